@@ -1,0 +1,23 @@
+//! Audit log bytes in, neutral events out.
+//!
+//! ```text
+//! bytes of a log ── dialect::detect ──► Dialect
+//!        └───────── Reader::read ─────► Sink::event   one per record
+//!                                       Sink::doubt   what is no record, or one that cannot be trusted
+//! ```
+//!
+//! A [`Reader`] is given bytes and a [`Sink`]; it says how many bytes it has used. Three things are
+//! told apart: an event, a doubt (rejected or quarantined, with the reason), and "not complete yet",
+//! which is neither: those bytes stay with the caller until more arrive or the input is [`Input::Ended`].
+//!
+//! # Invariants
+//! * No file, clock, environment, network or log: the same bytes give the same calls, always.
+//! * Every byte is accounted for: it lies in the span of one call to the sink, or is not used yet.
+//!   (Blank lines between records belong to no call.)
+//! * No input panics, and nothing is kept that grows with the input.
+
+mod event;
+
+pub use event::{
+    Doubt, Event, Input, Kind, Peer, RECORD_BYTES_MAX, Reason, Sink, Span, Stamp, Standing,
+};
