@@ -1,1 +1,3 @@
-//! ledger
+//! The SQLite ledger.
+mod rows;
+pub use rows::*;
