@@ -257,10 +257,43 @@ pub enum Input {
     Ended,
 }
 
+/// An event and where it stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Record<'a> {
+    /// Where the record stands in the bytes given to this call of `Reader::read`.
+    pub span: Span,
+    /// What it says.
+    pub event: Event<'a>,
+}
+
+impl Record<'_> {
+    /// A record that says nothing, to fill places with.
+    pub(crate) const EMPTY: Record<'static> = Record {
+        span: Span { start: 0, end: 0 },
+        event: Event {
+            time: Stamp::Utc(0),
+            server: &[],
+            peer: Peer { joined: b",", user_bytes: 0 },
+            port: None,
+            connection: 0,
+            query: 0,
+            kind: Kind::AuditConfig,
+            error: 0,
+            database: &[],
+            object: &[],
+            account_user: None,
+        },
+    };
+}
+
+/// The most records that come in one call of [`Sink::records`].
+pub const BLOCK_RECORDS_MAX: usize = 32;
+
 /// Receives what a reader finds, in the order of the bytes.
 pub trait Sink {
-    /// A record. `span` counts from the start of the bytes given to this call of `Reader::read`.
-    fn event(&mut self, span: Span, event: &Event<'_>);
+    /// Records, at least one and at most [`BLOCK_RECORDS_MAX`]. They come in blocks so that a sink can
+    /// look up several at a time, waiting for memory once instead of once for each.
+    fn records(&mut self, records: &[Record<'_>]);
 
     /// Bytes that are no record, or one that cannot be trusted. `bytes` are those of `span`, cut at
     /// an implementation's bound where the record is too long to be held.

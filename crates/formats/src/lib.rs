@@ -19,5 +19,15 @@
 mod event;
 
 pub use event::{
-    Doubt, Event, Input, Kind, Peer, RECORD_BYTES_MAX, Reason, Sink, Span, Stamp, Standing,
+    BLOCK_RECORDS_MAX, Doubt, Event, Input, Kind, Peer, RECORD_BYTES_MAX, Reason, Record, Sink, Span, Stamp, Standing,
 };
+mod mask;
+mod stamp;
+#[path = "server_audit/fast.rs"]
+mod fast;
+#[doc(hidden)]
+pub struct Proto(fast::Memory);
+impl Proto {
+    pub fn new() -> Self { Proto(fast::Memory::new()) }
+    pub fn read<S: Sink>(&mut self, b: &[u8], s: &mut S) -> usize { fast::read(&mut self.0, b, s) }
+}

@@ -1,0 +1,215 @@
+//! Where the commas and line breaks are in the next 64 bytes, as bit masks.
+//!
+//! Bit `i` of a mask stands for byte `i`. The widest instructions that the machine has are chosen at
+//! run time, once per call of a reader; every implementation gives the same masks (tested).
+
+/// Commas and line breaks in 64 bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Marks {
+    pub(crate) commas: u64,
+    pub(crate) newlines: u64,
+}
+
+/// A way to find marks and single bytes. Implementations are stateless; they are types so that a
+/// loop is compiled once for each.
+pub(crate) trait Masks {
+    /// Commas and line breaks.
+    fn marks(bytes: &[u8; 64]) -> Marks;
+    /// Where `byte` occurs.
+    fn of(bytes: &[u8; 64], byte: u8) -> u64;
+    /// Where two blocks hold the same bytes.
+    fn same(a: &[u8; 64], b: &[u8; 64]) -> u64;
+}
+
+/// Eight bytes at a time in plain registers: for machines without a better way.
+pub(crate) struct Portable;
+
+impl Masks for Portable {
+    #[inline(always)]
+    fn marks(bytes: &[u8; 64]) -> Marks {
+        Marks { commas: Self::of(bytes, b','), newlines: Self::of(bytes, b'\n') }
+    }
+
+    #[inline(always)]
+    fn of(bytes: &[u8; 64], byte: u8) -> u64 {
+        const LOW: u64 = 0x7f7f_7f7f_7f7f_7f7f;
+        let wanted = u64::from(byte) * 0x0101_0101_0101_0101;
+        let (words, _) = bytes.as_chunks::<8>();
+        words.iter().enumerate().fold(0, |mask, (i, word)| {
+            let differing = u64::from_le_bytes(*word) ^ wanted;
+            // Bit 7 of each byte: set where the byte is zero. Exact, unlike the shorter formula.
+            let zero = !(((differing & LOW) + LOW) | differing | LOW);
+            mask | (zero.wrapping_mul(0x0002_0408_1020_4081) >> 56) << (8 * i)
+        })
+    }
+
+    #[inline(always)]
+    fn same(a: &[u8; 64], b: &[u8; 64]) -> u64 {
+        (0..64).fold(0, |mask, i| mask | u64::from(a[i] == b[i]) << i)
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+pub(crate) use x86::{Avx2, Sse2};
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use super::{Marks, Masks};
+    use std::arch::x86_64::*;
+
+    /// 16 bytes at a time; every x86-64 machine has it.
+    pub(crate) struct Sse2;
+
+    impl Masks for Sse2 {
+        #[inline(always)]
+        fn marks(bytes: &[u8; 64]) -> Marks {
+            Marks { commas: Self::of(bytes, b','), newlines: Self::of(bytes, b'\n') }
+        }
+
+        #[inline(always)]
+        fn of(bytes: &[u8; 64], byte: u8) -> u64 {
+            // SAFETY: SSE2 is part of x86-64; the four unaligned loads stay inside the 64 bytes.
+            unsafe {
+                let wanted = _mm_set1_epi8(byte as i8);
+                let at = bytes.as_ptr();
+                let part = |i: usize| {
+                    let part = _mm_loadu_si128(at.add(16 * i).cast());
+                    u64::from(_mm_movemask_epi8(_mm_cmpeq_epi8(part, wanted)) as u32) << (16 * i)
+                };
+                part(0) | part(1) | part(2) | part(3)
+            }
+        }
+
+        #[inline(always)]
+        fn same(a: &[u8; 64], b: &[u8; 64]) -> u64 {
+            // SAFETY: as above, for both blocks.
+            unsafe {
+                let part = |i: usize| {
+                    let a = _mm_loadu_si128(a.as_ptr().add(16 * i).cast());
+                    let b = _mm_loadu_si128(b.as_ptr().add(16 * i).cast());
+                    u64::from(_mm_movemask_epi8(_mm_cmpeq_epi8(a, b)) as u32) << (16 * i)
+                };
+                part(0) | part(1) | part(2) | part(3)
+            }
+        }
+    }
+
+    /// 32 bytes at a time. To be used only inside functions compiled for AVX2.
+    pub(crate) struct Avx2;
+
+    impl Masks for Avx2 {
+        #[inline(always)]
+        fn marks(bytes: &[u8; 64]) -> Marks {
+            Marks { commas: Self::of(bytes, b','), newlines: Self::of(bytes, b'\n') }
+        }
+
+        #[inline(always)]
+        fn of(bytes: &[u8; 64], byte: u8) -> u64 {
+            // SAFETY: callers use this type only where AVX2 was found; the loads stay inside the
+            // 64 bytes.
+            unsafe {
+                let wanted = _mm256_set1_epi8(byte as i8);
+                let at = bytes.as_ptr();
+                let low = _mm256_cmpeq_epi8(_mm256_loadu_si256(at.cast()), wanted);
+                let high = _mm256_cmpeq_epi8(_mm256_loadu_si256(at.add(32).cast()), wanted);
+                u64::from(_mm256_movemask_epi8(low) as u32)
+                    | u64::from(_mm256_movemask_epi8(high) as u32) << 32
+            }
+        }
+
+        #[inline(always)]
+        fn same(a: &[u8; 64], b: &[u8; 64]) -> u64 {
+            // SAFETY: as above, for both blocks.
+            unsafe {
+                let part = |i: usize| {
+                    let a = _mm256_loadu_si256(a.as_ptr().add(32 * i).cast());
+                    let b = _mm256_loadu_si256(b.as_ptr().add(32 * i).cast());
+                    u64::from(_mm256_movemask_epi8(_mm256_cmpeq_epi8(a, b)) as u32) << (32 * i)
+                };
+                part(0) | part(1)
+            }
+        }
+    }
+}
+
+#[cfg(target_arch = "aarch64")]
+pub(crate) use arm::Neon;
+
+#[cfg(target_arch = "aarch64")]
+mod arm {
+    use super::{Marks, Masks};
+    use std::arch::aarch64::*;
+
+    /// 16 bytes at a time; every 64-bit ARM machine has it.
+    pub(crate) struct Neon;
+
+    impl Masks for Neon {
+        #[inline(always)]
+        fn marks(bytes: &[u8; 64]) -> Marks {
+            Marks { commas: Self::of(bytes, b','), newlines: Self::of(bytes, b'\n') }
+        }
+
+        #[inline(always)]
+        fn of(bytes: &[u8; 64], byte: u8) -> u64 {
+            const BIT: [u8; 16] = [1, 2, 4, 8, 16, 32, 64, 128, 1, 2, 4, 8, 16, 32, 64, 128];
+            // SAFETY: NEON is part of the 64-bit ARM targets; the loads stay inside the 64 bytes.
+            unsafe {
+                let wanted = vdupq_n_u8(byte);
+                let bit = vld1q_u8(BIT.as_ptr());
+                let part =
+                    |i: usize| vandq_u8(vceqq_u8(vld1q_u8(bytes.as_ptr().add(16 * i)), wanted), bit);
+                let low = vpaddq_u8(part(0), part(1));
+                let high = vpaddq_u8(part(2), part(3));
+                let all = vpaddq_u8(low, high);
+                vgetq_lane_u64(vreinterpretq_u64_u8(vpaddq_u8(all, all)), 0)
+            }
+        }
+
+        #[inline(always)]
+        fn same(a: &[u8; 64], b: &[u8; 64]) -> u64 {
+            let mut differing = [0; 64];
+            for (i, difference) in differing.iter_mut().enumerate() {
+                *difference = a[i] ^ b[i];
+            }
+            Self::of(&differing, 0)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn plain(bytes: &[u8; 64], byte: u8) -> u64 {
+        (0..64).filter(|&i| bytes[i] == byte).map(|i| 1 << i).sum()
+    }
+
+    proptest! {
+        #[test]
+        fn every_way_finds_the_same(raw in prop::collection::vec(
+            prop_oneof![Just(b','), Just(b'\n'), Just(b','+1), Just(b','-1), Just(0x8a), any::<u8>()], 64)
+        ) {
+            let bytes: [u8; 64] = raw.try_into().unwrap();
+            let other: [u8; 64] = std::array::from_fn(|i| if i % 3 == 0 { b',' } else { bytes[i] });
+            let same: u64 = (0..64).filter(|&i| bytes[i] == other[i]).map(|i| 1 << i).sum();
+            prop_assert_eq!(Portable::same(&bytes, &other), same);
+            let truth = Marks { commas: plain(&bytes, b','), newlines: plain(&bytes, b'\n') };
+            prop_assert_eq!(Portable::marks(&bytes), truth);
+            #[cfg(target_arch = "x86_64")]
+            {
+                prop_assert_eq!(Sse2::marks(&bytes), truth);
+                prop_assert_eq!(Sse2::same(&bytes, &other), same);
+                if std::is_x86_feature_detected!("avx2") {
+                    prop_assert_eq!(Avx2::marks(&bytes), truth);
+                prop_assert_eq!(Avx2::same(&bytes, &other), same);
+                }
+            }
+            #[cfg(target_arch = "aarch64")]
+            {
+                prop_assert_eq!(Neon::marks(&bytes), truth);
+                prop_assert_eq!(Neon::same(&bytes, &other), same);
+            }
+        }
+    }
+}

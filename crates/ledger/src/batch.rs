@@ -1,0 +1,364 @@
+//! What a piece of log adds up to, in memory, before it goes to the ledger.
+//!
+//! A batch is the sink of a `formats::Reader`. It holds no record, only sums, extremes and bounded
+//! samples, so its size depends on how many different users and hosts there are, not on the length of
+//! the log. Batches can be united in any order ([`Batch::absorb`]).
+
+use crate::clock::LocalClock;
+use crate::connections::{Beginning, Connections, End, Fact};
+use crate::doubts::Doubts;
+use crate::pairs::{Moment, PEER_BYTES_MAX, Pairs, same};
+use crate::runs::{RunPiece, RunTracker};
+use formats::{BLOCK_RECORDS_MAX, Doubt, Event, Kind, Reason, Record, Sink, Stamp, Standing};
+
+/// The audited server of records that do not name one, and how many connections are remembered.
+#[derive(Debug, Clone)]
+pub struct BatchOptions {
+    /// The server's name, whatever the records say (`--server`, configuration).
+    pub server: Option<Vec<u8>>,
+    /// How many finished connections are kept for tracing.
+    pub keep_connections: usize,
+}
+
+/// One audited server in a batch. Records and times are those of the current file.
+#[derive(Debug, Clone)]
+pub(crate) struct Server {
+    pub(crate) name: Vec<u8>,
+    records: u64,
+    first: i64,
+    last: i64,
+    runs: RunTracker,
+}
+
+/// What one file holds of one server. Times are microseconds UTC.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Span {
+    pub(crate) server: u32,
+    pub(crate) file: i64,
+    pub(crate) records: u64,
+    pub(crate) first: i64,
+    pub(crate) last: i64,
+}
+
+/// The sums of some records of one source.
+#[derive(Debug)]
+pub struct Batch {
+    options: BatchOptions,
+    clock: LocalClock,
+    file: i64,
+    base: u64,
+    pub(crate) servers: Vec<Server>,
+    done: Vec<Span>,
+    pub(crate) pairs: Pairs,
+    pub(crate) connections: Connections,
+    /// Facts taken over from other batches, with this batch's numbers.
+    pub(crate) facts: Vec<Fact>,
+    pub(crate) doubts: Doubts,
+    pub(crate) records: u64,
+    pub(crate) unnamed_changes: u64,
+    ambiguous_times: u64,
+    // The record before: most records resemble it.
+    stamp: Stamp,
+    moment: Moment,
+    server: u32,
+}
+
+/// Finished connections are always kept up to this number within a batch, so that the logins that are
+/// not settled yet are known even where none are kept for tracing.
+const RECENT_MIN: usize = 4096;
+
+impl Batch {
+    /// A batch for records of one file, numbered `file` by the ledger; `clock` turns their local times
+    /// into UTC.
+    pub fn new(options: BatchOptions, clock: LocalClock, file: i64) -> Self {
+        let mut clock = clock;
+        let stamp = Stamp::Local(0);
+        let moment = Moment::new(clock.utc(stamp));
+        Batch {
+            connections: Connections::new(options.keep_connections.max(RECENT_MIN)),
+            options,
+            clock,
+            file,
+            base: 0,
+            servers: Vec::new(),
+            done: Vec::new(),
+            pairs: Pairs::default(),
+            facts: Vec::new(),
+            doubts: Doubts::default(),
+            records: 0,
+            unnamed_changes: 0,
+            ambiguous_times: 0,
+            stamp,
+            moment,
+            server: u32::MAX,
+        }
+    }
+
+    /// Tells where the bytes of the following calls of the reader stand in the file.
+    pub fn at(&mut self, offset: u64) {
+        self.base = offset;
+    }
+
+    /// Goes on with another file.
+    pub fn begin_file(&mut self, clock: LocalClock, file: i64) {
+        self.ambiguous_times += self.clock.ambiguous();
+        self.clock = clock;
+        self.base = 0;
+        self.stamp = Stamp::Local(i64::MIN);
+        self.end_file();
+        for server in &mut self.servers {
+            server.runs.interrupt();
+        }
+        self.file = file;
+    }
+
+    fn end_file(&mut self) {
+        let file = self.file;
+        self.done.extend(current(&self.servers, file));
+        for server in &mut self.servers {
+            (server.records, server.first, server.last) = (0, i64::MAX, i64::MIN);
+        }
+    }
+
+    /// What each file holds of each server.
+    pub(crate) fn spans(&self) -> impl Iterator<Item = Span> {
+        self.done.iter().copied().chain(current(&self.servers, self.file))
+    }
+
+    /// The newest record's time in the current file, in microseconds UTC.
+    pub fn newest(&self) -> Option<i64> {
+        self.servers.iter().filter(|server| server.records > 0).map(|server| server.last).max()
+    }
+
+    /// Records counted so far.
+    pub fn records(&self) -> u64 {
+        self.records
+    }
+
+    /// Records whose local time occurs twice or not at all.
+    pub fn ambiguous_times(&self) -> u64 {
+        self.ambiguous_times + self.clock.ambiguous()
+    }
+
+    /// How many pieces of input were doubted, by standing.
+    pub fn doubted(&self, standing: Standing) -> u64 {
+        self.doubts.total(standing)
+    }
+
+    /// About how many bytes of memory the batch holds.
+    pub fn bytes(&self) -> usize {
+        self.pairs.bytes()
+            + self.connections.bytes()
+            + self.facts.len() * size_of::<Fact>()
+            + self.doubts.bytes()
+    }
+
+    /// Unites the sums of `other`, a batch of the same source, with this one's.
+    pub fn absorb(&mut self, other: Batch) {
+        let mut numbers = Vec::with_capacity(other.servers.len());
+        for theirs in &other.servers {
+            let number = self.number_of(&theirs.name);
+            self.servers[number as usize].runs.absorb(&theirs.runs);
+            numbers.push(number);
+        }
+        let spans = other.spans();
+        self.done.extend(spans.map(|span| Span { server: numbers[span.server as usize], ..span }));
+        let pairs = self.pairs.absorb(&other.pairs, &numbers);
+        let own = other.connections.facts();
+        self.facts.extend(own.chain(other.facts.iter().copied()).map(|fact| Fact {
+            server: numbers[fact.server as usize],
+            pair: pairs[fact.pair as usize],
+            ..fact
+        }));
+        self.trim_facts();
+        self.records += other.records;
+        self.ambiguous_times += other.ambiguous_times();
+        self.unnamed_changes += other.unnamed_changes + other.connections.unnamed() as u64;
+        self.doubts.absorb(other.doubts);
+        self.server = u32::MAX;
+    }
+
+    /// Keeps all halves and the newest finished connections.
+    fn trim_facts(&mut self) {
+        let keep = self.options.keep_connections.max(RECENT_MIN);
+        let finished = |fact: &Fact| fact.from.is_some() && fact.to.is_some();
+        let count = self.facts.iter().filter(|fact| finished(fact)).count();
+        if count <= keep {
+            return;
+        }
+        let (mut whole, halves): (Vec<Fact>, Vec<Fact>) =
+            self.facts.drain(..).partition(finished);
+        whole.select_nth_unstable_by_key(keep, |fact| {
+            (std::cmp::Reverse(fact.to), fact.server, fact.id, fact.from)
+        });
+        whole.truncate(keep);
+        self.facts = halves;
+        self.facts.extend(whole);
+    }
+
+    /// All connection facts of the batch.
+    pub(crate) fn connection_facts(&self) -> impl Iterator<Item = Fact> {
+        self.facts.iter().copied().chain(self.connections.facts())
+    }
+
+    fn number_of(&mut self, name: &[u8]) -> u32 {
+        if let Some(found) = self.servers.iter().position(|server| server.name == name) {
+            return found as u32;
+        }
+        self.servers.push(Server {
+            name: name.to_vec(),
+            records: 0,
+            first: i64::MAX,
+            last: i64::MIN,
+            runs: RunTracker::default(),
+        });
+        self.servers.len() as u32 - 1
+    }
+
+    #[inline(always)]
+    fn server(&mut self, event: &Event<'_>) -> u32 {
+        if let Some(server) = self.servers.get(self.server as usize)
+            && (self.options.server.is_some() || same(&server.name, event.server))
+        {
+            return self.server;
+        }
+        self.find_server(event)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn find_server(&mut self, event: &Event<'_>) -> u32 {
+        self.server = match self.options.server.clone() {
+            Some(name) => self.number_of(&name),
+            None => self.number_of(event.server),
+        };
+        self.server
+    }
+
+    #[inline(always)]
+    fn moment(&mut self, stamp: Stamp) -> Moment {
+        if stamp != self.stamp {
+            self.moment = Moment::new(self.clock.utc(stamp));
+            self.stamp = stamp;
+        }
+        self.moment
+    }
+
+    /// Whatever is not a login, a refused one or an end.
+    #[inline]
+    fn other(&mut self, server: u32, pair: u32, event: &Event<'_>, at: Moment) {
+        match event.kind {
+            Kind::ChangeUser if event.error != 0 => {
+                self.pairs.refused(pair, event.error, at);
+            }
+            Kind::ChangeUser if event.peer.joined().len() <= 1 => {
+                self.connections.change(server, event.connection, at.utc);
+            }
+            Kind::ChangeUser => {
+                self.connections.change(server, event.connection, at.utc);
+                self.connections.named(server, event.connection, pair);
+                self.pairs.login(pair, at);
+            }
+            Kind::ProxyConnect | Kind::AuditConfig => {}
+            _ => {
+                self.pairs.active(pair, at);
+                if self.connections.awaits_names() {
+                    self.named(server, event.connection, pair);
+                }
+            }
+        }
+    }
+
+    /// A session that changed its user shows its new name: that was a login.
+    #[cold]
+    fn named(&mut self, server: u32, connection: u64, pair: u32) {
+        if let Some(changed) = self.connections.named(server, connection, pair) {
+            self.pairs.login(pair, Moment::new(changed));
+        }
+    }
+}
+
+fn current(servers: &[Server], file: i64) -> impl Iterator<Item = Span> {
+    servers.iter().zip(0..).filter(|(server, _)| server.records > 0).map(move |(server, number)| {
+        let &Server { records, first, last, .. } = server;
+        Span { server: number, file, records, first, last }
+    })
+}
+
+impl Sink for Batch {
+    #[inline]
+    fn records(&mut self, records: &[Record<'_>]) {
+        // First every look-up, none of which depends on another, so that the processor waits for
+        // memory once; then the counting, in order.
+        let mut found = [(0, 0); BLOCK_RECORDS_MAX];
+        for (place, record) in found.iter_mut().zip(records) {
+            let event = &record.event;
+            if event.peer.joined().len() > PEER_BYTES_MAX {
+                self.too_long(record);
+                continue;
+            }
+            let server = self.server(event);
+            *place = (server, self.pairs.find_or_add(server, event.peer));
+        }
+        for (&(server, pair), record) in found.iter().zip(records) {
+            if record.event.peer.joined().len() <= PEER_BYTES_MAX {
+                self.count(server, pair, &record.event);
+            }
+        }
+    }
+
+    #[cold]
+    fn doubt(&mut self, span: formats::Span, doubt: Doubt, bytes: &[u8]) {
+        self.doubts.add(self.file, self.base + span.start as u64, span.end - span.start, doubt, bytes);
+    }
+}
+
+impl Batch {
+    #[inline(always)]
+    fn count(&mut self, number: u32, pair: u32, event: &Event<'_>) {
+        let at = self.moment(event.time);
+        let server = &mut self.servers[number as usize];
+        server.records += 1;
+        server.first = server.first.min(at.utc);
+        server.last = server.last.max(at.utc);
+        self.records += 1;
+        match event.kind {
+            Kind::Connect => {
+                server.runs.connected(event.connection, at.utc);
+                self.pairs.login(pair, at);
+                let (id, port) = (event.connection, event.port);
+                self.connections.begin(number, id, pair, port, at.utc, Beginning::Login);
+            }
+            Kind::Disconnect => {
+                if self.connections.awaits_names() {
+                    self.named(number, event.connection, pair);
+                }
+                if self.connections.end(number, event.connection, pair, at.utc) == End::Session {
+                    self.pairs.active(pair, at);
+                }
+            }
+            Kind::Failed => {
+                self.pairs.refused(pair, event.error, at);
+                let (id, port) = (event.connection, event.port);
+                self.connections.begin(number, id, pair, port, at.utc, Beginning::Refused);
+            }
+            _ => self.other(number, pair, event, at),
+        }
+    }
+
+    #[cold]
+    fn too_long(&mut self, record: &Record<'_>) {
+        let doubt = Doubt { standing: Standing::Quarantined, reason: Reason::BadShape };
+        self.doubt(record.span, doubt, record.event.peer.joined());
+    }
+}
+
+impl Batch {
+    /// The stretches of each server's runs.
+    pub(crate) fn runs(&self) -> impl Iterator<Item = (u32, RunPiece)> {
+        self.servers
+            .iter()
+            .zip(0..)
+            .flat_map(|(server, number)| server.runs.pieces().map(move |piece| (number, piece)))
+    }
+}

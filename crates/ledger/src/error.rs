@@ -1,0 +1,103 @@
+//! What can go wrong with a ledger, and what to do about it.
+
+use std::path::PathBuf;
+
+/// An error of this crate. Messages name the file, what is wrong and the remedy; they hold nothing
+/// that a log or an account name could have put there.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// There is no ledger yet.
+    #[error("{path}: there is no ledger yet: run rollcall scan first, or name another with --ledger")]
+    Missing {
+        /// Its path.
+        path: PathBuf,
+    },
+    /// The file is something else.
+    #[error(
+        "{path}: this is not a rollcall ledger ({found}): name another file with --ledger, or move it away"
+    )]
+    Foreign {
+        /// Its path.
+        path: PathBuf,
+        /// What it is.
+        found: String,
+    },
+    /// Written by a newer rollcall.
+    #[error(
+        "{path}: written by a newer rollcall (schema {found}, this program knows {known}): upgrade rollcall"
+    )]
+    Newer {
+        /// Its path.
+        path: PathBuf,
+        /// Its schema version.
+        found: i64,
+        /// The newest one this program knows.
+        known: i64,
+    },
+    /// Another process writes to it.
+    #[error("{path}: another rollcall is writing to this ledger{holder}: try again when it has ended")]
+    Busy {
+        /// Its path.
+        path: PathBuf,
+        /// ` (process 123)`, where it is known.
+        holder: String,
+    },
+    /// No room left.
+    #[error("{path}: no space left for the ledger: free some, then run again; nothing was half stored")]
+    Full {
+        /// Its path.
+        path: PathBuf,
+    },
+    /// The file cannot be opened or written.
+    #[error("{path}: {doing}: {error}")]
+    File {
+        /// Its path.
+        path: PathBuf,
+        /// What was tried.
+        doing: &'static str,
+        /// What the system said.
+        error: std::io::Error,
+    },
+    /// Part of the ledger cannot be read.
+    #[error("{path}: the ledger is damaged ({what}): restore it from a copy, or move it away and scan again")]
+    Damaged {
+        /// Its path.
+        path: PathBuf,
+        /// Which part.
+        what: String,
+    },
+    /// SQLite failed otherwise.
+    #[error("{path}: SQLite: {error}")]
+    Sqlite {
+        /// Its path.
+        path: PathBuf,
+        /// What it said.
+        error: rusqlite::Error,
+    },
+}
+
+impl Error {
+    /// From an SQLite error on the ledger at `path`.
+    pub(crate) fn sqlite(path: &std::path::Path, error: rusqlite::Error) -> Error {
+        use rusqlite::ErrorCode;
+        let path = path.to_path_buf();
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DiskFull) => Error::Full { path },
+            Some(ErrorCode::NotADatabase) => {
+                Error::Foreign { path, found: "not an SQLite database".to_owned() }
+            }
+            Some(ErrorCode::DatabaseCorrupt) => {
+                Error::Damaged { path, what: "SQLite finds it malformed".to_owned() }
+            }
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+                Error::Busy { path, holder: String::new() }
+            }
+            Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
+                let error = std::io::Error::from(std::io::ErrorKind::PermissionDenied);
+                Error::File { path, doing: "opening the ledger for writing", error }
+            }
+            _ => Error::Sqlite { path, error },
+        }
+    }
+}

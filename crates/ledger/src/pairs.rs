@@ -1,0 +1,403 @@
+//! Counts per server, user and client host, in memory: what one batch of records adds up to.
+//!
+//! One look-up a record, no allocation on a hit: the `user,host` slice is hashed as it stands in the
+//! log and compared with a copy in one arena.
+
+use crate::clock::HOUR;
+use crate::timeline::Slot;
+use formats::Peer;
+use hashbrown::HashTable;
+use std::hash::{BuildHasher, Hasher};
+
+/// The longest `user,host` that is counted. A name has at most 128 characters of four bytes, a host
+/// name 255; a longer one is no name that a server can hold.
+pub(crate) const PEER_BYTES_MAX: usize = 1024;
+
+/// 9999-12-31T23:59:59.999999Z, the last moment that RFC 3339 can write.
+const TIME_MAX: i64 = 253_402_300_799_999_999;
+
+const NONE: u32 = u32::MAX;
+
+/// A moment with the hour it lies in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Moment {
+    /// Microseconds UTC.
+    pub(crate) utc: i64,
+    /// Hours since 1970.
+    pub(crate) hour: u32,
+    /// Microseconds since the hour began.
+    pub(crate) in_hour: u32,
+}
+
+impl Moment {
+    /// Times before 1970 or after 9999 are moved to the nearest that can be written.
+    pub(crate) fn new(utc: i64) -> Self {
+        let utc = utc.clamp(0, TIME_MAX);
+        Moment { utc, hour: (utc / HOUR) as u32, in_hour: (utc % HOUR) as u32 }
+    }
+}
+
+/// The counts of one hour, and behind it those of other hours.
+#[derive(Debug, Clone, Copy)]
+struct Tally {
+    hour: u32,
+    count: u32,
+    first: u32,
+    last: u32,
+    /// The index of the next one in `spilled`.
+    next: u32,
+}
+
+impl Tally {
+    const EMPTY: Tally = Tally { hour: 0, count: 0, first: 0, last: 0, next: NONE };
+
+    fn slot(&self) -> Slot {
+        let start = i64::from(self.hour) * HOUR;
+        Slot {
+            start,
+            day: false,
+            count: u64::from(self.count),
+            first: start + i64::from(self.first),
+            last: start + i64::from(self.last),
+        }
+    }
+}
+
+/// Names of this many bytes, `user,host`, stand in the pair itself.
+const SHORT: usize = 28;
+
+/// One user from one host on one server: one cache line, so that a record waits for memory once.
+#[derive(Debug, Clone)]
+#[repr(C, align(64))]
+struct Pair {
+    text_bytes: u16,
+    user_bytes: u16,
+    server: u32,
+    /// The `user,host` slice; a longer one stands in the arena, at the offset in the first four bytes.
+    text: [u8; SHORT],
+    logins: Tally,
+    /// The newest sign of a session; `i64::MIN` for none.
+    active: i64,
+}
+
+const _: () = assert!(size_of::<Pair>() == 64);
+
+impl Pair {
+    #[inline(always)]
+    fn text<'a>(&'a self, arena: &'a [u8]) -> &'a [u8] {
+        let bytes = self.text_bytes as usize;
+        if bytes <= SHORT {
+            return &self.text[..bytes];
+        }
+        let start = u32::from_le_bytes([self.text[0], self.text[1], self.text[2], self.text[3]]);
+        &arena[start as usize..start as usize + bytes]
+    }
+}
+
+/// The table.
+#[derive(Debug, Default)]
+pub(crate) struct Pairs {
+    index: HashTable<u32>,
+    pairs: Vec<Pair>,
+    /// The names that are too long for a pair.
+    arena: Vec<u8>,
+    spilled: Vec<Tally>,
+    /// Refusals by pair and error number.
+    refused: hashbrown::HashMap<(u32, u32), Tally, foldhash::fast::RandomState>,
+    hasher: foldhash::fast::RandomState,
+}
+
+/// One pair's counts, as handed on to the ledger.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct PairView<'a> {
+    pub(crate) server: u32,
+    pub(crate) user: &'a [u8],
+    pub(crate) host: &'a [u8],
+    pub(crate) active: Option<i64>,
+}
+
+impl Pairs {
+    /// The number of the pair, made if it is new. The peer must not be longer than [`PEER_BYTES_MAX`].
+    #[inline(always)]
+    pub(crate) fn find_or_add(&mut self, server: u32, peer: Peer<'_>) -> u32 {
+        let hash = hash(&self.hasher, server, peer.joined());
+        let (pairs, arena) = (&self.pairs, &self.arena);
+        let found = self.index.find(hash, |&i| {
+            let pair = &pairs[i as usize];
+            pair.text_bytes as usize == peer.joined().len()
+                && pair.user_bytes as usize == peer.user_bytes()
+                && pair.server == server
+                && same(pair.text(arena), peer.joined())
+        });
+        match found {
+            Some(&pair) => pair,
+            None => self.add(hash, server, peer),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn add(&mut self, hash: u64, server: u32, peer: Peer<'_>) -> u32 {
+        let number = self.pairs.len() as u32;
+        let mut text = [0; SHORT];
+        match text.get_mut(..peer.joined().len()) {
+            Some(place) => place.copy_from_slice(peer.joined()),
+            None => {
+                text[..4].copy_from_slice(&(self.arena.len() as u32).to_le_bytes());
+                self.arena.extend_from_slice(peer.joined());
+            }
+        }
+        self.pairs.push(Pair {
+            text,
+            text_bytes: peer.joined().len() as u16,
+            user_bytes: peer.user_bytes() as u16,
+            server,
+            logins: Tally::EMPTY,
+            active: i64::MIN,
+        });
+        let (hasher, pairs, arena) = (&self.hasher, &self.pairs, &self.arena);
+        self.index.insert_unique(hash, number, |&i| {
+            let pair = &pairs[i as usize];
+            crate::pairs::hash(hasher, pair.server, pair.text(arena))
+        });
+        number
+    }
+
+    /// Counts a login.
+    #[inline(always)]
+    pub(crate) fn login(&mut self, pair: u32, at: Moment) {
+        let pair = &mut self.pairs[pair as usize];
+        count(&mut pair.logins, &mut self.spilled, at);
+        pair.active = pair.active.max(at.utc);
+    }
+
+    /// Notes a sign of a session.
+    #[inline(always)]
+    pub(crate) fn active(&mut self, pair: u32, at: Moment) {
+        let pair = &mut self.pairs[pair as usize];
+        pair.active = pair.active.max(at.utc);
+    }
+
+    /// Counts a refused attempt.
+    pub(crate) fn refused(&mut self, pair: u32, error: u32, at: Moment) {
+        let tally = self.refused.entry((pair, error)).or_insert(Tally::EMPTY);
+        count(tally, &mut self.spilled, at);
+    }
+
+    /// Adds all counts of `other`; `servers` gives this table's number for each server of `other`.
+    /// Returns this table's number for each pair of `other`.
+    pub(crate) fn absorb(&mut self, other: &Pairs, servers: &[u32]) -> Vec<u32> {
+        let mut numbers = Vec::with_capacity(other.pairs.len());
+        for pair in &other.pairs {
+            let joined = other.joined(pair);
+            let peer = Peer::new(joined, pair.user_bytes as usize);
+            let number = self.find_or_add(servers[pair.server as usize], peer);
+            let mine = &mut self.pairs[number as usize];
+            mine.active = mine.active.max(pair.active);
+            for tally in other.chain(&pair.logins) {
+                merge(&mut self.pairs[number as usize].logins, &mut self.spilled, tally);
+            }
+            numbers.push(number);
+        }
+        for (&(pair, error), tally) in &other.refused {
+            let mine =
+                self.refused.entry((numbers[pair as usize], error)).or_insert(Tally::EMPTY);
+            for tally in other.chain(tally) {
+                merge(mine, &mut self.spilled, tally);
+            }
+        }
+        numbers
+    }
+
+    /// About how many bytes of memory it holds.
+    pub(crate) fn bytes(&self) -> usize {
+        self.pairs.len() * size_of::<Pair>()
+            + self.arena.len()
+            + self.spilled.len() * size_of::<Tally>()
+            + self.index.capacity() * 5
+            + self.refused.capacity() * (size_of::<((u32, u32), Tally)>() + 1)
+    }
+
+    /// A pair by its number.
+    pub(crate) fn get(&self, pair: u32) -> PairView<'_> {
+        let pair = &self.pairs[pair as usize];
+        let (user, host) = self.joined(pair).split_at(pair.user_bytes as usize);
+        PairView {
+            server: pair.server,
+            user,
+            host: &host[1..],
+            active: (pair.active != i64::MIN).then_some(pair.active),
+        }
+    }
+
+    /// Every pair's number, sorted by server, user and host, so that the ledger's tree is filled from
+    /// one end to the other.
+    pub(crate) fn sorted(&self) -> Vec<u32> {
+        // The first bytes decide nearly always; they are kept beside the number.
+        let mut keys: Vec<(u32, u64, u32)> = self
+            .pairs
+            .iter()
+            .zip(0..)
+            .map(|(pair, number)| {
+                let user = &self.joined(pair)[..pair.user_bytes as usize];
+                let mut first = [0; 8];
+                let n = user.len().min(8);
+                first[..n].copy_from_slice(&user[..n]);
+                (pair.server, u64::from_be_bytes(first), number)
+            })
+            .collect();
+        keys.sort_unstable_by(|a, b| {
+            (a.0, a.1).cmp(&(b.0, b.1)).then_with(|| {
+                let (a, b) = (self.get(a.2), self.get(b.2));
+                (a.user, a.host).cmp(&(b.user, b.host))
+            })
+        });
+        keys.into_iter().map(|(_, _, number)| number).collect()
+    }
+
+    /// The login slots of a pair, appended to `slots`; not normalized.
+    pub(crate) fn logins(&self, pair: u32, slots: &mut Vec<Slot>) {
+        let tally = &self.pairs[pair as usize].logins;
+        slots.extend(self.chain(tally).map(Tally::slot));
+    }
+
+    /// The refusals as (pair, error), sorted.
+    pub(crate) fn refusals(&self) -> Vec<(u32, u32)> {
+        let mut all: Vec<(u32, u32)> = self.refused.keys().copied().collect();
+        all.sort_unstable();
+        all
+    }
+
+    /// The slots of one refusal, appended to `slots`; not normalized.
+    pub(crate) fn refusal(&self, key: (u32, u32), slots: &mut Vec<Slot>) {
+        slots.extend(self.chain(&self.refused[&key]).map(Tally::slot));
+    }
+
+    fn joined<'a>(&'a self, pair: &'a Pair) -> &'a [u8] {
+        pair.text(&self.arena)
+    }
+
+    fn chain<'a>(&'a self, tally: &'a Tally) -> impl Iterator<Item = &'a Tally> {
+        let first = (tally.count > 0).then_some(tally);
+        std::iter::successors(first, |tally| self.spilled.get(tally.next as usize))
+    }
+}
+
+#[inline(always)]
+fn count(tally: &mut Tally, spilled: &mut Vec<Tally>, at: Moment) {
+    if tally.hour != at.hour || tally.count == 0 || tally.count == u32::MAX {
+        turn(tally, spilled, at.hour);
+        tally.first = at.in_hour;
+        tally.last = at.in_hour;
+    }
+    tally.count += 1;
+    tally.first = tally.first.min(at.in_hour);
+    tally.last = tally.last.max(at.in_hour);
+}
+
+/// Puts the current hour away and starts another.
+#[cold]
+fn turn(tally: &mut Tally, spilled: &mut Vec<Tally>, hour: u32) {
+    if tally.count > 0 {
+        spilled.push(*tally);
+        *tally = Tally { next: spilled.len() as u32 - 1, ..Tally::EMPTY };
+    }
+    tally.hour = hour;
+}
+
+fn merge(into: &mut Tally, spilled: &mut Vec<Tally>, from: &Tally) {
+    if into.hour != from.hour || into.count == 0 || into.count.checked_add(from.count).is_none() {
+        turn(into, spilled, from.hour);
+        into.first = from.first;
+        into.last = from.last;
+    }
+    into.count += from.count;
+    into.first = into.first.min(from.first);
+    into.last = into.last.max(from.last);
+}
+
+#[inline(always)]
+fn hash(state: &foldhash::fast::RandomState, server: u32, joined: &[u8]) -> u64 {
+    let mut hasher = state.build_hasher();
+    hasher.write_u32(server);
+    hasher.write(joined);
+    hasher.finish()
+}
+
+/// Equality of slices of the same length, without a call for the short ones that names are.
+#[inline(always)]
+pub(crate) fn same(a: &[u8], b: &[u8]) -> bool {
+    let n = a.len();
+    if n > 48 || n < 8 || b.len() != n {
+        return a == b;
+    }
+    if n < 16 {
+        let word = |s: &[u8], i: usize| u64::from_le_bytes(s[i..i + 8].try_into().expect("8"));
+        return word(a, 0) == word(b, 0) && word(a, n - 8) == word(b, n - 8);
+    }
+    let wide = |s: &[u8], i: usize| u128::from_le_bytes(s[i..i + 16].try_into().expect("16"));
+    (n <= 32 || wide(a, 16) == wide(b, 16))
+        && wide(a, 0) == wide(b, 0)
+        && wide(a, n - 16) == wide(b, n - 16)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equality_of_short_slices() {
+        for n in 0..80 {
+            let a: Vec<u8> = (0..n as u8).collect();
+            assert!(same(&a, &a.clone()));
+            for i in 0..n {
+                let mut b = a.clone();
+                b[i] ^= 1;
+                assert!(!same(&a, &b), "length {n}, byte {i}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_comma_in_a_name_does_not_join_two_pairs() {
+        let mut pairs = Pairs::default();
+        let a = pairs.find_or_add(0, Peer::new(b"a,b,c", 1));
+        let b = pairs.find_or_add(0, Peer::new(b"a,b,c", 3));
+        assert_ne!(a, b);
+        assert_eq!(pairs.get(a).host, b"b,c");
+        assert_eq!(pairs.get(b).user, b"a,b");
+    }
+
+    #[test]
+    fn absorbing_equals_counting_together() {
+        let events: Vec<(u32, &[u8], i64)> = (0..5000)
+            .map(|i: i64| ((i % 2) as u32, [&b"u,h"[..], b"v,h", b"u,i"][(i % 3) as usize], i * HOUR / 7))
+            .collect();
+        let fill = |part: &[(u32, &[u8], i64)]| {
+            let mut pairs = Pairs::default();
+            for &(server, joined, at) in part {
+                let pair = pairs.find_or_add(server, Peer::new(joined, 1));
+                pairs.login(pair, Moment::new(at));
+                pairs.refused(pair, 1045, Moment::new(at));
+            }
+            pairs
+        };
+        let view = |pairs: &Pairs| {
+            let mut all = Vec::new();
+            for number in pairs.sorted() {
+                let pair = pairs.get(number);
+                let (mut logins, mut refused) = (Vec::new(), Vec::new());
+                pairs.logins(number, &mut logins);
+                pairs.refusal((number, 1045), &mut refused);
+                crate::timeline::normalize(&mut logins, 0);
+                crate::timeline::normalize(&mut refused, 0);
+                all.push((pair.server, pair.user.to_vec(), pair.host.to_vec(), logins, refused));
+            }
+            all
+        };
+        let whole = fill(&events);
+        let mut parts = fill(&events[3000..]);
+        parts.absorb(&fill(&events[..3000]), &[0, 1]);
+        assert_eq!(view(&whole), view(&parts));
+    }
+}

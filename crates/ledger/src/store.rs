@@ -1,0 +1,203 @@
+//! The ledger's file: opened, made, recognised, migrated.
+
+use crate::error::Error;
+use crate::timeline;
+use rusqlite::functions::FunctionFlags;
+use rusqlite::types::{ToSqlOutput, Value, ValueRef};
+use rusqlite::{Connection, OpenFlags, ToSql};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// The schema this program writes, in `PRAGMA user_version`.
+pub(crate) const SCHEMA: i64 = 1;
+
+/// Marks an SQLite file as a rollcall ledger, in `PRAGMA application_id`: "rcll".
+const APPLICATION: i64 = 0x7263_6c6c;
+
+/// How long a reader waits for a writer's short exclusive moments.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The ledger: one SQLite file (WAL, `synchronous=FULL`) that any number of processes may read while
+/// one writes.
+#[derive(Debug)]
+pub struct Ledger {
+    pub(crate) db: Connection,
+    pub(crate) path: PathBuf,
+}
+
+impl Ledger {
+    /// Opens an existing ledger.
+    ///
+    /// # Errors
+    /// [`Error::Missing`] where there is none; [`Error::Foreign`], [`Error::Newer`],
+    /// [`Error::Damaged`] and [`Error::File`] for files that cannot serve.
+    pub fn open(path: &Path) -> Result<Ledger, Error> {
+        match std::fs::metadata(path) {
+            Ok(_) => Ledger::connect(path),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                Err(Error::Missing { path: path.to_path_buf() })
+            }
+            Err(error) => {
+                Err(Error::File { path: path.to_path_buf(), doing: "opening the ledger", error })
+            }
+        }
+    }
+
+    /// Opens a ledger, making it (readable by its owner and group) and its folder where needed.
+    ///
+    /// # Errors
+    /// As [`Ledger::open`], but for [`Error::Missing`].
+    pub fn create(path: &Path) -> Result<Ledger, Error> {
+        let failed = |doing| {
+            let path = path.to_path_buf();
+            move |error| Error::File { path, doing, error }
+        };
+        if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+            std::fs::create_dir_all(folder).map_err(failed("making the ledger's folder"))?;
+        }
+        std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .mode(0o640)
+            .open(path)
+            .map_err(failed("making the ledger"))?;
+        Ledger::connect(path)
+    }
+
+    /// A ledger that is gone when it is dropped.
+    ///
+    /// # Errors
+    /// Where memory is short.
+    pub fn in_memory() -> Result<Ledger, Error> {
+        let path = PathBuf::from(":memory:");
+        let db = Connection::open_in_memory().map_err(|error| Error::sqlite(&path, error))?;
+        let mut ledger = Ledger { db, path };
+        ledger.prepare()?;
+        Ok(ledger)
+    }
+
+    /// The path it was opened with; `:memory:` for one in memory.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn connect(path: &Path) -> Result<Ledger, Error> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let db = Connection::open_with_flags(path, flags)
+            .map_err(|error| Error::sqlite(path, error))?;
+        let mut ledger = Ledger { db, path: path.to_path_buf() };
+        ledger.prepare()?;
+        Ok(ledger)
+    }
+
+    pub(crate) fn failed(&self) -> impl Fn(rusqlite::Error) -> Error + use<'_> {
+        |error| Error::sqlite(&self.path, error)
+    }
+
+    fn prepare(&mut self) -> Result<(), Error> {
+        let found = self.identify()?;
+        self.db.busy_timeout(BUSY_TIMEOUT).map_err(self.failed())?;
+        self.db.set_prepared_statement_cache_capacity(64);
+        self.add_functions().map_err(self.failed())?;
+        if found == SCHEMA {
+            return Ok(());
+        }
+        self.migrate().map_err(self.failed())
+    }
+
+    /// The schema version of the file; 0 for an empty one or conntracker's.
+    fn identify(&self) -> Result<i64, Error> {
+        let pragma = |name: &str| -> Result<i64, Error> {
+            self.db.pragma_query_value(None, name, |row| row.get(0)).map_err(self.failed())
+        };
+        let (application, version) = (pragma("application_id")?, pragma("user_version")?);
+        if application == APPLICATION {
+            if version > SCHEMA {
+                return Err(Error::Newer { path: self.path.clone(), found: version, known: SCHEMA });
+            }
+            return Ok(version);
+        }
+        let tables: Vec<String> = self
+            .db
+            .prepare("SELECT lower(name) FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'")
+            .and_then(|mut query| query.query_map([], |row| row.get(0))?.collect())
+            .map_err(self.failed())?;
+        if tables.iter().any(|table| table != "accounts") {
+            let found = "an SQLite database of another program".to_owned();
+            return Err(Error::Foreign { path: self.path.clone(), found });
+        }
+        Ok(0)
+    }
+
+    fn migrate(&mut self) -> rusqlite::Result<()> {
+        self.db.pragma_update(None, "journal_mode", "wal")?;
+        self.db.pragma_update(None, "synchronous", "full")?;
+        let transaction =
+            self.db.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+        // Somebody else may have done it while we waited.
+        let version: i64 =
+            transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
+        if version == 0 {
+            let accounts: bool = transaction.query_row(
+                "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'table' AND lower(name) = 'accounts')",
+                [],
+                |row| row.get(0),
+            )?;
+            if accounts {
+                transaction.execute_batch("ALTER TABLE Accounts RENAME TO conntracker_accounts")?;
+            }
+            transaction.execute_batch(include_str!("schema.sql"))?;
+            transaction.pragma_update(None, "application_id", APPLICATION)?;
+            transaction.pragma_update(None, "user_version", SCHEMA)?;
+        }
+        transaction.commit()
+    }
+
+    fn add_functions(&self) -> rusqlite::Result<()> {
+        let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC;
+        // hours(a, b, days_before, gone_before): two timelines united.
+        self.db.create_scalar_function("unite_hours", 4, flags, |context| {
+            let mut slots = Vec::new();
+            for argument in 0..2 {
+                let bytes = context.get_raw(argument).as_blob().unwrap_or(&[]);
+                timeline::decode(bytes, &mut slots).ok_or_else(|| {
+                    rusqlite::Error::UserFunctionError("a timeline in tally is damaged".into())
+                })?;
+            }
+            timeline::normalize(&mut slots, context.get(2)?);
+            let gone: i64 = context.get(3)?;
+            slots.retain(|slot| slot.end() > gone);
+            let mut bytes = Vec::new();
+            timeline::encode(&slots, &mut bytes);
+            Ok(bytes)
+        })
+    }
+}
+
+/// A name on its way into SQLite: TEXT where SQL can treat it as text, else BLOB.
+pub(crate) struct Bytes<'a>(pub(crate) &'a [u8]);
+
+impl ToSql for Bytes<'_> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        let plain = std::str::from_utf8(self.0).is_ok() && !self.0.contains(&0);
+        Ok(ToSqlOutput::Borrowed(if plain {
+            ValueRef::Text(self.0)
+        } else {
+            ValueRef::Blob(self.0)
+        }))
+    }
+}
+
+/// A name on its way out.
+pub(crate) fn name(value: ValueRef<'_>) -> Vec<u8> {
+    match value {
+        ValueRef::Text(bytes) | ValueRef::Blob(bytes) => bytes.to_vec(),
+        _ => Vec::new(),
+    }
+}
+
+/// 64-bit connection ids stand in SQLite's signed integers.
+pub(crate) fn signed(id: u64) -> Value {
+    Value::Integer(id as i64)
+}

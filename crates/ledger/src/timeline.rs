@@ -1,0 +1,208 @@
+//! When something happened, by the hour, in a few bytes: the ledger's counts.
+//!
+//! A timeline is a sorted list of periods, each an hour or (for old ones) a day, with how often it
+//! happened in it and the first and last moment. It is stored as one BLOB:
+//!
+//! ```text
+//! version 1 | per period, oldest first: varint (start gap * 2 + is_day), varint count,
+//!           |                           varint first - start, varint last - first
+//! ```
+//!
+//! Start gaps are in hours since the end of the period before (the first: since 1970), moments in
+//! microseconds. Varints are LEB128.
+//!
+//! # Invariants
+//! * Periods do not overlap, counts are above zero, first and last lie inside the period.
+//! * Merging is commutative and associative, so the order in which logs are read does not show.
+//!   (A day swallows the hours inside it when the two meet.)
+
+use crate::clock::HOUR;
+
+/// Microseconds in a day.
+pub(crate) const DAY: i64 = 24 * HOUR;
+
+const VERSION: u8 = 1;
+
+/// One hour or day in which something happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Slot {
+    /// Its first microsecond: a multiple of an hour, or of a day where `day`.
+    pub(crate) start: i64,
+    pub(crate) day: bool,
+    pub(crate) count: u64,
+    /// The first moment, in microseconds UTC.
+    pub(crate) first: i64,
+    /// The last one.
+    pub(crate) last: i64,
+}
+
+impl Slot {
+    /// One occurrence at `moment`.
+    #[cfg(test)]
+    pub(crate) fn at(moment: i64) -> Self {
+        let start = moment.div_euclid(HOUR) * HOUR;
+        Slot { start, day: false, count: 1, first: moment, last: moment }
+    }
+
+    /// The first microsecond after it.
+    pub(crate) fn end(&self) -> i64 {
+        self.start + if self.day { DAY } else { HOUR }
+    }
+
+    fn as_day(self) -> Slot {
+        Slot { start: self.start.div_euclid(DAY) * DAY, day: true, ..self }
+    }
+
+    fn add(&mut self, other: &Slot) {
+        self.count += other.count;
+        self.first = self.first.min(other.first);
+        self.last = self.last.max(other.last);
+    }
+}
+
+/// Sorts slots, turns those that end at or before `days_before` into days, and unites those of one
+/// period. The result is the canonical form of the same facts.
+pub(crate) fn normalize(slots: &mut Vec<Slot>, days_before: i64) {
+    // A day that is kept as a day swallows hours inside it, whatever their age.
+    let days: Vec<i64> = {
+        let mut days: Vec<i64> = slots.iter().filter(|slot| slot.day).map(|s| s.start).collect();
+        days.sort_unstable();
+        days.dedup();
+        days
+    };
+    for slot in slots.iter_mut() {
+        let day = slot.start.div_euclid(DAY) * DAY;
+        if day + DAY <= days_before || (!days.is_empty() && days.binary_search(&day).is_ok()) {
+            *slot = slot.as_day();
+        }
+    }
+    slots.sort_unstable();
+    slots.dedup_by(|next, kept| {
+        let same = next.start == kept.start;
+        if same {
+            kept.add(next);
+        }
+        same
+    });
+}
+
+/// Encodes normalized slots.
+pub(crate) fn encode(slots: &[Slot], out: &mut Vec<u8>) {
+    out.clear();
+    out.push(VERSION);
+    let mut end = 0;
+    for slot in slots {
+        put(out, ((slot.start - end) / HOUR) as u64 * 2 + u64::from(slot.day));
+        put(out, slot.count);
+        put(out, (slot.first - slot.start) as u64);
+        put(out, (slot.last - slot.first) as u64);
+        end = slot.end();
+    }
+}
+
+/// Appends the slots of a stored timeline to `slots`. `None` where it is damaged: the caller says
+/// which row. `slots` then holds what could be read.
+pub(crate) fn decode(mut bytes: &[u8], slots: &mut Vec<Slot>) -> Option<()> {
+    let (&version, rest) = bytes.split_first()?;
+    if version != VERSION {
+        return None;
+    }
+    bytes = rest;
+    let mut end = 0i64;
+    while !bytes.is_empty() {
+        let head = take(&mut bytes)?;
+        let count = take(&mut bytes)?;
+        let first = i64::try_from(take(&mut bytes)?).ok()?;
+        let lasted = i64::try_from(take(&mut bytes)?).ok()?;
+        let gap = i64::try_from(head / 2).ok()?.checked_mul(HOUR)?;
+        let start = end.checked_add(gap)?;
+        let day = head % 2 == 1;
+        let length = if day { DAY } else { HOUR };
+        let (first, last) = (start.checked_add(first)?, start.checked_add(first)?.checked_add(lasted)?);
+        end = start.checked_add(length)?;
+        if count == 0 || last >= end || (day && start % DAY != 0) {
+            return None;
+        }
+        slots.push(Slot { start, day, count, first, last });
+    }
+    Some(())
+}
+
+pub(crate) fn put(out: &mut Vec<u8>, mut value: u64) {
+    while value >= 0x80 {
+        out.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    out.push(value as u8);
+}
+
+pub(crate) fn take(bytes: &mut &[u8]) -> Option<u64> {
+    let mut value = 0u64;
+    for shift in (0..64).step_by(7) {
+        let (&byte, rest) = bytes.split_first()?;
+        *bytes = rest;
+        if shift == 63 && byte > 1 {
+            return None;
+        }
+        value |= u64::from(byte & 0x7f) << shift;
+        if byte < 0x80 {
+            return Some(value);
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const NOW: i64 = 1_790_000_000_000_000;
+
+    fn slots() -> impl Strategy<Value = Vec<Slot>> {
+        prop::collection::vec(0..200 * DAY, 0..60)
+            .prop_map(|ages| ages.into_iter().map(|age| Slot::at(NOW - age)).collect())
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_encoded_is_decoded(mut slots in slots(), days in 0..200i64) {
+            normalize(&mut slots, NOW - days * DAY);
+            let (mut bytes, mut back) = (Vec::new(), Vec::new());
+            encode(&slots, &mut bytes);
+            prop_assert!(decode(&bytes, &mut back).is_some());
+            prop_assert_eq!(back, slots);
+        }
+
+        #[test]
+        fn the_order_of_merging_does_not_show(
+            mut a in slots(), mut b in slots(), days in 0..200i64, other in 0..200i64
+        ) {
+            let mut whole: Vec<Slot> = b.iter().chain(&a).copied().collect();
+            normalize(&mut whole, NOW - days.min(other) * DAY);
+            normalize(&mut a, NOW - other.max(days) * DAY);
+            let mut later = a;
+            normalize(&mut b, NOW - DAY * 500);
+            later.extend(b);
+            normalize(&mut later, NOW - days.min(other) * DAY);
+            prop_assert_eq!(whole, later);
+        }
+
+        #[test]
+        fn damage_is_told_and_never_panics(bytes in prop::collection::vec(any::<u8>(), 0..80)) {
+            let mut slots = Vec::new();
+            let _ = decode(&bytes, &mut slots);
+        }
+    }
+
+    #[test]
+    fn a_cut_timeline_is_damaged() {
+        let mut slots = vec![Slot::at(NOW)];
+        normalize(&mut slots, 0);
+        let mut bytes = Vec::new();
+        encode(&slots, &mut bytes);
+        for cut in [0, 2, bytes.len() - 1] {
+            assert!(decode(&bytes[..cut], &mut Vec::new()).is_none(), "{cut}");
+        }
+    }
+}
