@@ -1,1 +1,34 @@
-//! source
+//! Opens, identifies, decompresses and lists log files.
+//!
+//! ```text
+//! arguments ── discover ──► LogSet { files, oldest first }
+//!                              │ OpenFile::open
+//! marks of earlier runs ── decide ──► Resume: where reading goes on, per file
+//!                              │ OpenFile::read_at (plain) or Stream (gzip, zstd, standard input)
+//!                              ▼
+//!                           bytes  ── Capture ──► Fingerprint: the mark of this run
+//! ```
+//!
+//! What bytes mean is none of this crate's business: whether a file is an audit log is told by a
+//! detector that the caller passes in.
+//!
+//! # Invariants
+//! * Files are read and never written. No FIFO, socket or device is opened, so nothing blocks.
+//! * All offsets count decompressed bytes, so a mark stays true when a log is compressed.
+//! * Log text never stands in an error: statements hold secrets.
+//! * Memory does not grow with the size of a file.
+#![forbid(unsafe_code)]
+
+mod capture;
+mod decode;
+mod error;
+mod identity;
+mod open;
+mod stream;
+
+pub use capture::{Capture, Fingerprint, HEAD_BYTES, TAIL_BYTES};
+pub use decode::{Compression, ZSTD_WINDOW_LOG_MAX};
+pub use error::{Error, Kind};
+pub use identity::{Candidate, Known, KnownFile, Raw, Resume, decide};
+pub use open::{Facts, FileReader, OpenFile};
+pub use stream::Stream;
