@@ -268,10 +268,20 @@ impl Known {
 /// What one candidate is, seen alone. Numbers index `Known::files`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fit {
-    At { mark: usize, offset: u64, more: bool },
-    Shorter { mark: usize },
-    Rewritten { mark: usize },
+    At {
+        mark: usize,
+        offset: u64,
+        more: bool,
+    },
+    Shorter {
+        mark: usize,
+    },
+    Rewritten {
+        mark: usize,
+    },
     Nothing,
+    /// Its error is the answer.
+    Unreadable,
 }
 
 /// Decides for all files of one run together: which mark belongs to which file can only be told
@@ -287,7 +297,7 @@ pub fn decide(candidates: &[Candidate], known: &Known) -> Vec<Result<Resume, Err
                 failed.push(None);
             }
             Err(error) => {
-                fits.push(Fit::Nothing);
+                fits.push(Fit::Unreadable);
                 failed.push(Some(error));
             }
         }
@@ -454,6 +464,7 @@ fn alike(candidates: &[Candidate], fits: &[Fit], known: &Known) -> HashMap<usize
         let reading: HashSet<usize> = readers.iter().map(|(i, _)| *i).collect();
         for (i, candidate) in candidates.iter().enumerate() {
             if !reading.contains(&i)
+                && fits[i] != Fit::Unreadable
                 && let Ok(head) = candidate.head()
             {
                 finished.entry(head).or_insert(i);
@@ -528,7 +539,7 @@ impl<'a> Claims<'a> {
                 Fit::Shorter { mark } | Fit::Rewritten { mark } => {
                     claimed.insert(mark);
                 }
-                Fit::Nothing => {}
+                Fit::Nothing | Fit::Unreadable => {}
             }
         }
         Claims { candidates, known, fits, claimed, owner }
@@ -549,7 +560,7 @@ impl<'a> Claims<'a> {
             Fit::At { mark, .. } => Resume::Copy { key: key(mark) },
             Fit::Shorter { mark } => Resume::Shorter { key: key(mark) },
             Fit::Rewritten { mark } => Resume::Rewritten { key: key(mark) },
-            Fit::Nothing => self.new_or_replaced(i),
+            Fit::Nothing | Fit::Unreadable => self.new_or_replaced(i),
         }
     }
 

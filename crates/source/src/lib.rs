@@ -21,13 +21,20 @@
 
 mod capture;
 mod decode;
+mod discover;
 mod error;
 mod identity;
 mod open;
+mod rotation;
+mod sets;
 mod stream;
 
 pub use capture::{Capture, Fingerprint, HEAD_BYTES, TAIL_BYTES};
 pub use decode::{Compression, ZSTD_WINDOW_LOG_MAX};
+pub use discover::{
+    DEPTH_MAX, DETECT_BYTES, Discovery, ENTRIES_MAX, Failure, LogFile, LogSet, Redirected,
+    SKIPPED_MAX, SkipReason, Skipped, discover,
+};
 pub use error::{Error, Kind};
 pub use identity::{Candidate, Known, KnownFile, Raw, Resume, decide};
 pub use open::{Facts, FileReader, OpenFile};
