@@ -68,8 +68,7 @@ pub enum Resume {
         /// Of the mark.
         key: i64,
     },
-    /// Nothing is new, and another file of the batch is [`Resume::Unchanged`] or
-    /// [`Resume::Continue`] with the key. The caller stores a mark of its own with the fingerprint
+    /// Nothing is new, and another file of the batch stays with the key. The caller stores a mark of its own with the fingerprint
     /// of the key, so that the copy is recognised at once next time.
     Copy {
         /// Of the mark.
@@ -77,6 +76,14 @@ pub enum Resume {
     },
     /// Goes on under the key.
     Continue {
+        /// Of the mark.
+        key: i64,
+        /// In decompressed bytes.
+        offset: u64,
+    },
+    /// Goes on where the mark ends, but the mark's own file is in the batch too: the caller stores
+    /// what it read under a new key.
+    Fork {
         /// Of the mark.
         key: i64,
         /// In decompressed bytes.
@@ -118,7 +125,10 @@ pub enum Resume {
 impl Resume {
     /// Whether there is something to read now.
     pub fn reads(&self) -> bool {
-        matches!(self, Resume::Continue { .. } | Resume::New | Resume::Replaced { .. })
+        matches!(
+            self,
+            Resume::Continue { .. } | Resume::Fork { .. } | Resume::New | Resume::Replaced { .. }
+        )
     }
 }
 
@@ -375,7 +385,12 @@ fn fit_plain(candidate: &Candidate, known: &Known, marks: &[usize]) -> Result<Fi
         let n = candidate.file.read_full_at(tail, start)?;
         found.verified(i, n == tail_len && hash(tail) == mark.tail, candidate, known);
     }
-    Ok(found.result(known, |offset| offset < len))
+    Ok(found.result(known, |i| {
+        let mark = &known.files[i];
+        // What was left then is an unfinished line, and nothing was added to it.
+        let as_it_was = mark.raw.drained && mark.raw.facts == candidate.file.facts();
+        mark.fingerprint.offset < len && !as_it_was
+    }))
 }
 
 /// As [`fit_plain`]; decodes the file once up to the largest offset.
@@ -394,7 +409,7 @@ fn fit_compressed(candidate: &Candidate, known: &Known, marks: &[usize]) -> Resu
     }
     let reached = stream.offset();
     let more = stream.skip_to(reached + 1)? > reached;
-    Ok(found.result(known, |offset| offset < reached || more))
+    Ok(found.result(known, |i| known.files[i].fingerprint.offset < reached || more))
 }
 
 /// The best of several marks with one head.
@@ -425,10 +440,10 @@ impl Search {
 
     /// More was read of a log with this head than the file holds: then the file has nothing new,
     /// even where a mark of an older copy fits it.
-    fn result(&self, known: &Known, more: impl Fn(u64) -> bool) -> Fit {
+    fn result(&self, known: &Known, more: impl Fn(usize) -> bool) -> Fit {
         if let Some(mark) = self.shorter {
             return match self.verified {
-                Some(own) if !more(known.files[own].fingerprint.offset) => {
+                Some(own) if !more(own) => {
                     Fit::At { mark: own, offset: known.files[own].fingerprint.offset, more: false }
                 }
                 _ => Fit::Shorter { mark },
@@ -436,7 +451,7 @@ impl Search {
         }
         if let Some(mark) = self.verified {
             let offset = known.files[mark].fingerprint.offset;
-            return Fit::At { mark, offset, more: more(offset) };
+            return Fit::At { mark, offset, more: more(mark) };
         }
         self.rewritten.map_or(Fit::Nothing, |mark| Fit::Rewritten { mark })
     }
@@ -525,7 +540,8 @@ impl<'a> Claims<'a> {
         let mut owner: HashMap<usize, usize> = HashMap::new();
         let rank = |i: usize, mark: usize| {
             let more = matches!(fits[i], Fit::At { more: true, .. });
-            (more, known.nearness(mark, &candidates[i]), candidates[i].is_plain())
+            let (same_file, same_path, _) = known.nearness(mark, &candidates[i]);
+            (same_file, more, same_path, candidates[i].is_plain())
         };
         for (i, fit) in fits.iter().enumerate() {
             match *fit {
@@ -553,11 +569,15 @@ impl<'a> Claims<'a> {
         }
         let key = |mark: usize| self.known.files[mark].key;
         match self.fits[i] {
-            Fit::At { mark, offset, more: true } => Resume::Continue { key: key(mark), offset },
-            Fit::At { mark, .. } if self.owner.get(&mark) == Some(&i) => {
-                Resume::Unchanged { key: key(mark) }
+            Fit::At { mark, offset, more } => {
+                let key = key(mark);
+                match (self.owner.get(&mark) == Some(&i), more) {
+                    (true, true) => Resume::Continue { key, offset },
+                    (true, false) => Resume::Unchanged { key },
+                    (false, true) => Resume::Fork { key, offset },
+                    (false, false) => Resume::Copy { key },
+                }
             }
-            Fit::At { mark, .. } => Resume::Copy { key: key(mark) },
             Fit::Shorter { mark } => Resume::Shorter { key: key(mark) },
             Fit::Rewritten { mark } => Resume::Rewritten { key: key(mark) },
             Fit::Nothing | Fit::Unreadable => self.new_or_replaced(i),
