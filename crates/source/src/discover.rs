@@ -594,3 +594,54 @@ fn is_binary(head: &[u8]) -> bool {
     let nuls = head.iter().filter(|byte| **byte == 0).count();
     BINLOG_MAGICS.iter().any(|magic| head.starts_with(magic)) || nuls * 8 > head.len()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(files: usize, bounds: Bounds) -> Discovery<()> {
+        let folder = tempfile::tempdir().unwrap();
+        for n in 0..files {
+            fs::write(folder.path().join(format!("t{n}.ibd")), b"x").unwrap();
+        }
+        fs::write(folder.path().join("a.log"), b"record\n").unwrap();
+        let detect = |head: &[u8]| head.starts_with(b"record").then_some(());
+        discover_within(&[folder.path().to_path_buf()], &detect, bounds)
+    }
+
+    #[test]
+    fn more_entries_than_the_bound_are_a_failure() {
+        let at = found(9, Bounds { entries: 10, skipped: 100 });
+        assert_eq!((at.sets.len(), at.failures.len()), (1, 0));
+        let above = found(10, Bounds { entries: 10, skipped: 100 });
+        assert_eq!(above.failures.len(), 1);
+        assert!(matches!(above.failures[0].reason, Error::TooMany { max: 10, .. }));
+    }
+
+    #[test]
+    fn more_skipped_entries_than_the_bound_are_counted() {
+        let at = found(10, Bounds { entries: 100, skipped: 10 });
+        assert_eq!((at.skipped.len(), at.skipped_more), (10, 0));
+        let above = found(12, Bounds { entries: 100, skipped: 10 });
+        assert_eq!((above.skipped.len(), above.skipped_more), (10, 2));
+    }
+
+    #[test]
+    fn names_of_server_files() {
+        for name in ["ibdata1", "orders.ibd", "ORDERS.MYD", "#ib_16384_0.dblwr", "undo_001"] {
+            assert!(is_server_file(OsStr::new(name)), "{name}");
+        }
+        for name in ["server_audit.log", "server_audit.log.1", "ib", "binlog.000001", "x.json"] {
+            assert!(!is_server_file(OsStr::new(name)), "{name}");
+        }
+    }
+
+    #[test]
+    fn text_with_single_nul_bytes_is_no_binary() {
+        assert!(!is_binary(b""));
+        assert!(!is_binary(b"20261120 a\0b,"));
+        assert!(!is_binary(&[&[b'x'; 7][..], &[0]].concat()));
+        assert!(is_binary(&[&[b'x'; 6][..], &[0]].concat()));
+        assert!(is_binary(b"\xfebin\x77"));
+    }
+}

@@ -50,7 +50,7 @@ pub enum Error {
         path: PathBuf,
     },
     /// A pattern that cannot be understood.
-    #[error("{}: bad pattern at character {position}: {reason}", .path.display())]
+    #[error("{}: bad pattern: {reason}; write [[] for a bracket", .path.display())]
     BadPattern {
         /// The pattern.
         path: PathBuf,
@@ -146,7 +146,7 @@ pub enum Error {
     /// Compressed data that ends in the middle. Everything before the cut was delivered.
     #[error(
         "{}: the compressed data is cut off after {raw_offset} bytes ({decompressed_offset} \
-         decompressed); what comes before was read: copy the file again or wait for its end",
+         decompressed); copy the file again or wait for its end",
         .path.display()
     )]
     CutShort {
@@ -250,5 +250,26 @@ impl Error {
             Some(libc::ELOOP) => Error::Loop { path },
             _ => Error::Io { path, doing, source },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_of_the_system_are_told_with_their_remedy() {
+        let told = |code| {
+            let source = io::Error::from_raw_os_error(code);
+            Error::from_io(Path::new("/x/a.log"), "opening", source).to_string()
+        };
+        assert_eq!(told(libc::ENOENT), "/x/a.log: no such file; check the path");
+        assert_eq!(told(libc::ENOTDIR), told(libc::ENOENT));
+        let denied = "/x/a.log: permission denied; run as root or add this user to the group that \
+                      owns it";
+        assert_eq!(told(libc::EACCES), denied);
+        assert_eq!(told(libc::EPERM), denied);
+        assert!(told(libc::ELOOP).contains("loop"));
+        assert!(told(libc::EIO).starts_with("/x/a.log: opening: "));
     }
 }
