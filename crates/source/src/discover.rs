@@ -25,8 +25,9 @@ use std::path::{Path, PathBuf};
 
 use crate::decode::Compression;
 use crate::error::{Error, Kind};
-use crate::open::{Facts, OpenFile, kind_of};
+use crate::open::{Facts, FileReader, OpenFile, kind_of};
 use crate::sets::group;
+use crate::stream::Stream;
 
 /// How deep a folder is walked below the one named: deeper than any log tree, and a bound for loops
 /// that file systems can make without links (bind mounts).
@@ -388,7 +389,7 @@ impl<D> Search<'_, D> {
 
     /// Looks into a file; `path` leads over no symbolic link.
     fn file(&mut self, path: &Path, named: Named) {
-        let file = match OpenFile::open(path) {
+        let file = match OpenFile::open_found(path) {
             Ok(file) => file,
             Err(error) => return self.refuse(path, named, error),
         };
@@ -422,26 +423,23 @@ impl<D> Search<'_, D> {
             let expected = named != Named::Folder || says_audit(file.path());
             return if expected { Ok(None) } else { Err(Refusal::Skip(SkipReason::Empty)) };
         }
-        let (head, cut) = if file.compression() == Compression::Plain {
-            let mut head = vec![0; FIRST_BYTES];
-            let n = file.read_full_at(&mut head, 0)?;
-            head.truncate(n);
-            if named != Named::Outright && is_binary(&head) {
-                return Err(Refusal::Skip(SkipReason::Binary));
-            }
-            if let Some(detected) = (self.detect)(&head) {
-                return Ok(Some(detected));
-            }
-            if n == FIRST_BYTES {
-                head.resize(DETECT_BYTES, 0);
-                let more = file.read_full_at(&mut head[FIRST_BYTES..], FIRST_BYTES as u64)?;
-                head.truncate(FIRST_BYTES + more);
-            }
-            (head, None)
-        } else {
-            decompressed_head(file)?
+        let plain = file.compression() == Compression::Plain;
+        let mut head = Head::new(file)?;
+        let cut = head.grow(FIRST_BYTES)?;
+        if plain && named != Named::Outright && is_binary(&head.bytes) {
+            return Err(Refusal::Skip(SkipReason::Binary));
+        }
+        if let Some(detected) = (self.detect)(&head.bytes) {
+            return Ok(Some(detected));
+        }
+        let cut = match cut {
+            Some(cut) => Some(cut),
+            None => head.grow(DETECT_BYTES)?,
         };
-        if let Some(detected) = (self.detect)(&head) {
+        let head = head.bytes;
+        if head.len() > FIRST_BYTES
+            && let Some(detected) = (self.detect)(&head)
+        {
             return Ok(Some(detected));
         }
         match cut {
@@ -520,24 +518,35 @@ impl From<Error> for Refusal {
     }
 }
 
-/// The decompressed head, and the error at which it ends where it ends before its time.
-fn decompressed_head(file: &OpenFile) -> Result<(Vec<u8>, Option<Error>), Error> {
-    let mut stream = file.stream(0)?;
-    let mut head = vec![0; DETECT_BYTES];
-    let mut n = 0;
-    while n < head.len() {
-        match stream.read(&mut head[n..]) {
-            Ok(0) => break,
-            Ok(more) => n += more,
-            Err(error) if error.ends_stream() => {
-                head.truncate(n);
-                return Ok((head, Some(error)));
-            }
-            Err(error) => return Err(error),
-        }
+/// The decompressed head, read no further than needed.
+struct Head {
+    stream: Stream<FileReader>,
+    bytes: Vec<u8>,
+}
+
+impl Head {
+    fn new(file: &OpenFile) -> Result<Head, Error> {
+        Ok(Head { stream: file.stream(0)?, bytes: Vec::new() })
     }
-    head.truncate(n);
-    Ok((head, None))
+
+    /// Up to `len` bytes; the error at which compressed data ends before its time.
+    fn grow(&mut self, len: usize) -> Result<Option<Error>, Error> {
+        let mut n = self.bytes.len();
+        self.bytes.resize(len, 0);
+        let cut = loop {
+            if n == len {
+                break None;
+            }
+            match self.stream.read(&mut self.bytes[n..]) {
+                Ok(0) => break None,
+                Ok(more) => n += more,
+                Err(error) if error.ends_stream() => break Some(error),
+                Err(error) => return Err(error),
+            }
+        };
+        self.bytes.truncate(n);
+        Ok(cut)
+    }
 }
 
 fn not_a_log(path: &Path, head: &[u8]) -> Error {

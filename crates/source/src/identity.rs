@@ -92,7 +92,7 @@ pub enum Resume {
     /// Not seen before: read from the start under a new key.
     New,
     /// New content stands where the mark's file stood, which is nowhere in the batch: what had not
-    /// been read of it is gone. Read from the start under a new key.
+    /// been read of it, if anything, is gone. Read from the start under a new key.
     Replaced {
         /// Of the mark whose file is gone.
         key: i64,
@@ -586,10 +586,12 @@ impl<'a> Claims<'a> {
 
     fn new_or_replaced(&mut self, i: usize) -> Resume {
         let file = &self.candidates[i].file;
-        let gone =
-            self.known.of_file(file.facts()).chain(self.known.at_path(file.path())).find(|mark| {
-                !self.claimed.contains(mark) && may_be_unread(&self.known.files[*mark])
-            });
+        let facts = file.facts();
+        // Without a birth time the same number may be that of any file deleted since.
+        let of_file = self.known.of_file(facts).filter(|_| facts.born.is_some());
+        let gone = of_file
+            .chain(self.known.at_path(file.path()))
+            .find(|mark| !self.claimed.contains(mark) && may_be_unread(&self.known.files[*mark]));
         match gone {
             Some(mark) => {
                 self.claimed.insert(mark);

@@ -1,7 +1,7 @@
 //! Opens regular files, and only those, without ever blocking.
 //!
 //! `stat` first, then `open` with `O_NONBLOCK`, then `fstat` again: whatever stands at the path by
-//! then, nothing but a regular file is read. An open file stays the same file when it is renamed.
+//! then, nothing but a regular file is read, and no FIFO is waited for. An open file stays the same file when it is renamed.
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Read};
@@ -96,14 +96,31 @@ impl OpenFile {
     /// # Errors
     /// [`Error::Missing`], [`Error::Denied`], [`Error::NotRegular`], [`Error::Loop`], [`Error::Io`].
     pub fn open(path: &Path) -> Result<OpenFile, Error> {
+        OpenFile::open_with(path, std::fs::metadata(path), 0)
+    }
+
+    /// Opens the file that stands at `path` itself: for paths that discovery found, so that no link
+    /// put there since leads elsewhere.
+    ///
+    /// # Errors
+    /// As [`OpenFile::open`]; a symbolic link is [`Error::NotRegular`].
+    pub fn open_found(path: &Path) -> Result<OpenFile, Error> {
+        OpenFile::open_with(path, std::fs::symlink_metadata(path), libc::O_NOFOLLOW)
+    }
+
+    fn open_with(
+        path: &Path,
+        metadata: io::Result<Metadata>,
+        flags: i32,
+    ) -> Result<OpenFile, Error> {
         let io = |doing| move |error| Error::from_io(path, doing, error);
         let refuse = |kind| Error::NotRegular { path: path.to_path_buf(), kind };
-        if let Some(kind) = kind_of(&std::fs::metadata(path).map_err(io("looking at the file"))?) {
+        if let Some(kind) = kind_of(&metadata.map_err(io("looking at the file"))?) {
             return Err(refuse(kind));
         }
         let file = OpenOptions::new()
             .read(true)
-            .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
+            .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY | flags)
             .open(path)
             .map_err(io("opening"))?;
         let metadata = file.metadata().map_err(io("looking at the open file"))?;

@@ -62,7 +62,7 @@ fn join_old_folders<D>(groups: &mut Groups<D>) {
         }
     }
     let mut moves = Vec::new();
-    for (key, files) in groups.iter().filter(|(_, files)| !is_live(files)) {
+    for (key, _) in groups.iter().filter(|(_, files)| !is_live(files)) {
         let mut homes = live.get(&key.1).into_iter().flatten().filter(|home| is_old(&key.0, home));
         if let (Some(home), None) = (homes.next(), homes.next()) {
             moves.push((key.clone(), (home.clone(), key.1.clone())));

@@ -17,7 +17,10 @@ use crate::capture::{Capture, Fingerprint};
 use crate::decode::{Between, Compression, Decoder, Fault, ZSTD_WINDOW_LOG_MAX};
 use crate::error::Error;
 
-/// Compressed bytes asked for at once.
+/// Bytes asked for at first: whoever wants only the head of a file has it read no further.
+const INPUT_BYTES_FIRST: usize = 4 << 10;
+
+/// Bytes asked for at once in the end; each read doubles up to it.
 const INPUT_BYTES: usize = 128 << 10;
 
 /// Bytes decompressed at once to be skipped.
@@ -287,12 +290,12 @@ impl<R: Read> Stream<R> {
 
     /// Reads once, behind what is not used yet.
     fn fill(&mut self) -> Result<(), Error> {
-        if self.input.is_empty() {
-            self.input.resize(INPUT_BYTES, 0);
-        }
         self.input.copy_within(self.start..self.end, 0);
         self.end -= self.start;
         self.start = 0;
+        if self.input.len() < INPUT_BYTES {
+            self.input.resize((self.input.len() * 2).max(INPUT_BYTES_FIRST), 0);
+        }
         let n = read_some(&mut self.reader, &mut self.input[self.end..])
             .map_err(|error| Error::from_io(&self.name, "reading", error))?;
         self.end += n;

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use source::{Compression, Error, Fingerprint, OpenFile, Stream, ZSTD_WINDOW_LOG_MAX};
+use source::{Compression, Error, Fingerprint, Kind, OpenFile, Stream, ZSTD_WINDOW_LOG_MAX};
 
 use crate::book::{drain, gzip, lines, zstd};
 
@@ -189,6 +189,25 @@ fn a_stream_goes_on_at_any_offset() {
         let beyond = file.stream(content.len() as u64 + 1);
         assert!(matches!(beyond.err(), Some(Error::Shrunk { .. })));
     }
+}
+
+#[test]
+fn only_regular_files_are_opened_and_links_only_on_request() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, link, pipe) =
+        (folder.path().join("file"), folder.path().join("link"), folder.path().join("pipe"));
+    fs::write(&file, b"a line\n").unwrap();
+    std::os::unix::fs::symlink(&file, &link).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    assert_eq!(OpenFile::open(&link).unwrap().facts(), OpenFile::open(&file).unwrap().facts());
+    assert!(OpenFile::open_found(&file).is_ok());
+    let kind = |result: Result<OpenFile, Error>| match result {
+        Err(Error::NotRegular { kind, .. }) => kind,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(kind(OpenFile::open_found(&link)), Kind::Other);
+    assert_eq!(kind(OpenFile::open(&pipe)), Kind::Fifo);
+    assert_eq!(kind(OpenFile::open(folder.path())), Kind::Directory);
 }
 
 #[test]
