@@ -22,42 +22,14 @@
 //!   of it (`Covered`). So no record is counted twice, whatever copies lie about.
 //! * A file in which nothing is new costs two reads of at most 4 KiB.
 
-use std::cell::OnceCell;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::Bound;
-use std::path::{Path, PathBuf};
 
-use sha2::{Digest, Sha256};
-
-use crate::capture::{Fingerprint, HEAD_BYTES, TAIL_BYTES, hash, short};
-use crate::decode::Compression;
+use crate::candidate::Candidate;
+use crate::capture::HEAD_BYTES;
 use crate::error::Error;
-use crate::open::{Facts, OpenFile};
-
-/// What is known of a file without its decompressed content.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Raw {
-    /// When it was last looked at.
-    pub facts: Facts,
-    /// Of a compressed file the hash of its length, first and last 4 KiB, so that it is recognised
-    /// without decompressing it. Zero for a plain file.
-    pub print: [u8; 16],
-    /// Whether it had been read to its end (or cut) as it stood then, all but an unfinished last line.
-    pub drained: bool,
-}
-
-/// A mark that an earlier run left.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KnownFile {
-    /// The caller's name for it.
-    pub key: i64,
-    /// Where it stood.
-    pub path: PathBuf,
-    /// What was read of it.
-    pub fingerprint: Fingerprint,
-    /// The file itself.
-    pub raw: Raw,
-}
+use crate::fit::{Fit, fit};
+use crate::known::{Known, KnownFile};
 
 /// Where reading goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -132,168 +104,6 @@ impl Resume {
     }
 }
 
-/// An open file about which is to be decided.
-#[derive(Debug)]
-pub struct Candidate {
-    file: OpenFile,
-    print: [u8; 16],
-    head: OnceCell<Vec<u8>>,
-}
-
-impl Candidate {
-    /// Reads the first and last 4 KiB of a compressed file, and nothing of a plain one.
-    ///
-    /// # Errors
-    /// Where reading fails.
-    pub fn new(file: OpenFile) -> Result<Candidate, Error> {
-        let print = match file.compression() {
-            Compression::Plain => [0; 16],
-            Compression::Gzip | Compression::Zstd => print_of(&file)?,
-        };
-        Ok(Candidate { file, print, head: OnceCell::new() })
-    }
-
-    /// The open file.
-    pub fn file(&self) -> &OpenFile {
-        &self.file
-    }
-
-    /// To be stored with the mark. `drained`: it was read to its end or cut.
-    pub fn raw(&self, drained: bool) -> Raw {
-        Raw { facts: self.file.facts(), print: self.print, drained }
-    }
-
-    /// The first decompressed bytes: fewer than [`HEAD_BYTES`] where the content (or what can be
-    /// decompressed of it) ends before.
-    fn head(&self) -> Result<&[u8], Error> {
-        if let Some(head) = self.head.get() {
-            return Ok(head);
-        }
-        let head = match self.file.compression() {
-            Compression::Plain => {
-                let mut head = vec![0; HEAD_BYTES];
-                let n = self.file.read_full_at(&mut head, 0)?;
-                // What was written since the file was opened is for the next time.
-                head.truncate(n.min(usize::try_from(self.file.facts().len).unwrap_or(n)));
-                head
-            }
-            Compression::Gzip | Compression::Zstd => {
-                let mut stream = self.file.stream(0)?;
-                stream.skip_to(HEAD_BYTES as u64)?;
-                stream.head().to_vec()
-            }
-        };
-        Ok(self.head.get_or_init(|| head))
-    }
-
-    fn is_plain(&self) -> bool {
-        self.file.compression() == Compression::Plain
-    }
-}
-
-/// Hash of the length, the first and the last 4 KiB as stored. The last bytes of a gzip member are
-/// the checksum and length of its content.
-fn print_of(file: &OpenFile) -> Result<[u8; 16], Error> {
-    let len = file.facts().len;
-    let mut bytes = vec![0; HEAD_BYTES + TAIL_BYTES];
-    let head = file.read_full_at(&mut bytes[..HEAD_BYTES], 0)?;
-    let last = len.saturating_sub(TAIL_BYTES as u64);
-    let tail = file.read_full_at(&mut bytes[HEAD_BYTES..], last)?;
-    let mut hasher = Sha256::new();
-    hasher.update(len.to_le_bytes());
-    hasher.update(&bytes[..head]);
-    hasher.update(&bytes[HEAD_BYTES..HEAD_BYTES + tail]);
-    Ok(short(hasher.finalize().as_slice()))
-}
-
-/// All marks, indexed: looking one up costs the same for ten as for ten thousand.
-#[derive(Debug, Default)]
-pub struct Known {
-    files: Vec<KnownFile>,
-    by_inode: HashMap<(u64, u64), Vec<usize>>,
-    by_path: HashMap<PathBuf, Vec<usize>>,
-    by_print: HashMap<[u8; 16], Vec<usize>>,
-    by_head: BTreeMap<u32, HashMap<[u8; 16], Vec<usize>>>,
-}
-
-impl Known {
-    /// Indexes the marks.
-    pub fn new(files: Vec<KnownFile>) -> Known {
-        let mut known = Known { files, ..Known::default() };
-        for (i, file) in known.files.iter().enumerate() {
-            let facts = &file.raw.facts;
-            known.by_inode.entry((facts.device, facts.inode)).or_default().push(i);
-            known.by_path.entry(file.path.clone()).or_default().push(i);
-            if file.raw.print != [0; 16] && file.raw.drained {
-                known.by_print.entry(file.raw.print).or_default().push(i);
-            }
-            let mark = &file.fingerprint;
-            if mark.head_len > 0 {
-                let of_length = known.by_head.entry(mark.head_len).or_default();
-                of_length.entry(mark.head).or_default().push(i);
-            }
-        }
-        known
-    }
-
-    /// The marks as given.
-    pub fn files(&self) -> &[KnownFile] {
-        &self.files
-    }
-
-    /// Marks whose head is found at the start of `head`.
-    fn with_head(&self, head: &[u8]) -> Vec<usize> {
-        let mut found = Vec::new();
-        let mut hasher = Sha256::new();
-        let mut hashed = 0;
-        for (&len, of_length) in self.by_head.range(..=head.len() as u32) {
-            hasher.update(&head[hashed..len as usize]);
-            hashed = len as usize;
-            if let Some(marks) = of_length.get(&short(hasher.clone().finalize().as_slice())) {
-                found.extend_from_slice(marks);
-            }
-        }
-        found
-    }
-
-    /// Marks of this very file, as far as the file system can tell.
-    fn of_file(&self, facts: Facts) -> impl Iterator<Item = usize> {
-        let same = self.by_inode.get(&(facts.device, facts.inode));
-        let files = &self.files;
-        same.into_iter().flatten().copied().filter(move |&i| files[i].raw.facts.same_file(&facts))
-    }
-
-    fn at_path(&self, path: &Path) -> impl Iterator<Item = usize> {
-        self.by_path.get(path).into_iter().flatten().copied()
-    }
-
-    /// Orders marks that fit equally well: the file itself, then its path, then the older mark.
-    fn nearness(&self, i: usize, candidate: &Candidate) -> (bool, bool, std::cmp::Reverse<i64>) {
-        let mark = &self.files[i];
-        let same_file = mark.raw.facts.same_file(&candidate.file.facts());
-        (same_file, mark.path == candidate.file.path(), std::cmp::Reverse(mark.key))
-    }
-}
-
-/// What one candidate is, seen alone. Numbers index `Known::files`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fit {
-    At {
-        mark: usize,
-        offset: u64,
-        more: bool,
-    },
-    Shorter {
-        mark: usize,
-    },
-    Rewritten {
-        mark: usize,
-    },
-    Nothing,
-    /// Its error is the answer.
-    Unreadable,
-}
-
 /// Decides for all files of one run together: which mark belongs to which file can only be told
 /// where all files that may hold it are seen. The answers stand in the order of the candidates; a
 /// file that cannot be read has its error.
@@ -324,139 +134,6 @@ pub fn decide(candidates: &[Candidate], known: &Known) -> Vec<Result<Resume, Err
     answers
 }
 
-/// Looks for the mark of one file.
-fn fit(candidate: &Candidate, known: &Known) -> Result<Fit, Error> {
-    if !candidate.is_plain()
-        && let Some(marks) = known.by_print.get(&candidate.print)
-        && let Some(mark) = nearest(marks.iter().copied(), candidate, known)
-    {
-        let offset = known.files[mark].fingerprint.offset;
-        return Ok(Fit::At { mark, offset, more: false });
-    }
-    let head = candidate.head()?;
-    let mut marks = known.with_head(head);
-    if marks.is_empty() {
-        return Ok(fit_unread(candidate, known, head));
-    }
-    marks.sort_by_key(|&i| known.files[i].fingerprint.offset);
-    if candidate.is_plain() {
-        fit_plain(candidate, known, &marks)
-    } else {
-        fit_compressed(candidate, known, &marks)
-    }
-}
-
-/// A file of which nothing was read has no content to be found by, only its number.
-fn fit_unread(candidate: &Candidate, known: &Known, head: &[u8]) -> Fit {
-    let unread =
-        known.of_file(candidate.file.facts()).filter(|&i| known.files[i].fingerprint.offset == 0);
-    match nearest(unread, candidate, known) {
-        Some(mark) => Fit::At { mark, offset: 0, more: !head.is_empty() },
-        None => Fit::Nothing,
-    }
-}
-
-fn nearest(
-    marks: impl Iterator<Item = usize>,
-    candidate: &Candidate,
-    known: &Known,
-) -> Option<usize> {
-    marks.max_by_key(|&i| known.nearness(i, candidate))
-}
-
-/// `marks` have the head of the file and stand in the order of their offsets.
-fn fit_plain(candidate: &Candidate, known: &Known, marks: &[usize]) -> Result<Fit, Error> {
-    let len = candidate.file.facts().len;
-    let mut found = Search::default();
-    let mut buffer = vec![0; TAIL_BYTES];
-    for &i in marks {
-        let mark = &known.files[i].fingerprint;
-        let tail_len = mark.tail_len as usize;
-        let Some(start) =
-            mark.offset.checked_sub(tail_len as u64).filter(|_| tail_len <= TAIL_BYTES)
-        else {
-            continue; // A mark that no reader leaves.
-        };
-        if mark.offset > len {
-            found.shorter(i, candidate, known);
-            continue;
-        }
-        let tail = &mut buffer[..tail_len];
-        let n = candidate.file.read_full_at(tail, start)?;
-        found.verified(i, n == tail_len && hash(tail) == mark.tail, candidate, known);
-    }
-    Ok(found.result(known, |i| {
-        let mark = &known.files[i];
-        // What was left then is an unfinished line, and nothing was added to it.
-        let as_it_was = mark.raw.drained && mark.raw.facts == candidate.file.facts();
-        mark.fingerprint.offset < len && !as_it_was
-    }))
-}
-
-/// As [`fit_plain`]; decodes the file once up to the largest offset.
-fn fit_compressed(candidate: &Candidate, known: &Known, marks: &[usize]) -> Result<Fit, Error> {
-    let mut stream = candidate.file.stream(0)?;
-    let mut found = Search::default();
-    for &i in marks {
-        let mark = &known.files[i].fingerprint;
-        if stream.skip_to(mark.offset)? < mark.offset {
-            found.shorter(i, candidate, known);
-            continue;
-        }
-        let fits =
-            mark.tail_len as usize == stream.tail().len() && hash(stream.tail()) == mark.tail;
-        found.verified(i, fits, candidate, known);
-    }
-    let reached = stream.offset();
-    let more = stream.skip_to(reached + 1)? > reached;
-    Ok(found.result(known, |i| known.files[i].fingerprint.offset < reached || more))
-}
-
-/// The best of several marks with one head.
-#[derive(Default)]
-struct Search {
-    verified: Option<usize>,
-    shorter: Option<usize>,
-    rewritten: Option<usize>,
-}
-
-impl Search {
-    fn verified(&mut self, i: usize, fits: bool, candidate: &Candidate, known: &Known) {
-        let rank = |i: usize| (known.files[i].fingerprint.offset, known.nearness(i, candidate));
-        let best = if fits { &mut self.verified } else { &mut self.rewritten };
-        if best.is_none_or(|other| rank(i) > rank(other)) {
-            *best = Some(i);
-        }
-    }
-
-    fn shorter(&mut self, i: usize, candidate: &Candidate, known: &Known) {
-        self.shorter = match self.shorter {
-            Some(other) if known.nearness(other, candidate) > known.nearness(i, candidate) => {
-                Some(other)
-            }
-            _ => Some(i),
-        };
-    }
-
-    /// More was read of a log with this head than the file holds: then the file has nothing new,
-    /// even where a mark of an older copy fits it.
-    fn result(&self, known: &Known, more: impl Fn(usize) -> bool) -> Fit {
-        if let Some(mark) = self.shorter {
-            return match self.verified {
-                Some(own) if !more(own) => {
-                    Fit::At { mark: own, offset: known.files[own].fingerprint.offset, more: false }
-                }
-                _ => Fit::Shorter { mark },
-            };
-        }
-        if let Some(mark) = self.verified {
-            let offset = known.files[mark].fingerprint.offset;
-            return Fit::At { mark, offset, more: more(mark) };
-        }
-        self.rewritten.map_or(Fit::Nothing, |mark| Fit::Rewritten { mark })
-    }
-}
-
 /// How a file relates to another one of the batch.
 #[derive(Debug, Clone, Copy)]
 enum Alike {
@@ -469,7 +146,7 @@ fn alike(candidates: &[Candidate], fits: &[Fit], known: &Known) -> HashMap<usize
     let mut readers: Vec<(usize, &[u8])> = Vec::new();
     for (i, candidate) in candidates.iter().enumerate() {
         let wants = matches!(fits[i], Fit::Nothing | Fit::At { more: true, .. });
-        match candidate.head.get() {
+        match candidate.head_read() {
             Some(head) if wants && !head.is_empty() => readers.push((i, head)),
             _ => {}
         }

@@ -19,23 +19,27 @@
 //! * Memory does not grow with the size of a file.
 #![forbid(unsafe_code)]
 
+mod candidate;
 mod capture;
 mod decode;
 mod discover;
 mod error;
+mod fit;
+mod found;
 mod identity;
+mod known;
 mod open;
 mod rotation;
 mod sets;
 mod stream;
 
+pub use candidate::Candidate;
 pub use capture::{Capture, Fingerprint, HEAD_BYTES, TAIL_BYTES};
 pub use decode::{Compression, ZSTD_WINDOW_LOG_MAX};
-pub use discover::{
-    DEPTH_MAX, DETECT_BYTES, Discovery, ENTRIES_MAX, Failure, LogFile, LogSet, Redirected,
-    SKIPPED_MAX, SkipReason, Skipped, discover,
-};
+pub use discover::{DEPTH_MAX, DETECT_BYTES, ENTRIES_MAX, SKIPPED_MAX, discover};
 pub use error::{Error, Kind};
-pub use identity::{Candidate, Known, KnownFile, Raw, Resume, decide};
+pub use found::{Discovery, Failure, LogFile, LogSet, Redirected, SkipReason, Skipped};
+pub use identity::{Resume, decide};
+pub use known::{Known, KnownFile, Raw};
 pub use open::{Facts, FileReader, OpenFile};
 pub use stream::Stream;

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
-use crate::discover::{LogFile, LogSet};
+use crate::found::{LogFile, LogSet};
 use crate::rotation::{Name, Style, Turn, numbered_inside, parse};
 
 /// Names of folders beside a log that hold its rotated files (logrotate's `olddir`).
