@@ -1,0 +1,235 @@
+//! Which file names belong to one log, and in which order they were written.
+//!
+//! ```text
+//! server_audit.log                         the stem: written to now
+//! server_audit.log.1  .01  .001  .1.gz     numbered: 1 is the newest
+//! server_audit.log-20261120                dated (logrotate's dateext), also .zst, _ and . before it
+//! server_audit.log-20261120-1764000000     with the second
+//! server_audit.log-2026-11-20              dateformat -%Y-%m-%d
+//! server_audit.log-20261120.1              the second of one day
+//! server_audit-20261120.log                the date before the extension (logrotate's extension)
+//! ```
+//!
+//! Names are bytes and need not be UTF-8. A name tells the order only; whether two files hold the
+//! same bytes is told by their content.
+
+use std::cmp::{Ordering, Reverse};
+
+/// The most digits of a rotation number: logrotate counts to far less, and more is a time.
+const NUMBER_DIGITS_MAX: usize = 6;
+
+/// Endings of compressed files; whether one is compressed is told by its content.
+const COMPRESSED: [&[u8]; 4] = [b".gz", b".zst", b".zstd", b".z"];
+
+/// A file name taken apart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Name {
+    /// The name of the file that the server writes to.
+    pub(crate) stem: Vec<u8>,
+    /// Which of its files this is.
+    pub(crate) turn: Turn,
+}
+
+/// Which file of a log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Turn {
+    /// The one that is written to.
+    Live,
+    /// Moved along at each rotation: higher is older.
+    Number(u64),
+    /// Named when it was rotated: digits of the time, and a number where one day has several.
+    Time(Vec<u8>, u64),
+}
+
+impl Turn {
+    /// Older first, within one way of naming.
+    pub(crate) fn order(&self, other: &Turn) -> Ordering {
+        match (self, other) {
+            (Turn::Number(ours), Turn::Number(theirs)) => Reverse(ours).cmp(&Reverse(theirs)),
+            (Turn::Time(ours, n), Turn::Time(theirs, m)) => {
+                // A date alone stands before a date with a time of the same day.
+                ours.cmp(theirs).then(n.cmp(m))
+            }
+            _ => self.style().cmp(&other.style()),
+        }
+    }
+
+    /// The way of naming; the live file is always the newest.
+    pub(crate) fn style(&self) -> Style {
+        match self {
+            Turn::Time(..) => Style::Time,
+            Turn::Number(_) => Style::Number,
+            Turn::Live => Style::Live,
+        }
+    }
+}
+
+/// Ways of naming rotated files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Style {
+    Time,
+    Number,
+    Live,
+}
+
+/// Takes a file name apart. Every name has a stem, at least itself.
+pub(crate) fn parse(name: &[u8]) -> Name {
+    let base = COMPRESSED
+        .iter()
+        .find_map(|ending| name.strip_suffix(*ending).filter(|base| !base.is_empty()))
+        .unwrap_or(name);
+    if let Some(found) = numbered(base) {
+        return found;
+    }
+    if let Some((stem, time)) = dated(base) {
+        return Name { stem: stem.to_vec(), turn: Turn::Time(time, 0) };
+    }
+    // logrotate's `extension`: the date stands before the ending of the live file.
+    if let Some(dot) = base.iter().rposition(|byte| *byte == b'.')
+        && base[dot + 1..].iter().all(u8::is_ascii_alphabetic)
+        && let Some((stem, time)) = dated(&base[..dot])
+    {
+        return Name { stem: [stem, &base[dot..]].concat(), turn: Turn::Time(time, 0) };
+    }
+    Name { stem: base.to_vec(), turn: Turn::Live }
+}
+
+/// `stem.7`, or `stem-20261120.7`.
+fn numbered(base: &[u8]) -> Option<Name> {
+    let dot = base.iter().rposition(|byte| *byte == b'.')?;
+    let digits = &base[dot + 1..];
+    if dot == 0 || digits.is_empty() || digits.len() > NUMBER_DIGITS_MAX {
+        return None;
+    }
+    let (number, rest) = (number(digits)?, &base[..dot]);
+    if let Some((stem, time)) = dated(rest) {
+        return Some(Name { stem: stem.to_vec(), turn: Turn::Time(time, number) });
+    }
+    // `audit-10.0.0.7` is named after a host.
+    let before = rest.rsplit(|byte| *byte == b'.').next()?;
+    let of_host = before.len() < rest.len() && before.iter().all(u8::is_ascii_digit);
+    (!of_host).then(|| Name { stem: rest.to_vec(), turn: Turn::Number(number) })
+}
+
+/// `server_audit.1.log` (logrotate's `extension` without dates) as `server_audit.log` and 1. Only to
+/// be believed where that file exists: `audit.2.log` may be the log of a second server.
+pub(crate) fn numbered_inside(stem: &[u8]) -> Option<Name> {
+    let dot = stem.iter().rposition(|byte| *byte == b'.')?;
+    let Name { stem: base, turn: turn @ Turn::Number(_) } = numbered(&stem[..dot])? else {
+        return None;
+    };
+    Some(Name { stem: [&base, &stem[dot..]].concat(), turn })
+}
+
+fn number(digits: &[u8]) -> Option<u64> {
+    digits.iter().try_fold(0_u64, |sum, byte| {
+        let digit = byte.is_ascii_digit().then(|| u64::from(byte - b'0'))?;
+        sum.checked_mul(10)?.checked_add(digit)
+    })
+}
+
+/// Splits a time off the end: the stem, and the digits of the time in the order of their weight.
+fn dated(base: &[u8]) -> Option<(&[u8], Vec<u8>)> {
+    let is_time = |byte: &u8| byte.is_ascii_digit() || b"-_.:T".contains(byte);
+    let mut start = base.iter().rposition(|byte| !is_time(byte)).map_or(0, |i| i + 1);
+    // The longest run of digits and separators that is a time wins: `.log-2026-11-20-10`.
+    while start < base.len() {
+        if b"-_.".contains(&base[start])
+            && start > 0
+            && let Some(time) = time(&base[start + 1..])
+        {
+            return Some((&base[..start], time));
+        }
+        start += 1;
+    }
+    None
+}
+
+/// `20261120`, `2026-11-20`, either followed by hour, minute, second or by seconds since 1970.
+fn time(text: &[u8]) -> Option<Vec<u8>> {
+    let digits: Vec<u8> = text.iter().copied().filter(u8::is_ascii_digit).collect();
+    let ends_well = text.last().is_some_and(u8::is_ascii_digit);
+    let starts_well = text.first().is_some_and(u8::is_ascii_digit);
+    // 8 day, 10 hour, 12 minute, 14 second, 18 day and seconds since 1970.
+    if !starts_well || !ends_well || ![8, 10, 12, 14, 18].contains(&digits.len()) {
+        return None;
+    }
+    let year = number(&digits[..4])?;
+    let month = number(&digits[4..6])?;
+    let day = number(&digits[6..8])?;
+    let sane =
+        (1990..=2999).contains(&year) && (1..=12).contains(&month) && (1..=31).contains(&day);
+    sane.then_some(digits)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(name: &str, stem: &str, turn: Turn) {
+        assert_eq!(parse(name.as_bytes()), Name { stem: stem.into(), turn }, "{name}");
+    }
+
+    fn time(digits: &str, number: u64) -> Turn {
+        Turn::Time(digits.into(), number)
+    }
+
+    #[test]
+    fn names_of_every_rotation_style() {
+        let stem = "server_audit.log";
+        check("server_audit.log", stem, Turn::Live);
+        check("server_audit.log.gz", stem, Turn::Live);
+        check("server_audit.log.1", stem, Turn::Number(1));
+        check("server_audit.log.01", stem, Turn::Number(1));
+        check("server_audit.log.010", stem, Turn::Number(10));
+        check("server_audit.log.1.gz", stem, Turn::Number(1));
+        check("server_audit.log.999.zst", stem, Turn::Number(999));
+        check("server_audit.log-20261120", stem, time("20261120", 0));
+        check("server_audit.log-20261120.gz", stem, time("20261120", 0));
+        check("server_audit.log.20261120", stem, time("20261120", 0));
+        check("server_audit.log_20261120", stem, time("20261120", 0));
+        check("server_audit.log-2026-11-20", stem, time("20261120", 0));
+        check("server_audit.log-2026-11-20.zst", stem, time("20261120", 0));
+        check("server_audit.log.2026-11-20_10", stem, time("2026112010", 0));
+        check("server_audit.log-20261120-1764000000", stem, time("202611201764000000", 0));
+        check("server_audit.log-20261120.1", stem, time("20261120", 1));
+        check("server_audit.log-20261120.2.gz", stem, time("20261120", 2));
+        check("server_audit-20261120.log", stem, time("20261120", 0));
+        check("server_audit-20261120.log.gz", stem, time("20261120", 0));
+    }
+
+    #[test]
+    fn names_that_tell_nothing_are_their_own_stem() {
+        for name in ["audit", ".1", "audit-10.0.0.7", "a.", "audit-99999999", "audit-20261320"] {
+            check(name, name, Turn::Live);
+        }
+        assert_eq!(parse(b".gz").stem, b".gz");
+        assert_eq!(parse(b"").stem, b"");
+        assert_eq!(parse(b"20261120").turn, Turn::Live);
+        assert_eq!(parse(b"a\xff.log.2").stem, b"a\xff.log");
+    }
+
+    #[test]
+    fn a_number_before_the_ending() {
+        let found = numbered_inside(b"server_audit.2.log").unwrap();
+        assert_eq!(found, Name { stem: b"server_audit.log".to_vec(), turn: Turn::Number(2) });
+        assert_eq!(numbered_inside(b"server_audit.log"), None);
+        assert_eq!(numbered_inside(b"audit-10.0.0.7.log"), None);
+    }
+
+    #[test]
+    fn a_number_above_the_bound_is_no_rotation() {
+        check("a.log.999999", "a.log", Turn::Number(999_999));
+        check("a.log.1234567", "a.log.1234567", Turn::Live);
+    }
+
+    #[test]
+    fn older_comes_first() {
+        let mut names = vec!["a.log", "a.log.2", "a.log.10", "a.log.1"];
+        names.sort_by(|a, b| parse(a.as_bytes()).turn.order(&parse(b.as_bytes()).turn));
+        assert_eq!(names, ["a.log.10", "a.log.2", "a.log.1", "a.log"]);
+        let mut names = vec!["a-20261120.1", "a-20261120", "a-20251231", "a-20261120-1764000000"];
+        names.sort_by(|a, b| parse(a.as_bytes()).turn.order(&parse(b.as_bytes()).turn));
+        assert_eq!(names, ["a-20251231", "a-20261120", "a-20261120.1", "a-20261120-1764000000"]);
+    }
+}
