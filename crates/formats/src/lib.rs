@@ -16,8 +16,17 @@
 //!   (Blank lines between records belong to no call.)
 //! * No input panics, and nothing is kept that grows with the input.
 
+mod audit_login;
+mod dialect;
 mod event;
+mod reader;
+mod server_audit;
+mod stamp;
+mod syslog;
 
+pub use dialect::{DETECT_BYTES_MAX, Dialect, UnknownDialect, detect};
 pub use event::{
     Doubt, Event, Input, Kind, Peer, RECORD_BYTES_MAX, Reason, Sink, Span, Stamp, Standing,
 };
+pub use reader::{Reader, SHOWN_BYTES_MAX};
+pub use server_audit::{SPAN_BYTES_MAX, SPAN_LINES_MAX};
