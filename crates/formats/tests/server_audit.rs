@@ -113,7 +113,7 @@ fn other_writers() {
         "h,,,0,0,AUDIT_CONFIG,,file_path=server_audit.log,0",
         "AuditConfig h|||0|0||file_path=server_audit.log|0",
     );
-    one("h, root, 10.0.0.1, 1, 0, CONNECT, d, , 0  ", "Connect h| root|10.0.0.1|1|0| d||0");
+    one("h, root, 10.0.0.1, 1, 0, CONNECT, d, , 0  ", "Connect h|root|10.0.0.1|1|0|d||0");
     one(" h, root, 10.0.0.1, 1, 0, CONNECT, d, , 0  ", "Connect h|root|10.0.0.1|1|0|d||0");
     one(" h, root, h, 1, 2, READ, d, t, ", "Read h|root|h|1|2|d|t|0");
     one(" h, root, h, 1, 2, QUERY, d, 'x', 0 ", "Query h|root|h|1|2|d|x|0");

@@ -8,7 +8,7 @@ use crate::stamp::{self, Cache, Lead};
 
 /// What one line by itself turns out to be.
 #[derive(Debug)]
-pub(super) enum Line {
+pub(crate) enum Line {
     /// A record with exactly one reading; see [`event`].
     Record(Record),
     /// No record, or none to be trusted, whatever follows.
@@ -19,33 +19,40 @@ pub(super) enum Line {
 
 /// A record's time and the one way to read the rest.
 #[derive(Debug)]
-pub(super) struct Record {
+pub(crate) struct Record {
     head: Head,
     fit: Fit,
 }
 
 /// The beginning of a record: time stamp and server host.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Head {
+pub(crate) struct Head {
     time: Stamp,
     /// The writer is Aurora, by its time stamps.
     aurora: bool,
     /// Offset of the server host.
-    pub(super) server: usize,
+    pub(crate) server: usize,
     /// Offset of the user name, spaces included.
     user: usize,
 }
 
-pub(super) const fn rejected(reason: Reason) -> Doubt {
+impl Head {
+    /// A head whose time is told elsewhere, its server host at `server` and its user at `user`.
+    pub(crate) fn at(server: usize, user: usize) -> Head {
+        Head { time: Stamp::Utc(0), aurora: false, server, user }
+    }
+}
+
+pub(crate) const fn rejected(reason: Reason) -> Doubt {
     Doubt { standing: Standing::Rejected, reason }
 }
 
-pub(super) const fn quarantined(reason: Reason) -> Doubt {
+pub(crate) const fn quarantined(reason: Reason) -> Doubt {
     Doubt { standing: Standing::Quarantined, reason }
 }
 
 /// The line without what ends it: a line feed, a carriage return before it, spaces.
-pub(super) fn trim_end(line: &[u8]) -> &[u8] {
+pub(crate) fn trim_end(line: &[u8]) -> &[u8] {
     let line = line.strip_suffix(b"\n").unwrap_or(line);
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     let spaces = line.iter().rev().take_while(|&&b| b == b' ').count();
@@ -53,7 +60,7 @@ pub(super) fn trim_end(line: &[u8]) -> &[u8] {
 }
 
 /// Reads one line, its end trimmed.
-pub(super) fn line(line: &[u8], cache: &mut Cache) -> Line {
+pub(crate) fn line(line: &[u8], cache: &mut Cache) -> Line {
     let head = match head(line, cache) {
         Ok(head) => head,
         Err(doubt) => return Line::Doubt(doubt),
@@ -102,7 +109,7 @@ fn head(line: &[u8], cache: &mut Cache) -> Result<Head, Doubt> {
 }
 
 /// What the columns by themselves cannot tell.
-fn stands(text: &[u8], user: usize, fit: &Fit) -> bool {
+pub(crate) fn stands(text: &[u8], user: usize, fit: &Fit) -> bool {
     match fit.anchor.kind {
         Kind::AuditConfig => shape::trim(text, user..fit.anchor.user_end).is_empty(),
         Kind::Query => memchr::memchr(b'\n', &text[fit.object.clone()]).is_none(),
@@ -142,41 +149,46 @@ fn checked(text: &[u8], head: Head, fit: Fit) -> Line {
     if stamp::occurs_in(named, head.aurora) {
         return Line::Doubt(quarantined(Reason::RecordInName));
     }
-    let in_range = number::<u64>(&text[fit.anchor.connection.clone()]).is_some()
-        && number::<u64>(&text[fit.anchor.query.clone()]).is_some()
-        && number::<u32>(&text[fit.error.clone()]).is_some();
-    if !in_range {
+    if !in_range(text, &fit) {
         return Line::Doubt(rejected(Reason::BadNumber));
     }
     Line::Record(Record { head, fit })
 }
 
+/// Do the ids have 64 bits at most, and the error number 32?
+pub(crate) fn in_range(text: &[u8], fit: &Fit) -> bool {
+    number::<u64>(&text[fit.anchor.connection.clone()]).is_some()
+        && number::<u64>(&text[fit.anchor.query.clone()]).is_some()
+        && number::<u32>(&text[fit.error.clone()]).is_some()
+}
+
 /// The event of a record that [`line`] found in `line`. `scratch` takes user and host where they
 /// do not stand side by side.
-pub(super) fn event<'a>(line: &'a [u8], record: &Record, scratch: &'a mut Vec<u8>) -> Event<'a> {
+pub(crate) fn event<'a>(line: &'a [u8], record: &Record, scratch: &'a mut Vec<u8>) -> Event<'a> {
     let Record { head, fit } = record;
     let text = &line[head.server..];
     let user = head.user - head.server;
     let server = &text[..user - 1];
-    // Host names hold no space: the writer puts one after each comma, as the documentation does.
-    let spaced = server.first() == Some(&b' ');
-    let name = |start: usize, end: usize| {
-        let space = usize::from(spaced && start < end && text[start] == b' ');
-        start + space..end
-    };
-    fields(text, fit, name, server.trim_ascii(), user, head.time, scratch)
+    fields(text, fit, server.trim_ascii(), user, head.time, scratch)
 }
 
+/// The event that one reading of `text` makes; `user` is where the user name begins.
 pub(crate) fn fields<'a>(
     text: &'a [u8],
     fit: &Fit,
-    name: impl Fn(usize, usize) -> std::ops::Range<usize>,
     server: &'a [u8],
     user: usize,
     time: Stamp,
     scratch: &'a mut Vec<u8>,
 ) -> Event<'a> {
     let Anchor { user_end, host, port, connection, query, kind, .. } = &fit.anchor;
+    // No name can put a space before the connection id: where one stands, the writer puts one
+    // after each comma, as the documentation does.
+    let spaced = text[connection.start - 1] == b' ';
+    let name = |start: usize, end: usize| {
+        let space = usize::from(spaced && start < end && text[start] == b' ');
+        start + space..end
+    };
     let user = name(user, *user_end);
     let object = match kind {
         Kind::Query => fit.object.clone(),
@@ -208,7 +220,7 @@ pub(crate) fn fields<'a>(
 
 /// Where the record ends that begins with `head`, if one of the following lines completes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Rest {
+pub(crate) enum Rest {
     /// The span of lines up to this offset fits a shape.
     Found(usize),
     /// Nothing near completes it.
@@ -218,7 +230,7 @@ pub(super) enum Rest {
 }
 
 /// The first lines of a record that a name with line breaks has split, grown line by line.
-pub(super) struct Joined {
+pub(crate) struct Joined {
     head: Head,
     anchors: Vec<Anchor>,
 }
@@ -228,7 +240,7 @@ const ANCHORS_MAX: usize = 64;
 
 impl Joined {
     /// Begins with the first line.
-    pub(super) fn new(first: &[u8], head: Head) -> Joined {
+    pub(crate) fn new(first: &[u8], head: Head) -> Joined {
         let mut joined = Joined { head, anchors: Vec::new() };
         joined.find_anchors(first, head.user);
         joined
@@ -251,7 +263,7 @@ impl Joined {
 
     /// Do the lines fit a shape, now that the last of them (beginning at `from`, its end trimmed) is
     /// added? `None` where no further line can help.
-    pub(super) fn add(&mut self, lines: &[u8], from: usize) -> Option<bool> {
+    pub(crate) fn add(&mut self, lines: &[u8], from: usize) -> Option<bool> {
         if from < lines.len() && !self.find_anchors(lines, from) {
             return None;
         }
