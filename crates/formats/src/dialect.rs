@@ -76,13 +76,34 @@ impl std::str::FromStr for Dialect {
 /// Finds the dialect from the (decompressed) head of a log: the dialect whose reader finds the
 /// first event. Garbage, a byte order mark, blank lines, NUL bytes and half a first line are
 /// passed over. `None` where no line of the first [`DETECT_BYTES_MAX`] bytes is an event.
+///
+/// The last line may be cut; where nothing else tells, it is tried as if it ended there, or as
+/// if its statement did: a first statement can be longer than the head.
+///
+/// ```
+/// use formats::{Dialect, detect};
+/// let log = b"20260314 09:26:53,db1,app,10.0.0.7,42,0,CONNECT,shop,,0\n";
+/// assert_eq!(detect(log), Some(Dialect::ServerAudit));
+/// assert_eq!(detect(b""), None);
+/// ```
 pub fn detect(head: &[u8]) -> Option<Dialect> {
     let head = &head[..head.len().min(DETECT_BYTES_MAX)];
+    let cut = memchr::memrchr(b'\n', head).map_or(0, |line_break| line_break + 1);
+    first_event(head).or_else(|| {
+        let bare = |b: &&u8| matches!(b, b'\\' | b'\r' | b'\n');
+        let line = &head[cut..];
+        let line = &line[..line.len() - line.iter().rev().take_while(bare).count()];
+        [&b"\n"[..], b"',0\n"].iter().find_map(|end| first_event(&[line, end].concat()))
+    })
+}
+
+/// The dialect whose reader finds the first event of all.
+fn first_event(head: &[u8]) -> Option<Dialect> {
     let mut found = None;
     let mut earliest = usize::MAX;
     for dialect in Dialect::ALL {
         let mut first = FirstEvent { start: usize::MAX };
-        // `Ended`, so that a fragment at the head cannot make the reader wait for its rest.
+        // `Ended`, so that a fragment cannot make the reader wait for its rest.
         Reader::new(dialect).read(head, Input::Ended, &mut first);
         if first.start < earliest {
             earliest = first.start;

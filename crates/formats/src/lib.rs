@@ -21,6 +21,7 @@ mod dialect;
 mod event;
 mod reader;
 mod server_audit;
+mod span;
 mod stamp;
 mod syslog;
 
@@ -29,4 +30,4 @@ pub use event::{
     Doubt, Event, Input, Kind, Peer, RECORD_BYTES_MAX, Reason, Sink, Span, Stamp, Standing,
 };
 pub use reader::{Reader, SHOWN_BYTES_MAX};
-pub use server_audit::{SPAN_BYTES_MAX, SPAN_LINES_MAX};
+pub use span::{SPAN_BYTES_MAX, SPAN_LINES_MAX};

@@ -24,11 +24,11 @@
 
 use std::ops::ControlFlow;
 
-use crate::event::{Input, Kind, RECORD_BYTES_MAX, Reason, Sink, Span, Stamp};
+use crate::event::{Doubt, Event, Kind, Reason, Sink, Span, Stamp};
 use crate::reader::{State, Window};
-use crate::server_audit::careful::{self, Head, Joined, Rest};
+use crate::server_audit::careful::{self, Head, Joined};
 use crate::server_audit::shape::{self, Ending, Fit};
-use crate::server_audit::{SPAN_BYTES_MAX, SPAN_LINES_MAX};
+use crate::span::{self, Joins, Rest};
 use crate::stamp::{self, Lead};
 
 /// What the plugin's default ident holds.
@@ -123,13 +123,13 @@ impl<'a> Message<'a> {
     /// Weighs every reading.
     fn find(&self) -> Found {
         let mut found = None;
-        let mut has_anchor = false;
+        let mut anchored = false;
         let ending = Ending::of(self.text, false);
         let Some((_, first)) = self.servers[0] else {
-            return Found::Nothing { has_anchor: crate::syslog::has_anchor(self.text) };
+            return Found::Nothing { has_anchor: has_anchor(self.text) };
         };
         let flow = shape::anchors(self.text, first + 1, ending.anchors_end(self.text), |anchor| {
-            has_anchor = true;
+            anchored = true;
             shape::fits(self.text, &anchor, &ending, |fit| {
                 for server in self.servers.into_iter().flatten() {
                     let user = server.1 + 1;
@@ -146,12 +146,12 @@ impl<'a> Message<'a> {
         match (flow, found) {
             (ControlFlow::Break(()), _) => Found::Several,
             (_, Some((fit, server))) => Found::One { fit, server },
-            (_, None) => Found::Nothing { has_anchor },
+            (_, None) => Found::Nothing { has_anchor: anchored },
         }
     }
 
     /// Why the one reading is not to be trusted.
-    fn doubt(&self, fit: &Fit, server: (usize, usize)) -> Option<crate::event::Doubt> {
+    fn doubt(&self, fit: &Fit, server: (usize, usize)) -> Option<Doubt> {
         let names = match fit.anchor.kind {
             Kind::Query => [server.1..fit.anchor.user_end, fit.database.clone(), 0..0],
             _ => [server.1..fit.anchor.user_end, fit.database.clone(), fit.object.clone()],
@@ -168,7 +168,7 @@ impl<'a> Message<'a> {
         server: (usize, usize),
         time: Stamp,
         scratch: &'b mut Vec<u8>,
-    ) -> crate::event::Event<'b> {
+    ) -> Event<'b> {
         let named = &self.text[server.0..server.1];
         let server_host = if named.is_empty() { self.host() } else { named };
         careful::fields(self.text, fit, server_host, server.1 + 1, time, scratch)
@@ -199,36 +199,23 @@ impl<'a> Message<'a> {
 
 /// Looks for the line that completes the record which may begin with `message`.
 fn rest(window: &Window<'_>, message: &Message<'_>, first: &[u8]) -> Rest {
-    let Window { bytes, start, end, input } = *window;
     let Some((_, comma)) = message.servers[0] else { return Rest::None };
     if !message.begins_record() {
         return Rest::None;
     }
     let audits = message.begins_audit();
-    let held = &bytes[start..bytes.len().min(start + RECORD_BYTES_MAX)];
     let head = Head::at(message.offset, message.offset + comma + 1);
     let mut joined = Joined::new(first, head);
-    let mut from = end - start;
-    for _ in 1..SPAN_LINES_MAX {
-        if from >= SPAN_BYTES_MAX {
-            return Rest::None;
-        }
-        let Some(length) = memchr::memchr(b'\n', &held[from..]) else {
-            let more = input == Input::Open && held.len() < RECORD_BYTES_MAX;
-            return if more { Rest::Incomplete } else { Rest::None };
-        };
-        let next = from + length + 1;
-        let other = Message::of(careful::trim_end(&held[from..next]));
+    span::rest(window, |lines, from| {
+        let other = Message::of(&lines[from..]);
         if !audits && other.as_ref().is_some_and(|other| other.ident() != message.ident()) {
-            return Rest::None;
+            return Joins::Never;
         }
-        match joined.add(careful::trim_end(&held[..next]), from) {
-            Some(true) => return Rest::Found(start + next),
-            Some(false) if audits || other.is_none() => from = next,
-            _ => return Rest::None,
+        match joined.add(lines, from) {
+            Joins::NotYet if !audits && other.is_some() => Joins::Never,
+            joins => joins,
         }
-    }
-    Rest::None
+    })
 }
 
 /// The length of `<14>`; 0 where there is none.

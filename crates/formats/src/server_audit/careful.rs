@@ -4,6 +4,7 @@ use std::ops::ControlFlow;
 
 use super::shape::{self, Anchor, Ending, Fit};
 use crate::event::{Doubt, Event, Kind, Peer, Reason, Stamp, Standing};
+use crate::span::Joins;
 use crate::stamp::{self, Cache, Lead};
 
 /// What one line by itself turns out to be.
@@ -218,17 +219,6 @@ pub(crate) fn fields<'a>(
     }
 }
 
-/// Where the record ends that begins with `head`, if one of the following lines completes it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Rest {
-    /// The span of lines up to this offset fits a shape.
-    Found(usize),
-    /// Nothing near completes it.
-    None,
-    /// More bytes are needed to tell.
-    Incomplete,
-}
-
 /// The first lines of a record that a name with line breaks has split, grown line by line.
 pub(crate) struct Joined {
     head: Head,
@@ -262,15 +252,15 @@ impl Joined {
     }
 
     /// Do the lines fit a shape, now that the last of them (beginning at `from`, its end trimmed) is
-    /// added? `None` where no further line can help.
-    pub(crate) fn add(&mut self, lines: &[u8], from: usize) -> Option<bool> {
+    /// added?
+    pub(crate) fn add(&mut self, lines: &[u8], from: usize) -> Joins {
         if from < lines.len() && !self.find_anchors(lines, from) {
-            return None;
+            return Joins::Never;
         }
         let text = &lines[self.head.server..];
         let ending = Ending::of(text, self.head.aurora);
         if !ending.is_possible() {
-            return Some(false);
+            return Joins::NotYet;
         }
         let user = self.head.user - self.head.server;
         let fits = self.anchors.iter().any(|anchor| {
@@ -280,7 +270,7 @@ impl Joined {
             })
             .is_break()
         });
-        Some(fits)
+        if fits { Joins::Yes } else { Joins::NotYet }
     }
 }
 

@@ -23,25 +23,18 @@
 //! # Invariants
 //! * A record with exactly one reading is an event; one with several is quarantined, never guessed.
 //! * A line that begins as a record and does not end as one is tried together with the lines that
-//!   follow, [`SPAN_LINES_MAX`] of them within [`SPAN_BYTES_MAX`]; if they fit, all are quarantined
+//!   follow, [`SPAN_LINES_MAX`](crate::SPAN_LINES_MAX) of them within [`SPAN_BYTES_MAX`](crate::SPAN_BYTES_MAX); if they fit, all are quarantined
 //!   together, so that no line inside a name is taken for a record.
 
 pub(crate) mod careful;
 mod host;
 pub(crate) mod shape;
 
-use careful::{Head, Joined, Line, Rest};
+use careful::{Joined, Line};
 
-use crate::event::{Input, RECORD_BYTES_MAX, Reason, Sink, Span};
+use crate::event::{Reason, Sink, Span};
 use crate::reader::{State, Window};
-
-/// How far from its beginning the last line of a split record may begin, in bytes. The names of one
-/// record (a user, a database and two tables) have 3 x 128 + 128 characters at most: 2 KiB.
-pub const SPAN_BYTES_MAX: usize = 4096;
-
-/// How many lines a split record may have. A name that is all line breaks has more; its lines are
-/// rejected one by one.
-pub const SPAN_LINES_MAX: usize = 64;
+use crate::span::{self, Rest};
 
 /// Takes the line of `window` and what belongs to it; the offset after it, or `None` where more bytes
 /// are needed.
@@ -55,36 +48,15 @@ pub(crate) fn take<S: Sink>(state: &mut State, window: &Window<'_>, sink: &mut S
             return Some(end);
         }
         Line::Doubt(doubt) => (end, doubt),
-        Line::Head(head) => match rest(window, line, head) {
-            Rest::Found(end) => (end, careful::quarantined(Reason::LineBreakInName)),
-            Rest::None => (end, careful::rejected(Reason::BadShape)),
-            Rest::Incomplete => return None,
-        },
+        Line::Head(head) => {
+            let mut joined = Joined::new(line, head);
+            match span::rest(window, |lines, from| joined.add(lines, from)) {
+                Rest::Found(end) => (end, careful::quarantined(Reason::LineBreakInName)),
+                Rest::None => (end, careful::rejected(Reason::BadShape)),
+                Rest::Incomplete => return None,
+            }
+        }
     };
     sink.doubt(Span { start, end }, doubt, &bytes[start..end]);
     Some(end)
-}
-
-/// Looks for the line that completes the record which begins in `window`.
-fn rest(window: &Window<'_>, first: &[u8], head: Head) -> Rest {
-    let Window { bytes, start, end, input } = *window;
-    let held = &bytes[start..bytes.len().min(start + RECORD_BYTES_MAX)];
-    let mut joined = Joined::new(first, head);
-    let mut from = end - start;
-    for _ in 1..SPAN_LINES_MAX {
-        if from >= SPAN_BYTES_MAX {
-            return Rest::None;
-        }
-        let Some(length) = memchr::memchr(b'\n', &held[from..]) else {
-            let more = input == Input::Open && held.len() < RECORD_BYTES_MAX;
-            return if more { Rest::Incomplete } else { Rest::None };
-        };
-        let next = from + length + 1;
-        match joined.add(careful::trim_end(&held[..next]), from) {
-            Some(true) => return Rest::Found(start + next),
-            Some(false) => from = next,
-            None => return Rest::None,
-        }
-    }
-    Rest::None
 }
