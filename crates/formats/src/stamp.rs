@@ -140,7 +140,8 @@ fn clock_of_stamp(text: &[u8], colon: usize) -> bool {
     }
     let before = &text[..start];
     let compact = before.len() >= 8 && before[before.len() - 8..].iter().all(u8::is_ascii_digit);
-    let dashed = before.len() >= 10 && date(&before[before.len() - 10..]).is_some();
+    let dashed = before.len() >= 10
+        && date(&before[before.len() - 10..]).is_some_and(|(.., bytes)| bytes == 10);
     if !compact && !dashed {
         return false;
     }
@@ -336,6 +337,7 @@ mod tests {
         assert!(occurs_in(b"x,2026-11-20T07:18:44.000+01:00,vm", false));
         assert!(!occurs_in(b"x,20261120 07:18:44 vm", false));
         assert!(!occurs_in(b"07:18:44,", false));
+        assert!(!occurs_in(b"20261120xx 07:18:44,", false));
         assert!(occurs_in(b"x1653053459680124,vm", true));
         assert!(!occurs_in(b"x1653053459680124,vm", false));
     }

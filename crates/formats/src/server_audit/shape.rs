@@ -192,7 +192,7 @@ pub(crate) fn anchors<B>(
 ) -> ControlFlow<B> {
     // The commas before host, connection id, query id and operation.
     let mut commas = [usize::MAX; 4];
-    for comma in memchr::memchr_iter(b',', &text[from..end]).map(|at| at + from) {
+    for comma in memchr::memchr_iter(b',', text.get(from..end).unwrap_or(b"")).map(|at| at + from) {
         let [user_end, host_end, connection_end, query_end] = commas;
         if user_end != usize::MAX
             && let Some(kind) = operation(&text[trim(text, query_end + 1..comma)])
