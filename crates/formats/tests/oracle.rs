@@ -541,7 +541,10 @@ fn name() -> impl Strategy<Value = String> {
 }
 
 /// Mostly one of the first, now and then one of the second.
-fn mostly(usual: &[&'static str], odd: &[&'static str]) -> impl Strategy<Value = &'static str> {
+fn mostly(
+    usual: &[&'static str],
+    odd: &[&'static str],
+) -> impl Strategy<Value = &'static str> + use<> {
     prop_oneof![9 => select(usual.to_vec()), 1 => select(odd.to_vec())]
 }
 
@@ -644,7 +647,7 @@ fn agree(log: &[u8]) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1500, failure_persistence: None, ..Default::default() })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..Default::default() })]
 
     #[test]
     fn generated_logs_give_the_same_calls(log in log()) {
