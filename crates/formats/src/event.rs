@@ -291,9 +291,17 @@ pub const BLOCK_RECORDS_MAX: usize = 32;
 
 /// Receives what a reader finds, in the order of the bytes.
 pub trait Sink {
-    /// Records, at least one and at most [`BLOCK_RECORDS_MAX`]. They come in blocks so that a sink can
-    /// look up several at a time, waiting for memory once instead of once for each.
-    fn records(&mut self, records: &[Record<'_>]);
+    /// A record. `span` counts from the start of the bytes given to this call of `Reader::read`.
+    fn event(&mut self, span: Span, event: &Event<'_>);
+
+    /// Several records, at most [`BLOCK_RECORDS_MAX`]: the same as so many calls of [`Sink::event`].
+    /// Common records come like this, so that a sink can look up several at a time and wait for
+    /// memory once.
+    fn records(&mut self, records: &[Record<'_>]) {
+        for record in records {
+            self.event(record.span, &record.event);
+        }
+    }
 
     /// Bytes that are no record, or one that cannot be trusted. `bytes` are those of `span`, cut at
     /// an implementation's bound where the record is too long to be held.

@@ -16,18 +16,19 @@
 //!   (Blank lines between records belong to no call.)
 //! * No input panics, and nothing is kept that grows with the input.
 
+mod audit_login;
+mod dialect;
 mod event;
+mod mask;
+mod reader;
+mod server_audit;
+mod span;
+mod stamp;
+mod syslog;
 
+pub use dialect::{DETECT_BYTES_MAX, Dialect, UnknownDialect, detect};
 pub use event::{
     BLOCK_RECORDS_MAX, Doubt, Event, Input, Kind, Peer, RECORD_BYTES_MAX, Reason, Record, Sink, Span, Stamp, Standing,
 };
-mod mask;
-mod stamp;
-#[path = "server_audit/fast.rs"]
-mod fast;
-#[doc(hidden)]
-pub struct Proto(fast::Memory);
-impl Proto {
-    pub fn new() -> Self { Proto(fast::Memory::new()) }
-    pub fn read<S: Sink>(&mut self, b: &[u8], s: &mut S) -> usize { fast::read(&mut self.0, b, s) }
-}
+pub use reader::{Reader, SHOWN_BYTES_MAX};
+pub use span::{SPAN_BYTES_MAX, SPAN_LINES_MAX};

@@ -17,8 +17,15 @@ pub(crate) trait Masks {
     fn marks(bytes: &[u8; 64]) -> Marks;
     /// Where `byte` occurs.
     fn of(bytes: &[u8; 64], byte: u8) -> u64;
+    /// Where bytes of host names stand: letters, digits, `.`, `-`, `_`, `%`.
+    fn host_bytes(bytes: &[u8; 64]) -> u64;
     /// Where two blocks hold the same bytes.
     fn same(a: &[u8; 64], b: &[u8; 64]) -> u64;
+}
+
+/// What [`Masks::host_bytes`] looks for.
+fn is_host_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b'%')
 }
 
 /// Eight bytes at a time in plain registers: for machines without a better way.
@@ -41,6 +48,11 @@ impl Masks for Portable {
             let zero = !(((differing & LOW) + LOW) | differing | LOW);
             mask | (zero.wrapping_mul(0x0002_0408_1020_4081) >> 56) << (8 * i)
         })
+    }
+
+    #[inline(always)]
+    fn host_bytes(bytes: &[u8; 64]) -> u64 {
+        (0..64).fold(0, |mask, i| mask | u64::from(is_host_byte(bytes[i])) << i)
     }
 
     #[inline(always)]
@@ -81,6 +93,27 @@ mod x86 {
         }
 
         #[inline(always)]
+        fn host_bytes(bytes: &[u8; 64]) -> u64 {
+            // SAFETY: as above.
+            unsafe {
+                let within = |byte, first: u8, last: u8| {
+                    let low = _mm_max_epu8(byte, _mm_set1_epi8(first as i8));
+                    _mm_cmpeq_epi8(byte, _mm_min_epu8(low, _mm_set1_epi8(last as i8)))
+                };
+                let part = |i: usize| {
+                    let byte = _mm_loadu_si128(bytes.as_ptr().add(16 * i).cast());
+                    let is = |wanted: u8| _mm_cmpeq_epi8(byte, _mm_set1_epi8(wanted as i8));
+                    let letter = within(_mm_or_si128(byte, _mm_set1_epi8(0x20)), b'a', b'z');
+                    let plain = _mm_or_si128(letter, within(byte, b'0', b'9'));
+                    let others = _mm_or_si128(is(b'_'), is(b'%'));
+                    let all = _mm_or_si128(_mm_or_si128(plain, within(byte, b'-', b'.')), others);
+                    u64::from(_mm_movemask_epi8(all) as u32) << (16 * i)
+                };
+                part(0) | part(1) | part(2) | part(3)
+            }
+        }
+
+        #[inline(always)]
         fn same(a: &[u8; 64], b: &[u8; 64]) -> u64 {
             // SAFETY: as above, for both blocks.
             unsafe {
@@ -114,6 +147,35 @@ mod x86 {
                 let high = _mm256_cmpeq_epi8(_mm256_loadu_si256(at.add(32).cast()), wanted);
                 u64::from(_mm256_movemask_epi8(low) as u32)
                     | u64::from(_mm256_movemask_epi8(high) as u32) << 32
+            }
+        }
+
+        #[inline(always)]
+        fn host_bytes(bytes: &[u8; 64]) -> u64 {
+            // Which halves of a byte go together: one bit for each set of low halves, and for each
+            // high half the set that belongs to it. 0x2-: % - .   0x3-: digits   0x4-, 0x6-: from
+            // A or a on   0x5-: up to Z, and _   0x7-: up to z
+            const LOW: [u8; 16] =
+                [26, 30, 30, 30, 30, 31, 30, 30, 30, 30, 28, 4, 4, 5, 5, 12];
+            const HIGH: [u8; 16] = [0, 0, 1, 2, 4, 8, 4, 16, 0, 0, 0, 0, 0, 0, 0, 0];
+            // SAFETY: as above.
+            unsafe {
+                let both = |table: &[u8; 16]| {
+                    _mm256_broadcastsi128_si256(_mm_loadu_si128(table.as_ptr().cast()))
+                };
+                let (low, high, half) = (both(&LOW), both(&HIGH), _mm256_set1_epi8(0x0f));
+                let part = |i: usize| {
+                    let byte = _mm256_loadu_si256(bytes.as_ptr().add(32 * i).cast());
+                    let upper = _mm256_and_si256(_mm256_srli_epi16::<4>(byte), half);
+                    let lower = _mm256_and_si256(byte, half);
+                    let sets = _mm256_and_si256(
+                        _mm256_shuffle_epi8(low, lower),
+                        _mm256_shuffle_epi8(high, upper),
+                    );
+                    let none = _mm256_cmpeq_epi8(sets, _mm256_setzero_si256());
+                    u64::from(!_mm256_movemask_epi8(none) as u32) << (32 * i)
+                };
+                part(0) | part(1)
             }
         }
 
@@ -166,6 +228,15 @@ mod arm {
         }
 
         #[inline(always)]
+        fn host_bytes(bytes: &[u8; 64]) -> u64 {
+            let mut found = [0; 64];
+            for (found, &byte) in found.iter_mut().zip(bytes) {
+                *found = u8::from(is_host_byte(byte));
+            }
+            Self::of(&found, 1)
+        }
+
+        #[inline(always)]
         fn same(a: &[u8; 64], b: &[u8; 64]) -> u64 {
             let mut differing = [0; 64];
             for (i, difference) in differing.iter_mut().enumerate() {
@@ -193,21 +264,26 @@ mod tests {
             let bytes: [u8; 64] = raw.try_into().unwrap();
             let other: [u8; 64] = std::array::from_fn(|i| if i % 3 == 0 { b',' } else { bytes[i] });
             let same: u64 = (0..64).filter(|&i| bytes[i] == other[i]).map(|i| 1 << i).sum();
+            let host: u64 = (0..64).filter(|&i| is_host_byte(bytes[i])).map(|i| 1 << i).sum();
+            prop_assert_eq!(Portable::host_bytes(&bytes), host);
             prop_assert_eq!(Portable::same(&bytes, &other), same);
             let truth = Marks { commas: plain(&bytes, b','), newlines: plain(&bytes, b'\n') };
             prop_assert_eq!(Portable::marks(&bytes), truth);
             #[cfg(target_arch = "x86_64")]
             {
                 prop_assert_eq!(Sse2::marks(&bytes), truth);
+                prop_assert_eq!(Sse2::host_bytes(&bytes), host);
                 prop_assert_eq!(Sse2::same(&bytes, &other), same);
                 if std::is_x86_feature_detected!("avx2") {
                     prop_assert_eq!(Avx2::marks(&bytes), truth);
+                prop_assert_eq!(Avx2::host_bytes(&bytes), host);
                 prop_assert_eq!(Avx2::same(&bytes, &other), same);
                 }
             }
             #[cfg(target_arch = "aarch64")]
             {
                 prop_assert_eq!(Neon::marks(&bytes), truth);
+                prop_assert_eq!(Neon::host_bytes(&bytes), host);
                 prop_assert_eq!(Neon::same(&bytes, &other), same);
             }
         }

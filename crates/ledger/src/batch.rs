@@ -286,6 +286,10 @@ fn current(servers: &[Server], file: i64) -> impl Iterator<Item = Span> {
 }
 
 impl Sink for Batch {
+    fn event(&mut self, span: formats::Span, event: &Event<'_>) {
+        self.records(&[Record { span, event: *event }]);
+    }
+
     #[inline]
     fn records(&mut self, records: &[Record<'_>]) {
         // First every look-up, none of which depends on another, so that the processor waits for

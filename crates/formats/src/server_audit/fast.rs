@@ -42,9 +42,9 @@ impl Memory {
     }
 }
 
-/// Reads common lines from the start of `bytes` and stops before the first that is not, or that is
-/// too close to the end. Returns the offset of that line.
-pub(crate) fn read<S: Sink>(memory: &mut Memory, bytes: &[u8], sink: &mut S) -> usize {
+/// Reads common lines of `bytes` from the line at `from` on and stops before the first that is not
+/// common, or that is too close to the end. Returns the offset of that line.
+pub(crate) fn read<S: Sink>(memory: &mut Memory, bytes: &[u8], from: usize, sink: &mut S) -> usize {
     #[cfg(target_arch = "x86_64")]
     {
         if std::is_x86_feature_detected!("avx2")
@@ -54,31 +54,41 @@ pub(crate) fn read<S: Sink>(memory: &mut Memory, bytes: &[u8], sink: &mut S) -> 
             && std::is_x86_feature_detected!("popcnt")
         {
             // SAFETY: the machine has the features the function is compiled for.
-            return unsafe { read_avx2(memory, bytes, sink) };
+            return unsafe { read_avx2(memory, bytes, from, sink) };
         }
-        read_with::<mask::Sse2, S>(memory, bytes, sink)
+        read_with::<mask::Sse2, S>(memory, bytes, from, sink)
     }
     #[cfg(target_arch = "aarch64")]
-    return read_with::<mask::Neon, S>(memory, bytes, sink);
+    return read_with::<mask::Neon, S>(memory, bytes, from, sink);
     #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
-    return read_with::<mask::Portable, S>(memory, bytes, sink);
+    return read_with::<mask::Portable, S>(memory, bytes, from, sink);
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
-fn read_avx2<S: Sink>(memory: &mut Memory, bytes: &[u8], sink: &mut S) -> usize {
-    read_with::<mask::Avx2, S>(memory, bytes, sink)
+fn read_avx2<S: Sink>(memory: &mut Memory, bytes: &[u8], from: usize, sink: &mut S) -> usize {
+    read_with::<mask::Avx2, S>(memory, bytes, from, sink)
 }
 
 #[inline(always)]
-fn read_with<M: Masks, S: Sink>(memory: &mut Memory, bytes: &[u8], sink: &mut S) -> usize {
-    let mut block = [Record::EMPTY; BLOCK_RECORDS_MAX];
-    let mut filled = 0;
-    let mut at = 0;
-    while let Some(view) = bytes[at..].first_chunk::<LOOKAHEAD>() {
-        let line = Line { bytes, at, view };
-        let Some(end) = line.read::<M>(memory, &mut block[filled]) else { break };
-        block[filled].span = Span { start: at, end };
+fn read_with<'a, M: Masks, S: Sink>(
+    memory: &mut Memory,
+    bytes: &'a [u8],
+    from: usize,
+    sink: &mut S,
+) -> usize {
+    let mut line = |at: usize, record: &mut Record<'a>| {
+        let view = bytes[at..].first_chunk::<LOOKAHEAD>()?;
+        let end = Line { bytes, at, view }.read::<M>(memory, record)?;
+        record.span = Span { start: at, end };
+        Some(end)
+    };
+    // Where uncommon lines are many, a call often ends here: the block is not made in vain.
+    let mut first = Record::EMPTY;
+    let Some(mut at) = line(from, &mut first) else { return from };
+    let mut block = [first; BLOCK_RECORDS_MAX];
+    let mut filled = 1;
+    while let Some(end) = line(at, &mut block[filled]) {
         at = end;
         filled += 1;
         if filled == BLOCK_RECORDS_MAX {
@@ -145,12 +155,20 @@ impl<'a> Line<'a> {
             return None;
         }
         let connection = number(self.view, skip + header.id + 1, skip + header.query)?;
-        let colons = M::of(window, b':') & low(header.id) & !low(header.host);
-        let (port, port_bytes) = if colons == 0 {
+        let foreign = !M::host_bytes(window) & low(header.id) & !low(header.host + 1);
+        let (port, port_bytes) = if foreign == 0 {
             (None, 0)
         } else {
             port(self.view, skip + header.host + 1, skip + header.id)?
         };
+        // A host of digits alone is none: an address has a dot within its first four bytes.
+        if window[(header.host + 1) & 63].is_ascii_digit() {
+            let start = skip + header.host + 2;
+            let three: &[u8; 3] = self.view[start..].first_chunk()?;
+            if !three.contains(&b'.') {
+                return None;
+            }
+        }
         let base = self.at + skip;
         let event = &mut record.event;
         event.time = Stamp::Local(memory.micros);
@@ -327,17 +345,17 @@ fn number(view: &[u8; LOOKAHEAD], start: usize, end: usize) -> Option<u64> {
 fn port(view: &[u8; LOOKAHEAD], start: usize, end: usize) -> Option<(Option<u16>, usize)> {
     let host = &view[start..end];
     let colon = host.iter().position(|&byte| byte == b':')?;
-    if colon == 0 || host.len() - colon > 6 {
+    let name = |byte: &u8| byte.is_ascii_alphanumeric() || b".-_%".contains(byte);
+    if colon == 0 || host.len() - colon > 6 || !host[..colon].iter().all(name) {
         return None;
     }
-    let port = number(view, start + colon + 1, end)?;
-    Some((Some(u16::try_from(port).ok()?), host.len() - colon))
+    let port = u16::try_from(number(view, start + colon + 1, end)?).ok()?;
+    (port != 0).then_some((Some(port), host.len() - colon))
 }
 
 /// Remembers a new stamp, and a new server where it is another one.
 fn learn(memory: &mut Memory, head: &[u8; PREFIX_MAX]) -> Option<()> {
-    let stamp: &[u8; STAMP] = head.first_chunk()?;
-    let micros = stamp::compact(stamp)?;
+    let stamp::Lead::Good(Stamp::Local(micros), STAMP) = stamp::lead(head) else { return None };
     let known = memory.bytes;
     if known == 0 || head[STAMP..known] != memory.prefix[STAMP..known] {
         if head[STAMP] != b',' || head[STAMP + 1] == b' ' {
