@@ -1,4 +1,5 @@
 //! The SQLite ledger.
+mod answers;
 mod batch;
 mod clock;
 mod connections;

@@ -12,7 +12,7 @@
 //! Stamp and server are compared with those of the line before; the rest of the header lies in the
 //! 64 bytes that follow, whose commas are found at once. Everything else is left to `careful`.
 
-use crate::event::{BLOCK_RECORDS_MAX, Event, Kind, Peer, Record, Sink, Span, Stamp};
+use crate::event::{BLOCK_RECORDS_MAX, Event, Kind, Peer, RECORD_BYTES_MAX, Record, Sink, Span, Stamp};
 use crate::mask::{self, Masks};
 use crate::stamp;
 
@@ -253,7 +253,8 @@ impl<'a> Line<'a> {
         };
         event.query = number(self.view, skip + header.query + 1, skip + header.operation)?;
         let from = self.at + skip + header.database + 1;
-        let end = from + memchr::memchr(b'\n', &self.bytes[from..])?;
+        let held = &self.bytes[from..self.bytes.len().min(self.at + RECORD_BYTES_MAX)];
+        let end = from + memchr::memchr(b'\n', held)?;
         let rest = &self.bytes[from..end];
         let comma = memchr::memchr(b',', rest)?;
         let object = &rest[comma + 1..];

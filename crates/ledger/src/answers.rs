@@ -1,0 +1,556 @@
+//! Reading: what the ledger answers.
+//!
+//! Counts are kept per source. Two sources may have seen the same logins, so for one server an answer
+//! takes, hour by hour, the largest count of any one source. Windows are widened to whole hours
+//! ([`Filter::whole_hours`]), because that is how counts are kept; old ones are kept by the day.
+
+use crate::clock::HOUR;
+use crate::error::Error;
+use crate::rows::{
+    DoubtSample, Evidence, EvidenceState, Failure, Filter, Name, Period, Run, Seen, SourceStatus,
+    Status,
+};
+use crate::store::{Bytes, Ledger, SCHEMA, name};
+use crate::strangers;
+use crate::timeline::{self, Slot};
+use formats::Standing;
+use rusqlite::{OptionalExtension, Row, params};
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+impl Filter {
+    /// The window in whole hours, `[since, until)` in microseconds UTC: what answers count in.
+    pub fn whole_hours(&self) -> (i64, i64) {
+        let since = self.since.map_or(i64::MIN, |since| since.div_euclid(HOUR) * HOUR);
+        let until = self.until.map_or(i64::MAX, |until| -(-until).div_euclid(HOUR) * HOUR);
+        (since, until)
+    }
+
+    fn is_windowed(&self) -> bool {
+        self.since.is_some() || self.until.is_some()
+    }
+
+    fn takes(&self, server: &[u8]) -> bool {
+        self.servers.is_empty() || self.servers.iter().any(|wanted| wanted == server)
+    }
+}
+
+/// How often and when, as one source shows it.
+#[derive(Debug, Clone, Default)]
+struct Count {
+    count: u64,
+    first: Option<i64>,
+    last: Option<i64>,
+    slots: Vec<Slot>,
+}
+
+impl Count {
+    fn of_slot(slot: Slot) -> Count {
+        Count {
+            count: slot.count,
+            first: Some(slot.first),
+            last: Some(slot.last),
+            slots: vec![slot],
+        }
+    }
+
+    fn add(&mut self, other: Count) {
+        self.count += other.count;
+        self.first = min(self.first, other.first);
+        self.last = self.last.max(other.last);
+        self.slots.extend(other.slots);
+    }
+}
+
+fn min(a: Option<i64>, b: Option<i64>) -> Option<i64> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
+    }
+}
+
+/// Counts of several sources, united: hour by hour the largest; and in `window` only, where there is
+/// one.
+fn unite(counts: Vec<Count>, window: Option<(i64, i64)>) -> Count {
+    let mut united = match <[Count; 1]>::try_from(counts) {
+        Ok([count]) => count,
+        Err(counts) => largest(counts),
+    };
+    let Some((since, until)) = window else { return united };
+    united.slots.retain(|slot| slot.end() > since && slot.start < until);
+    united.count = united.slots.iter().map(|slot| slot.count).sum();
+    united.first = united.slots.iter().map(|slot| slot.first).min();
+    united.last = united.slots.iter().map(|slot| slot.last).max();
+    united
+}
+
+fn largest(mut counts: Vec<Count>) -> Count {
+    // All by the day where one of them is.
+    let days = counts.iter().flat_map(|count| &count.slots).filter(|slot| slot.day);
+    let days = days.map(Slot::end).max().unwrap_or(i64::MIN);
+    let mut periods: BTreeMap<i64, Slot> = BTreeMap::new();
+    let mut older = 0;
+    let mut united = Count::default();
+    for count in &mut counts {
+        timeline::normalize(&mut count.slots, days);
+        older = older.max(count.count - count.slots.iter().map(|slot| slot.count).sum::<u64>());
+        united.first = min(united.first, count.first);
+        united.last = united.last.max(count.last);
+        for slot in &count.slots {
+            periods
+                .entry(slot.start)
+                .and_modify(|known| {
+                    known.count = known.count.max(slot.count);
+                    known.first = known.first.min(slot.first);
+                    known.last = known.last.max(slot.last);
+                })
+                .or_insert(*slot);
+        }
+    }
+    united.slots = periods.into_values().collect();
+    united.count = older + united.slots.iter().map(|slot| slot.count).sum::<u64>();
+    united
+}
+
+/// What all sources say of one pair.
+#[derive(Debug, Default)]
+struct Pair {
+    /// By source.
+    logins: BTreeMap<i64, Count>,
+    /// By error number, then source.
+    refused: BTreeMap<u32, BTreeMap<i64, Count>>,
+    active: Option<i64>,
+}
+
+/// Server number, user, host.
+type Key = (i64, Name, Name);
+
+/// Everything a filter lets through, and the refusals counted without names by server and source.
+#[derive(Debug, Default)]
+struct Gathered {
+    pairs: BTreeMap<Key, Pair>,
+    unnamed: BTreeMap<i64, BTreeMap<i64, (u64, Count)>>,
+}
+
+impl Ledger {
+    /// Per server, user and client host what was seen, sorted by these.
+    ///
+    /// # Errors
+    /// Where SQLite fails or the ledger is damaged.
+    pub fn seen(&self, filter: &Filter) -> Result<Vec<Seen>, Error> {
+        let names = self.servers()?;
+        let window = filter.is_windowed().then(|| filter.whole_hours());
+        let inside = |at: &i64| window.is_none_or(|(since, until)| (since..until).contains(at));
+        let mut rows = Vec::new();
+        for ((server, user, host), pair) in self.gather(filter, &names)?.pairs {
+            let logins = unite(pair.logins.into_values().collect(), window);
+            let mut failures = 0;
+            let mut last: Option<(i64, u32)> = None;
+            for (error, counts) in pair.refused {
+                let refused = unite(counts.into_values().collect(), window);
+                failures += refused.count;
+                last = last.max(refused.last.map(|at| (at, error)));
+            }
+            let last_active = pair.active.max(logins.last).filter(inside).max(logins.last);
+            if logins.last.is_none() && failures == 0 && last_active.is_none() {
+                continue;
+            }
+            rows.push(Seen {
+                server: names[&server].clone(),
+                user,
+                host,
+                first_seen: logins.first,
+                last_seen: logins.last,
+                last_active,
+                logins: logins.count,
+                failures,
+                last_failed: last.map(|(at, _)| at),
+                last_error: last.map(|(_, error)| error).filter(|&error| error != 0),
+                contested: false,
+            });
+        }
+        rows.sort_unstable_by(|a, b| (&a.server, &a.user, &a.host).cmp(&(&b.server, &b.user, &b.host)));
+        Ok(rows)
+    }
+
+    /// Refused attempts, sorted by server, user, host and error; the row for names counted together
+    /// comes first of its server.
+    ///
+    /// # Errors
+    /// Where SQLite fails or the ledger is damaged.
+    pub fn failures(&self, filter: &Filter) -> Result<Vec<Failure>, Error> {
+        let names = self.servers()?;
+        let window = filter.is_windowed().then(|| filter.whole_hours());
+        let gathered = self.gather(filter, &names)?;
+        let mut rows = Vec::new();
+        for ((server, user, host), pair) in gathered.pairs {
+            let logins = unite(pair.logins.into_values().collect(), None);
+            for (error, counts) in pair.refused {
+                let refused = unite(counts.into_values().collect(), window);
+                let (Some(first), Some(last)) = (refused.first, refused.last) else { continue };
+                rows.push(Failure {
+                    server: names[&server].clone(),
+                    user: Some(user.clone()),
+                    host: Some(host.clone()),
+                    error: Some(error),
+                    pairs: 1,
+                    count: refused.count,
+                    first,
+                    last,
+                    then_logged_in: login_from(&logins, first),
+                });
+            }
+        }
+        for (server, sources) in gathered.unnamed {
+            let pairs = sources.values().map(|(pairs, _)| *pairs).max().unwrap_or(0);
+            let refused = unite(sources.into_values().map(|(_, count)| count).collect(), window);
+            let (Some(first), Some(last)) = (refused.first, refused.last) else { continue };
+            rows.push(Failure {
+                server: names[&server].clone(),
+                user: None,
+                host: None,
+                error: None,
+                pairs,
+                count: refused.count,
+                first,
+                last,
+                then_logged_in: None,
+            });
+        }
+        rows.sort_unstable_by(|a, b| {
+            (&a.server, &a.user, &a.host, a.error).cmp(&(&b.server, &b.user, &b.host, b.error))
+        });
+        Ok(rows)
+    }
+
+    /// Logins and refusals over time, sorted by server and start.
+    ///
+    /// # Errors
+    /// Where SQLite fails or the ledger is damaged.
+    pub fn periods(&self, filter: &Filter) -> Result<Vec<Period>, Error> {
+        let names = self.servers()?;
+        let window = Some(filter.whole_hours());
+        let gathered = self.gather(filter, &names)?;
+        let mut sums: BTreeMap<(i64, i64, i64), (u64, u64)> = BTreeMap::new();
+        let mut add = |server: i64, count: Count, refused: bool| {
+            for slot in count.slots {
+                let sum = sums.entry((server, slot.start, slot.end())).or_default();
+                *if refused { &mut sum.1 } else { &mut sum.0 } += slot.count;
+            }
+        };
+        for ((server, ..), pair) in gathered.pairs {
+            add(server, unite(pair.logins.into_values().collect(), window), false);
+            for counts in pair.refused.into_values() {
+                add(server, unite(counts.into_values().collect(), window), true);
+            }
+        }
+        for (server, sources) in gathered.unnamed {
+            add(server, unite(sources.into_values().map(|(_, c)| c).collect(), window), true);
+        }
+        let mut periods: Vec<Period> = sums
+            .into_iter()
+            .map(|((server, start, end), (logins, failures))| Period {
+                server: names[&server].clone(),
+                start,
+                seconds: ((end - start) / 1_000_000) as u32,
+                logins,
+                failures,
+            })
+            .collect();
+        periods.sort_by(|a, b| (&a.server, a.start).cmp(&(&b.server, b.start)));
+        Ok(periods)
+    }
+
+    /// Which evidence there is: what each file held of each server, known gaps, and input that could
+    /// not be used. Sorted by server, source and time.
+    ///
+    /// # Errors
+    /// Where SQLite fails.
+    pub fn evidence(&self, filter: &Filter) -> Result<Vec<Evidence>, Error> {
+        let (since, until) = (filter.since.unwrap_or(i64::MIN), filter.until.unwrap_or(i64::MAX));
+        let mut rows = self.rows(
+            "SELECT server.name, source.location, from_us, to_us, 'covered', records, file.path
+             FROM stretch JOIN server ON server.id = server JOIN source ON source.id = stretch.source
+             JOIN file ON file.id = stretch.file",
+            evidence,
+        )?;
+        rows.extend(self.rows(
+            "SELECT coalesce(server.name, source.label), source.location, from_us, coalesce(to_us, noticed_us),
+               'gap', 0, reason || ': ' || path
+             FROM gap JOIN source ON source.id = gap.source LEFT JOIN server ON server.id = (
+               SELECT min(server) FROM progress WHERE progress.source = gap.source)",
+            evidence,
+        )?);
+        // A doubtful line names no server to be believed; where a source has one server it is that.
+        rows.extend(self.rows(
+            "SELECT coalesce(server.name, source.label), source.location, NULL, NULL, standing, count, reason
+             FROM doubt JOIN source ON source.id = doubt.source LEFT JOIN server ON server.id = (
+               SELECT server FROM progress WHERE progress.source = doubt.source
+               GROUP BY source HAVING count(*) = 1)",
+            evidence,
+        )?);
+        rows.retain(|row| {
+            filter.takes(&row.server)
+                && row.to.is_none_or(|to| to >= since)
+                && row.from.is_none_or(|from| from < until)
+        });
+        rows.sort_by(|a, b| {
+            let key = |row: &Evidence| (row.state, row.from, row.to);
+            (&a.server, &a.source, key(a), &a.reason).cmp(&(&b.server, &b.source, key(b), &b.reason))
+        });
+        Ok(rows)
+    }
+
+    /// Kept pieces of doubtful input, at most `limit`, sorted by source, file and offset.
+    ///
+    /// # Errors
+    /// Where SQLite fails.
+    pub fn doubts(
+        &self,
+        standing: Option<Standing>,
+        limit: usize,
+    ) -> Result<Vec<DoubtSample>, Error> {
+        let mut rows = self.rows(
+            "SELECT source.location, coalesce(file.path, ''), doubt_sample.offset, length, standing, reason, text
+             FROM doubt_sample JOIN source ON source.id = doubt_sample.source
+             LEFT JOIN file ON file.id = doubt_sample.file",
+            |row| {
+                let quarantined = row.get_ref(4)?.as_str()? == Standing::Quarantined.as_str();
+                Ok(DoubtSample {
+                    source: name(row.get_ref(0)?),
+                    file: name(row.get_ref(1)?),
+                    offset: row.get::<_, i64>(2)? as u64,
+                    length: row.get::<_, i64>(3)? as u64,
+                    standing: if quarantined { Standing::Quarantined } else { Standing::Rejected },
+                    reason: row.get(5)?,
+                    text: row.get(6)?,
+                })
+            },
+        )?;
+        rows.retain(|row| standing.is_none_or(|wanted| wanted == row.standing));
+        rows.sort_by(|a, b| {
+            (&a.source, &a.file, a.offset, a.standing).cmp(&(&b.source, &b.file, b.offset, b.standing))
+        });
+        rows.truncate(limit);
+        Ok(rows)
+    }
+
+    /// Lives of the servers, sorted by server, source and time.
+    ///
+    /// # Errors
+    /// Where SQLite fails.
+    pub fn runs(&self, filter: &Filter) -> Result<Vec<Run>, Error> {
+        let mut runs = self.rows(
+            "SELECT server.name, source.location, from_us, to_us, first_id, last_id
+             FROM run JOIN server ON server.id = server JOIN source ON source.id = source",
+            |row| {
+                Ok(Run {
+                    server: name(row.get_ref(0)?),
+                    source: name(row.get_ref(1)?),
+                    from: row.get(2)?,
+                    to: row.get(3)?,
+                    first_connection: row.get::<_, i64>(4)? as u64,
+                    last_connection: row.get::<_, i64>(5)? as u64,
+                })
+            },
+        )?;
+        runs.retain(|run| filter.takes(&run.server));
+        runs.sort_by(|a, b| (&a.server, &a.source, a.from).cmp(&(&b.server, &b.source, b.from)));
+        Ok(runs)
+    }
+
+    /// The ledger as a whole.
+    ///
+    /// # Errors
+    /// Where SQLite fails.
+    pub fn status(&self) -> Result<Status, Error> {
+        let sources = self.rows(
+            "SELECT location, dialect, last_read_us,
+               (SELECT count(*) FROM file WHERE file.source = source.id),
+               (SELECT coalesce(sum(offset), 0) FROM file WHERE file.source = source.id),
+               (SELECT coalesce(sum(records), 0) FROM progress WHERE progress.source = source.id),
+               (SELECT coalesce(sum(count), 0) FROM doubt
+                WHERE doubt.source = source.id AND standing = 'rejected'),
+               (SELECT coalesce(sum(count), 0) FROM doubt
+                WHERE doubt.source = source.id AND standing = 'quarantined'),
+               (SELECT max(newest_us) FROM progress WHERE progress.source = source.id)
+             FROM source ORDER BY location, label",
+            |row| {
+                let unsigned = |column| Ok::<_, rusqlite::Error>(row.get::<_, i64>(column)? as u64);
+                Ok(SourceStatus {
+                    source: name(row.get_ref(0)?),
+                    dialect: row.get(1)?,
+                    last_read: row.get(2)?,
+                    files: unsigned(3)?,
+                    bytes: unsigned(4)?,
+                    records: unsigned(5)?,
+                    rejected: unsigned(6)?,
+                    quarantined: unsigned(7)?,
+                    newest: row.get(8)?,
+                })
+            },
+        )?;
+        let number = |sql: &str| -> Result<Option<i64>, Error> {
+            let found = self.db.query_row(sql, [], |row| row.get(0)).optional();
+            Ok(found.map_err(self.failed())?.flatten())
+        };
+        let bytes = number("SELECT page_count * page_size FROM pragma_page_count, pragma_page_size")?;
+        Ok(Status {
+            last_commit: number("SELECT value FROM meta WHERE key = 'last_commit_us'")?,
+            schema: SCHEMA as u32,
+            bytes: bytes.unwrap_or(0) as u64,
+            unsettled: number("SELECT count(*) FROM unsettled")?.unwrap_or(0) as u64,
+            connections: number("SELECT count(*) FROM connection WHERE NOT refused")?.unwrap_or(0)
+                as u64,
+            sources,
+        })
+    }
+
+    fn rows<T>(
+        &self,
+        sql: &str,
+        row: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Vec<T>, Error> {
+        self.db
+            .prepare_cached(sql)
+            .and_then(|mut query| query.query_map([], row)?.collect())
+            .map_err(self.failed())
+    }
+
+    /// Server numbers and names.
+    fn servers(&self) -> Result<HashMap<i64, Name>, Error> {
+        let servers = self.rows("SELECT id, name FROM server", |row| {
+            Ok((row.get::<_, i64>(0)?, name(row.get_ref(1)?)))
+        })?;
+        Ok(servers.into_iter().collect())
+    }
+
+    fn gather(&self, filter: &Filter, names: &HashMap<i64, Name>) -> Result<Gathered, Error> {
+        let wanted: HashSet<i64> =
+            names.iter().filter(|(_, name)| filter.takes(name)).map(|(&id, _)| id).collect();
+        let mut gathered = Gathered::default();
+        self.gather_tallies(filter, &wanted, &mut gathered)
+            .and_then(|()| self.gather_ends(filter, &wanted, &mut gathered))
+            .and_then(|()| self.gather_strangers(filter, &wanted, &mut gathered))
+            .map_err(|error| match error {
+                rusqlite::Error::UserFunctionError(what) => {
+                    Error::Damaged { path: self.path.clone(), what: what.to_string() }
+                }
+                error => Error::sqlite(&self.path, error),
+            })?;
+        Ok(gathered)
+    }
+
+    fn gather_tallies(
+        &self,
+        filter: &Filter,
+        wanted: &HashSet<i64>,
+        gathered: &mut Gathered,
+    ) -> rusqlite::Result<()> {
+        let mut query = self.db.prepare_cached(
+            "SELECT server, source, user, host, error, count, first_us, last_us, active_us, hours FROM tally
+             WHERE (?1 IS NULL OR user = ?1) AND (?2 IS NULL OR host = ?2)",
+        )?;
+        let (user, host) = (filter.user.as_deref(), filter.host.as_deref());
+        let mut rows = query.query(params![user.map(Bytes), host.map(Bytes)])?;
+        while let Some(row) = rows.next()? {
+            let server: i64 = row.get(0)?;
+            if !wanted.contains(&server) {
+                continue;
+            }
+            let mut slots = Vec::new();
+            timeline::decode(row.get_ref(9)?.as_blob().unwrap_or(&[]), &mut slots).ok_or_else(|| {
+                rusqlite::Error::UserFunctionError("a timeline in tally".into())
+            })?;
+            let (first, last) = (row.get(6)?, row.get(7)?);
+            let count = Count { count: row.get::<_, i64>(5)? as u64, first, last, slots };
+            let key = (server, name(row.get_ref(2)?), name(row.get_ref(3)?));
+            let pair = gathered.pairs.entry(key).or_default();
+            let (source, error): (i64, i64) = (row.get(1)?, row.get(4)?);
+            if error == 0 {
+                pair.active = pair.active.max(row.get(8)?);
+                pair.logins.insert(source, count);
+            } else {
+                let error = u32::try_from(error).unwrap_or(0);
+                pair.refused.entry(error).or_default().insert(source, count);
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends of connections whose beginning was not read are signs of a session.
+    fn gather_ends(
+        &self,
+        filter: &Filter,
+        wanted: &HashSet<i64>,
+        gathered: &mut Gathered,
+    ) -> rusqlite::Result<()> {
+        let mut query = self.db.prepare_cached(
+            "SELECT server, user, host, max(to_us) FROM connection WHERE from_us IS NULL
+               AND (?1 IS NULL OR user = ?1) AND (?2 IS NULL OR host = ?2) GROUP BY 1, 2, 3",
+        )?;
+        let (user, host) = (filter.user.as_deref(), filter.host.as_deref());
+        let mut rows = query.query(params![user.map(Bytes), host.map(Bytes)])?;
+        while let Some(row) = rows.next()? {
+            let server: i64 = row.get(0)?;
+            if wanted.contains(&server) {
+                let key = (server, name(row.get_ref(1)?), name(row.get_ref(2)?));
+                let pair = gathered.pairs.entry(key).or_default();
+                pair.active = pair.active.max(row.get(3)?);
+            }
+        }
+        Ok(())
+    }
+
+    fn gather_strangers(
+        &self,
+        filter: &Filter,
+        wanted: &HashSet<i64>,
+        gathered: &mut Gathered,
+    ) -> rusqlite::Result<()> {
+        let (since, until) = filter.whole_hours();
+        strangers::read(&self.db, since, until, |hour| {
+            if !wanted.contains(&hour.server) {
+                return;
+            }
+            let takes = |wanted: &Option<Name>, name: &Name| wanted.as_ref().is_none_or(|w| w == name);
+            for (user, host, error, slot) in hour.named {
+                if takes(&filter.user, &user) && takes(&filter.host, &host) {
+                    let pair = gathered.pairs.entry((hour.server, user, host)).or_default();
+                    let counts = pair.refused.entry(error).or_default();
+                    counts.entry(hour.source).or_default().add(Count::of_slot(slot));
+                }
+            }
+            let named = filter.user.is_some() || filter.host.is_some();
+            if let Some((pairs, slot)) = hour.unnamed.filter(|_| !named) {
+                let sources = gathered.unnamed.entry(hour.server).or_default();
+                let sum = sources.entry(hour.source).or_default();
+                sum.0 += pairs;
+                sum.1.add(Count::of_slot(slot));
+            }
+        })
+    }
+}
+
+fn evidence(row: &Row<'_>) -> rusqlite::Result<Evidence> {
+    let state = match row.get_ref(4)?.as_str()? {
+        "covered" => EvidenceState::Covered,
+        "gap" => EvidenceState::Gap,
+        "rejected" => EvidenceState::Rejected,
+        _ => EvidenceState::Quarantined,
+    };
+    Ok(Evidence {
+        server: name(row.get_ref(0)?),
+        source: name(row.get_ref(1)?),
+        from: row.get(2)?,
+        to: row.get(3)?,
+        state,
+        records: row.get::<_, i64>(5)? as u64,
+        reason: String::from_utf8_lossy(&name(row.get_ref(6)?)).into_owned(),
+    })
+}
+
+/// The oldest login that is known not to lie before `first`.
+fn login_from(logins: &Count, first: i64) -> Option<i64> {
+    let slot = logins.slots.iter().filter(|slot| slot.last >= first).min_by_key(|s| s.start)?;
+    Some(if slot.first >= first { slot.first } else { slot.last })
+}
