@@ -1,1 +1,4 @@
+//! rollcall: who logs in to MariaDB and MySQL, from where, and who failed to.
+mod render;
+mod time;
 fn main() {}

@@ -1,0 +1,98 @@
+//! The only place where answers become bytes for people and programs, and the only place that escapes.
+//!
+//! ```text
+//! answers ─ Page ────┬─ text   terminal, mail
+//!         │          └─ html   one file, report --html
+//!         └ Records ─┬─ json   one object per line
+//!                    └─ csv
+//! ```
+//!
+//! # Invariants
+//! * Names reach a [`Page`] through [`shown`]; whatever is in a page is made inert once more when it
+//!   is put out, so a forgotten call cannot act on a terminal or in a browser.
+
+mod escape;
+mod html;
+mod records;
+mod table;
+mod text;
+
+pub(crate) use escape::{inert, shown, shown_plain};
+pub(crate) use html::html_page;
+pub(crate) use records::{Records, Value};
+pub(crate) use table::{Column, Table};
+pub(crate) use text::{page_text, spark, thousands, unit_bytes};
+
+/// What people see: blocks from top to bottom.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Page {
+    pub(crate) blocks: Vec<Block>,
+}
+
+/// One part of a page.
+#[derive(Debug, Clone)]
+pub(crate) enum Block {
+    /// A sentence; wrapped between words.
+    Line(String),
+    /// Space between parts.
+    Blank,
+    Table(Table),
+    /// A label, and short texts in a row: `root from   localhost 812 · 10.0.0.5 3`.
+    Items { label: &'static str, items: Vec<String> },
+}
+
+impl Page {
+    /// Adds a sentence.
+    pub(crate) fn line(&mut self, text: impl Into<String>) {
+        self.blocks.push(Block::Line(text.into()));
+    }
+
+    /// Adds space.
+    pub(crate) fn blank(&mut self) {
+        self.blocks.push(Block::Blank);
+    }
+
+    /// Adds a table.
+    pub(crate) fn table(&mut self, table: Table) {
+        self.blocks.push(Block::Table(table));
+    }
+
+    /// Adds a labelled row of texts, if there are any.
+    pub(crate) fn items(&mut self, label: &'static str, items: Vec<String>) {
+        if !items.is_empty() {
+            self.blocks.push(Block::Items { label, items });
+        }
+    }
+}
+
+/// An answer in both forms. `records` may have several kinds of rows, told apart by their fields;
+/// CSV holds the first kind only.
+#[derive(Debug, Clone)]
+pub(crate) struct Answer {
+    pub(crate) page: Page,
+    pub(crate) records: Vec<Records>,
+    /// One line for standard error: doubt and gaps, what an empty answer cannot show.
+    pub(crate) notes: Vec<String>,
+}
+
+/// How an answer is put out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Format {
+    /// Aligned text for people
+    Table,
+    /// One JSON object per line
+    Json,
+    /// A heading line and comma-separated values
+    Csv,
+}
+
+impl Answer {
+    /// The answer as text. `width` is the terminal's, `None` without one.
+    pub(crate) fn text(&self, format: Format, width: Option<usize>) -> String {
+        match format {
+            Format::Table => page_text(&self.page, width),
+            Format::Json => self.records.iter().map(Records::json).collect(),
+            Format::Csv => self.records.first().map(Records::csv).unwrap_or_default(),
+        }
+    }
+}
