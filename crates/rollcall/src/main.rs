@@ -1,4 +1,5 @@
 //! rollcall: who logs in to MariaDB and MySQL, from where, and who failed to.
+mod config;
 mod render;
 mod time;
 fn main() {}
