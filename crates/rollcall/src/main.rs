@@ -1,4 +1,6 @@
 //! rollcall: who logs in to MariaDB and MySQL, from where, and who failed to.
+mod answers;
+mod cli;
 mod config;
 mod render;
 mod time;

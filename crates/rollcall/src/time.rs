@@ -96,9 +96,8 @@ pub(crate) fn parse_time(text: &str, now: Timestamp, zone: &Zone) -> Result<i64,
     } else if let Ok(moment) = text.parse::<Timestamp>() {
         Some(moment)
     } else {
-        parse_civil(text, now, zone).and_then(|local| {
-            zone.tz.to_ambiguous_timestamp(local).compatible().ok()
-        })
+        parse_civil(text, now, zone)
+            .and_then(|local| zone.tz.to_ambiguous_timestamp(local).compatible().ok())
     };
     found.map(Timestamp::as_microsecond).ok_or_else(|| {
         format!(
@@ -164,7 +163,8 @@ fn number<T: std::str::FromStr>(text: &str) -> Option<T> {
 
 /// An age: `90d`, `12h`, `1w2d`, units `w d h m s` in falling order. A day is 24 hours.
 pub(crate) fn parse_age(text: &str) -> Option<SignedDuration> {
-    const UNITS: [(char, i64); 5] = [('w', 604_800), ('d', 86_400), ('h', 3600), ('m', 60), ('s', 1)];
+    const UNITS: [(char, i64); 5] =
+        [('w', 604_800), ('d', 86_400), ('h', 3600), ('m', 60), ('s', 1)];
     let mut seconds: i64 = 0;
     let mut rest = text;
     let mut units = &UNITS[..];
@@ -343,10 +343,14 @@ pub(crate) mod tests {
 
     #[test]
     fn lengths_have_fitting_units() {
-        for (seconds, text) in
-            [(0, "0 s"), (119, "119 s"), (120, "2 min"), (7_200, "2 h"), (111_600, "31 h"),
-             (172_800, "2 d")]
-        {
+        for (seconds, text) in [
+            (0, "0 s"),
+            (119, "119 s"),
+            (120, "2 min"),
+            (7_200, "2 h"),
+            (111_600, "31 h"),
+            (172_800, "2 d"),
+        ] {
             assert_eq!(length_text(seconds * 1_000_000), text);
         }
     }

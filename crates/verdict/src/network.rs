@@ -84,6 +84,11 @@ pub struct HostList {
 }
 
 impl HostList {
+    /// No hosts.
+    pub const fn none() -> HostList {
+        HostList { names: Vec::new(), networks: Vec::new() }
+    }
+
     /// Reads the entries.
     ///
     /// # Errors

@@ -27,8 +27,18 @@ use crate::time::moment;
 pub(crate) const LAYOUT_BYTES_MAX: usize = 256;
 
 const MONTHS: [&str; 12] = [
-    "January", "February", "March", "April", "May", "June", "July", "August", "September",
-    "October", "November", "December",
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
 ];
 const WEEKDAYS: [&str; 7] =
     ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
@@ -449,7 +459,9 @@ fn read_fraction<'a>(text: &'a str, found: &mut Found) -> Option<&'a str> {
 }
 
 fn read_offset(form: OffsetForm, text: &str) -> Option<(i32, &str)> {
-    if form.z && let Some(rest) = text.strip_prefix('Z') {
+    if form.z
+        && let Some(rest) = text.strip_prefix('Z')
+    {
         return Some((0, rest));
     }
     let sign = if text.starts_with('-') { -1 } else { 1 };
@@ -492,7 +504,7 @@ fn skip_literal<'a>(literal: &str, text: &'a str) -> Option<&'a str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::time::{utc_text, Zone};
+    use crate::time::{Zone, utc_text};
 
     fn zurich() -> TimeZone {
         Zone::parse("Europe/Zurich").unwrap().tz

@@ -142,7 +142,8 @@ LogLevel = ERROR
         assert_eq!(read.audit_log_path, Some("/a b".into()));
         assert_eq!(read.log_level, LogLevel::Debug);
         assert_eq!(read.audit_time, Conntracker::default().audit_time);
-        let expected = ["5: key \"New\" is unknown, left aside", "6: section [other] is left aside"];
+        let expected =
+            ["5: key \"New\" is unknown, left aside", "6: section [other] is left aside"];
         assert_eq!(warnings, expected);
     }
 

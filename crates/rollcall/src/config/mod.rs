@@ -172,7 +172,9 @@ impl Config {
         let mut bytes = Vec::new();
         file.take(CONFIG_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(unreadable)?;
         if bytes.len() as u64 > CONFIG_BYTES_MAX {
-            return Err(format!("{place} is larger than {CONFIG_BYTES_MAX} bytes: no configuration"));
+            return Err(format!(
+                "{place} is larger than {CONFIG_BYTES_MAX} bytes: no configuration"
+            ));
         }
         let text = String::from_utf8(bytes).map_err(|error| {
             let line = error.as_bytes()[..error.utf8_error().valid_up_to()]

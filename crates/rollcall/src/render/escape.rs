@@ -78,8 +78,7 @@ pub(crate) fn shown_plain(text: &[u8]) -> String {
 fn needs_quotes(text: &str) -> bool {
     text.is_empty()
         || text.starts_with(['(', '+', '-', '–'])
-        || text.chars().any(|c| c.is_whitespace() || matches!(c, '\'' | '"' | ',' | ':' | '·' | '…'))
-            && verdict::network::address(text.as_bytes()).is_none()
+        || text.chars().any(|c| c.is_whitespace() || matches!(c, '\'' | '"' | ',' | '·' | '…'))
 }
 
 /// Text for HTML, as content and inside quoted attributes alike.
@@ -281,7 +280,7 @@ pub(crate) mod tests {
             (b"o'neill", "'o\\'neill'"),
             (b"a\\b", "a\\\\b"),
             (b"2001:db8::1", "2001:db8::1"),
-            (b"host:3306", "'host:3306'"),
+            (b"2001:db8::/64", "2001:db8::/64"),
             (b"(null)", "'(null)'"),
             (b"\xff", "\u{fffd}"),
         ] {

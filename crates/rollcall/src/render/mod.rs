@@ -38,7 +38,10 @@ pub(crate) enum Block {
     Blank,
     Table(Table),
     /// A label, and short texts in a row: `root from   localhost 812 · 10.0.0.5 3`.
-    Items { label: &'static str, items: Vec<String> },
+    Items {
+        label: &'static str,
+        items: Vec<String>,
+    },
 }
 
 impl Page {
@@ -67,12 +70,10 @@ impl Page {
 
 /// An answer in both forms. `records` may have several kinds of rows, told apart by their fields;
 /// CSV holds the first kind only.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Answer {
     pub(crate) page: Page,
     pub(crate) records: Vec<Records>,
-    /// One line for standard error: doubt and gaps, what an empty answer cannot show.
-    pub(crate) notes: Vec<String>,
 }
 
 /// How an answer is put out.

@@ -206,9 +206,10 @@ mod tests {
             Column::text("FROM").dispensable(1),
             Column::number("LOGINS"),
         ]);
-        for (user, host, logins) in
-            [("old_blog", "a-very-long-host-name.example.com", "4"), ("日本語", "10.0.0.7", "1,234")]
-        {
+        for (user, host, logins) in [
+            ("old_blog", "a-very-long-host-name.example.com", "4"),
+            ("日本語", "10.0.0.7", "1,234"),
+        ] {
             table.push(["2026-08-30 04:12", user, host, logins].map(str::to_owned).to_vec());
         }
         table

@@ -2,6 +2,7 @@
 
 use unicode_width::UnicodeWidthStr;
 
+use super::table::shorten;
 use super::{Block, Page, inert};
 
 /// Cells from the beginning of a labelled row to its texts.
@@ -19,10 +20,8 @@ pub(crate) fn page_text(page: &Page, width: Option<usize>) -> String {
             Block::Blank => lines.push(String::new()),
             Block::Table(table) => lines.extend(table.lines(width)),
             Block::Items { label, items } => {
-                let items: Vec<String> = items.iter().map(|item| inert(item)).collect();
                 let room = width.map(|width| width.saturating_sub(LABEL_WIDTH).max(20));
-                let rows = wrap(&items.join(BETWEEN), BETWEEN, room);
-                for (at, row) in rows.iter().enumerate() {
+                for (at, row) in item_rows(items, room).iter().enumerate() {
                     let label = if at == 0 { label } else { "" };
                     lines.push(format!("{label:LABEL_WIDTH$}{row}"));
                 }
@@ -30,6 +29,26 @@ pub(crate) fn page_text(page: &Page, width: Option<usize>) -> String {
         }
     }
     lines.into_iter().map(|line| line + "\n").collect()
+}
+
+/// The texts in rows that fit `room`. One that is wider than a row is broken between its words, a
+/// word that is wider still is shortened.
+fn item_rows(items: &[String], room: Option<usize>) -> Vec<String> {
+    let items: Vec<String> = items.iter().map(|item| inert(item)).collect();
+    let rows = wrap(&items.join(BETWEEN), BETWEEN, room);
+    let Some(room) = room else { return rows };
+    let mut fitted = Vec::new();
+    for row in rows {
+        if row.width() <= room {
+            fitted.push(row);
+            continue;
+        }
+        for (at, part) in wrap(&row, " ", Some(room - 2)).iter().enumerate() {
+            let indent = if at == 0 { "" } else { "  " };
+            fitted.push(format!("{indent}{}", shorten(part, room - 2)));
+        }
+    }
+    fitted
 }
 
 /// Breaks `text` at `separator` so that each line fits; a part too wide for a line stands alone.
