@@ -171,11 +171,11 @@ fn coverage(rows: &[Evidence], options: &EvidenceOptions) -> BTreeMap<Vec<u8>, C
 
 fn months(answer: &mut Answer, rows: &[Evidence], options: &EvidenceOptions, view: View<'_>) {
     let mut table = Table::new(vec![
-        Column::text("SERVER").dispensable(1),
+        Column::name("SERVER").dispensable(1),
         Column::fixed("MONTH"),
         Column::fixed("COVERED"),
         Column::number(""),
-        Column::text("GAPS"),
+        Column::prose("GAPS"),
     ]);
     let mut records = Records::new(&MONTH_FIELDS);
     for (server, coverage) in coverage(rows, options) {
@@ -246,11 +246,11 @@ fn table(rows: &[&Evidence], view: View<'_>) -> Table {
     let mut table = Table::new(vec![
         Column::fixed("FROM"),
         Column::fixed("TO"),
-        Column::text("SERVER").dispensable(1),
+        Column::name("SERVER").dispensable(1),
         Column::fixed("STATE"),
         Column::number("RECORDS"),
-        Column::text("SOURCE").dispensable(2),
-        Column::text("WHY"),
+        Column::path("SOURCE").dispensable(2),
+        Column::prose("WHY"),
     ]);
     for row in rows {
         table.push(vec![
@@ -293,11 +293,11 @@ fn records(rows: &[&Evidence]) -> Records {
 
 fn add_samples(answer: &mut Answer, samples: &[DoubtSample]) {
     let mut table = Table::new(vec![
-        Column::text("FILE"),
+        Column::path("FILE"),
         Column::number("BYTE"),
         Column::number("LENGTH").dispensable(1),
-        Column::text("WHY"),
-        Column::text("BEGINS WITH"),
+        Column::prose("WHY"),
+        Column::prose("BEGINS WITH"),
     ]);
     let mut records = Records::new(&SAMPLE_FIELDS);
     for sample in samples {
@@ -362,10 +362,10 @@ mod tests {
         doubtful records quarantined
 
         FROM              TO                STATE          RECORDS  WHY
-        –                 –                 rejected             9  does …
+        –                 –                 rejected             9  doe…
         2026-11-01 09:00  2026-11-10 01:00  covered      1,000,000
-        2026-11-05 01:00  2026-11-05 01:00  quarantined          3  a nam…
-        2026-11-10 01:00  2026-11-11 08:00  gap                  0  rotat…
+        2026-11-05 01:00  2026-11-05 01:00  quarantined          3  a n…
+        2026-11-10 01:00  2026-11-11 08:00  gap                  0  rot…
         2026-11-11 08:00  2026-11-20 13:00  covered      2,000,000
         (no room for SOURCE, SERVER)
         What is quarantined: rollcall evidence --state quarantined
@@ -375,13 +375,13 @@ mod tests {
         3,000,000 records · 1 gap (31 h) · 9 lines rejected · 3 doubtful records
         quarantined
 
-        FROM              TO                SERVER  STATE          RECORDS  WHY
-        –                 –                 db1     rejected             9  does not st…
-        2026-11-01 09:00  2026-11-10 01:00  db1     covered      1,000,000
-        2026-11-05 01:00  2026-11-05 01:00  db1     quarantined          3  a name hold…
-        2026-11-10 01:00  2026-11-11 08:00  db1     gap                  0  rotated awa…
-        2026-11-11 08:00  2026-11-20 13:00  db1     covered      2,000,000
-        (no room for SOURCE)
+        FROM              TO                STATE          RECORDS  WHY
+        –                 –                 rejected             9  does not start as a…
+        2026-11-01 09:00  2026-11-10 01:00  covered      1,000,000
+        2026-11-05 01:00  2026-11-05 01:00  quarantined          3  a name holds a line…
+        2026-11-10 01:00  2026-11-11 08:00  gap                  0  rotated away before…
+        2026-11-11 08:00  2026-11-20 13:00  covered      2,000,000
+        (no room for SOURCE, SERVER)
         What is quarantined: rollcall evidence --state quarantined
         "#);
         assert_snapshot!(answer.text(Format::Table, Some(120)), @r#"
@@ -389,11 +389,11 @@ mod tests {
         3,000,000 records · 1 gap (31 h) · 9 lines rejected · 3 doubtful records quarantined
 
         FROM              TO                SERVER  STATE          RECORDS  SOURCE                     WHY
-        –                 –                 db1     rejected             9  /var/lib/mysql/server_au…  does not start as a reco…
-        2026-11-01 09:00  2026-11-10 01:00  db1     covered      1,000,000  /var/lib/mysql/server_au…
-        2026-11-05 01:00  2026-11-05 01:00  db1     quarantined          3  /var/lib/mysql/server_au…  a name holds a line break
-        2026-11-10 01:00  2026-11-11 08:00  db1     gap                  0  /var/lib/mysql/server_au…  rotated away before it w…
-        2026-11-11 08:00  2026-11-20 13:00  db1     covered      2,000,000  /var/lib/mysql/server_au…
+        –                 –                 db1     rejected             9  …b/mysql/server_audit.log  does not start as a reco…
+        2026-11-01 09:00  2026-11-10 01:00  db1     covered      1,000,000  …b/mysql/server_audit.log
+        2026-11-05 01:00  2026-11-05 01:00  db1     quarantined          3  …b/mysql/server_audit.log  a name holds a line break
+        2026-11-10 01:00  2026-11-11 08:00  db1     gap                  0  …b/mysql/server_audit.log  rotated away before it w…
+        2026-11-11 08:00  2026-11-20 13:00  db1     covered      2,000,000  …b/mysql/server_audit.log
         What is quarantined: rollcall evidence --state quarantined
         "#);
         assert_snapshot!(answer.text(Format::Json, None), @r#"
@@ -425,7 +425,7 @@ mod tests {
         3,000,000 records · 1 gap (31 h) · 9 lines rejected · 3 doubtful records quarantined
 
         FROM              TO                SERVER  STATE        RECORDS  SOURCE                       WHY
-        2026-11-05 01:00  2026-11-05 01:00  db1     quarantined        3  /var/lib/mysql/server_audi…  a name holds a line break
+        2026-11-05 01:00  2026-11-05 01:00  db1     quarantined        3  …lib/mysql/server_audit.log  a name holds a line break
 
         1 sample kept:
         FILE                                BYTE  LENGTH  WHY                        BEGINS WITH

@@ -173,19 +173,22 @@ fn single(answer: &mut Answer, rows: &[Failure], limit: Option<usize>, view: Vie
     let all = rows.len();
     rows.truncate(limit.unwrap_or(all));
     let mut table = Table::new(vec![
-        Column::fixed("LAST"),
-        Column::text("USER"),
-        Column::text("FROM"),
-        Column::text("SERVER").dispensable(2),
+        Column::fixed("LAST").dispensable(1),
+        Column::name("USER"),
+        Column::host("FROM"),
+        Column::name("SERVER").dispensable(3),
         Column::number("TRIES"),
-        Column::fixed("KIND"),
-        Column::number("ERROR").dispensable(3),
-        Column::fixed("FIRST").dispensable(4),
-        Column::fixed("THEN LOGGED IN").dispensable(1),
+        Column::fixed("KIND").dispensable(2),
+        Column::number("ERROR").dispensable(4),
+        Column::fixed("FIRST").dispensable(5),
+        Column::fixed("THEN LOGGED IN"),
     ]);
     let mut records = Records::new(&FIELDS);
     for row in &rows {
-        let (kind, kind_evidence) = kind(row.error, row.user.as_deref());
+        let (kind, kind_evidence) = match (row.error, &row.user) {
+            (None, None) => (FailureKind::Other, "counted together".to_owned()),
+            (error, user) => kind(error, user.as_deref()),
+        };
         let error = row.error.filter(|&it| it != 0);
         let folded = || format!("({})", super::plural(row.pairs, "pair"));
         table.push(vec![
@@ -199,6 +202,7 @@ fn single(answer: &mut Answer, rows: &[Failure], limit: Option<usize>, view: Vie
             table_text(row.first, view.zone),
             match row.then_logged_in {
                 Some(time) => format!("YES: {}", near(time, row.last, view)),
+                None if row.user.is_none() => "not known".to_owned(),
                 None => "no".to_owned(),
             },
         ]);
@@ -238,7 +242,7 @@ fn grouped(
         FailuresBy::Network => ("network", "FROM", &NETWORK_FIELDS),
         FailuresBy::User => ("user", "USER", &USER_FIELDS),
     };
-    let mut columns = vec![Column::text(heading), Column::number("TRIES")];
+    let mut columns = vec![Column::host(heading), Column::number("TRIES")];
     if by != FailuresBy::Host {
         columns.push(Column::number("HOSTS").dispensable(3));
     }
@@ -248,7 +252,7 @@ fn grouped(
     columns.extend([
         Column::fixed("FIRST").dispensable(2),
         Column::fixed("LAST").dispensable(1),
-        Column::text("THEN LOGGED IN"),
+        Column::prose("THEN LOGGED IN"),
     ]);
     let mut table = Table::new(columns);
     let mut records = Records::new(fields);
@@ -370,47 +374,48 @@ mod tests {
         });
         assert_snapshot!(ask.text(Format::Table, Some(60)), @r#"
         9 rows, times in Europe/Zurich
-        LAST              USER      FROM       TRIES  KIND
-        2026-11-20 02:13  (51,000…  –         51,200  other
-        2026-11-20 02:13  ''        lb-1       8,640  no-credentials
-        2026-11-20 02:13  root      185.1.2…     400  access-denied
-        2026-11-20 02:13  sa        185.1.2…     300  access-denied
-        2026-11-20 02:13  user28    203.0.1…      27  access-denied
-        2026-11-20 02:13  user29    203.0.1…      27  access-denied
-        2026-11-20 02:13  ''        198.51.…      12  no-credentials
-        2026-11-20 02:13  admin     203.0.1…       2  access-denied
-        2026-11-20 02:13  x\n=1\x…  �              1  locked
-        (no room for FIRST, ERROR, SERVER, THEN LOGGED IN)
+        USER            FROM           TRIES  THEN LOGGED IN
+        (51,000 pairs)  –             51,200  not known
+        ''              lb-1           8,640  no
+        root            185.1.2.3        400  no
+        sa              185.1.2.200      300  no
+        user28          203.0.113.9       27  no
+        user29          203.0.113.9       27  no
+        ''              198.51.100.7      12  no
+        admin           203.0.113.9        2  YES: 02:14
+        x\n=1\x1b[2J    �                  1  YES: 2026-11-21 08:00
+        (no room for FIRST, ERROR, SERVER, KIND, LAST)
         "#);
         assert_snapshot!(ask.text(Format::Table, Some(80)), @r#"
         9 rows, times in Europe/Zurich
-        LAST              USER     FROM     TRIES  KIND            THEN LOGGED IN
-        2026-11-20 02:13  (51,00…  –       51,200  other           no
-        2026-11-20 02:13  ''       lb-1     8,640  no-credentials  no
-        2026-11-20 02:13  root     185.1…     400  access-denied   no
-        2026-11-20 02:13  sa       185.1…     300  access-denied   no
-        2026-11-20 02:13  user28   203.0…      27  access-denied   no
-        2026-11-20 02:13  user29   203.0…      27  access-denied   no
-        2026-11-20 02:13  ''       198.5…      12  no-credentials  no
-        2026-11-20 02:13  admin    203.0…       2  access-denied   YES: 02:14
-        2026-11-20 02:13  x\n=1\…  �            1  locked          YES: 2026-11-21 08:00
-        (no room for FIRST, ERROR, SERVER)
+        LAST              USER            FROM           TRIES  THEN LOGGED IN
+        2026-11-20 02:13  (51,000 pairs)  –             51,200  not known
+        2026-11-20 02:13  ''              lb-1           8,640  no
+        2026-11-20 02:13  root            185.1.2.3        400  no
+        2026-11-20 02:13  sa              185.1.2.200      300  no
+        2026-11-20 02:13  user28          203.0.113.9       27  no
+        2026-11-20 02:13  user29          203.0.113.9       27  no
+        2026-11-20 02:13  ''              198.51.100.7      12  no
+        2026-11-20 02:13  admin           203.0.113.9        2  YES: 02:14
+        2026-11-20 02:13  x\n=1\x1b[2J    �                  1  YES: 2026-11-21 08:00
+        (no room for FIRST, ERROR, SERVER, KIND)
         "#);
         assert_snapshot!(ask.text(Format::Table, Some(120)), @r#"
         9 rows, times in Europe/Zurich
-        LAST              USER        FROM        SERVER   TRIES  KIND            ERROR  FIRST             THEN LOGGED IN
-        2026-11-20 02:13  (51,000 p…  –           db1     51,200  other               –  2026-11-20 02:01  no
-        2026-11-20 02:13  ''          lb-1        db1      8,640  no-credentials   1158  2026-11-20 02:01  no
-        2026-11-20 02:13  root        185.1.2.3   db1        400  access-denied    1045  2026-11-20 02:01  no
-        2026-11-20 02:13  sa          185.1.2.2…  db1        300  access-denied    1698  2026-11-20 02:01  no
-        2026-11-20 02:13  user28      203.0.113…  db1         27  access-denied    1045  2026-11-20 02:01  no
-        2026-11-20 02:13  user29      203.0.113…  db1         27  access-denied    1045  2026-11-20 02:01  no
-        2026-11-20 02:13  ''          198.51.10…  db1         12  no-credentials   1156  2026-11-20 02:01  no
-        2026-11-20 02:13  admin       203.0.113…  db1          2  access-denied    1045  2026-11-20 02:01  YES: 02:14
-        2026-11-20 02:13  x\n=1\x1b…  �           db1          1  locked           4151  2026-11-20 02:01  YES: 2026-11-21 08:00
+        LAST              USER            FROM          SERVER   TRIES  KIND            ERROR  THEN LOGGED IN
+        2026-11-20 02:13  (51,000 pairs)  –             db1     51,200  other               –  not known
+        2026-11-20 02:13  ''              lb-1          db1      8,640  no-credentials   1158  no
+        2026-11-20 02:13  root            185.1.2.3     db1        400  access-denied    1045  no
+        2026-11-20 02:13  sa              185.1.2.200   db1        300  access-denied    1698  no
+        2026-11-20 02:13  user28          203.0.113.9   db1         27  access-denied    1045  no
+        2026-11-20 02:13  user29          203.0.113.9   db1         27  access-denied    1045  no
+        2026-11-20 02:13  ''              198.51.100.7  db1         12  no-credentials   1156  no
+        2026-11-20 02:13  admin           203.0.113.9   db1          2  access-denied    1045  YES: 02:14
+        2026-11-20 02:13  x\n=1\x1b[2J    �             db1          1  locked           4151  YES: 2026-11-21 08:00
+        (no room for FIRST)
         "#);
         assert_snapshot!(ask.text(Format::Json, None), @r#"
-        {"server":"db1","user":null,"host":null,"error":null,"kind":"other","kind_evidence":"no error number in the log","count":51200,"first":"2026-11-20T01:01:00Z","last":"2026-11-20T01:13:00Z","then_logged_in":null}
+        {"server":"db1","user":null,"host":null,"error":null,"kind":"other","kind_evidence":"counted together","count":51200,"first":"2026-11-20T01:01:00Z","last":"2026-11-20T01:13:00Z","then_logged_in":null}
         {"server":"db1","user":"","host":"lb-1","error":1158,"kind":"no-credentials","kind_evidence":"error 1158, no user name","count":8640,"first":"2026-11-20T01:01:00Z","last":"2026-11-20T01:13:00Z","then_logged_in":null}
         {"server":"db1","user":"root","host":"185.1.2.3","error":1045,"kind":"access-denied","kind_evidence":"error 1045","count":400,"first":"2026-11-20T01:01:00Z","last":"2026-11-20T01:13:00Z","then_logged_in":null}
         {"server":"db1","user":"sa","host":"185.1.2.200","error":1698,"kind":"access-denied","kind_evidence":"error 1698","count":300,"first":"2026-11-20T01:01:00Z","last":"2026-11-20T01:13:00Z","then_logged_in":null}
@@ -422,7 +427,7 @@ mod tests {
         "#);
         assert_snapshot!(ask.text(Format::Csv, None), @r#"
         server,user,host,error,kind,kind_evidence,count,first,last,then_logged_in,user_hex,host_hex
-        db1,,,,other,no error number in the log,51200,2026-11-20T01:01:00Z,2026-11-20T01:13:00Z,,,
+        db1,,,,other,counted together,51200,2026-11-20T01:01:00Z,2026-11-20T01:13:00Z,,,
         db1,,lb-1,1158,no-credentials,"error 1158, no user name",8640,2026-11-20T01:01:00Z,2026-11-20T01:13:00Z,,,
         db1,root,185.1.2.3,1045,access-denied,error 1045,400,2026-11-20T01:01:00Z,2026-11-20T01:13:00Z,,,
         db1,sa,185.1.2.200,1698,access-denied,error 1698,300,2026-11-20T01:01:00Z,2026-11-20T01:13:00Z,,,
@@ -439,14 +444,14 @@ mod tests {
         let answer = ask(Some(FailuresBy::Network), None);
         assert_snapshot!(answer.text(Format::Table, Some(60)), @r#"
         6 networks, times in Europe/Zurich
-        FROM          TRIES  NAMES  LAST              THEN LOGGED IN
-        lb-1          8,640      –  2026-11-20 02:13  no name sent …
-        203.0.113.9     812     31  2026-11-20 02:13  YES: admin at…
-        185.1.2.0/…     700      2  2026-11-20 02:13  no
-        198.51.100…      12      –  2026-11-20 02:13  no name sent
-        �                 1      1  2026-11-20 02:13  YES: x\n=1\x1…
-        (folded)     51,200      –  2026-11-20 02:13  not known
-        (no room for HOSTS, FIRST)
+        FROM           TRIES  NAMES  THEN LOGGED IN
+        lb-1           8,640      –  no name sent (health check)
+        203.0.113.9      812     31  YES: admin at 02:14
+        185.1.2.0/24     700      2  no
+        198.51.100.7      12      –  no name sent
+        �                  1      1  YES: x\n=1\x1b[2J at 2026-11-2…
+        (folded)      51,200      –  not known
+        (no room for HOSTS, FIRST, LAST)
         (folded): 51,000 user and host pairs that only failed, too
         many in an hour to keep one by one; whether a login followed
         is not known for them
@@ -478,10 +483,11 @@ mod tests {
         let answer = ask(Some(FailuresBy::Host), Some(3));
         assert_snapshot!(answer.text(Format::Table, Some(80)), @r#"
         3 of 7 hosts (--limit), times in Europe/Zurich
-        FROM         TRIES  NAMES  FIRST             LAST              THEN LOGGED IN
-        lb-1         8,640      –  2026-11-20 02:01  2026-11-20 02:13  no name sent (he…
-        203.0.113.9    812     31  2026-11-20 02:01  2026-11-20 02:13  YES: admin at 02…
-        185.1.2.3      400      1  2026-11-20 02:01  2026-11-20 02:13  no
+        FROM         TRIES  NAMES  LAST              THEN LOGGED IN
+        lb-1         8,640      –  2026-11-20 02:13  no name sent (health check)
+        203.0.113.9    812     31  2026-11-20 02:13  YES: admin at 02:14
+        185.1.2.3      400      1  2026-11-20 02:13  no
+        (no room for FIRST)
         "#);
         assert_snapshot!(answer.text(Format::Csv, None), @r#"
         host,count,names,first,last,kind,health_check,then_logged_in,then_user

@@ -209,9 +209,9 @@ fn last_logins(page: &mut Page, input: &ReportInput<'_>, view: View<'_>) {
     if rows.is_empty() {
         return;
     }
-    let mut columns = vec![Column::fixed("LAST LOGIN"), Column::text("USER"), Column::text("FROM")];
+    let mut columns = vec![Column::fixed("LAST LOGIN"), Column::name("USER"), Column::host("FROM")];
     if servers.len() > 1 {
-        columns.push(Column::text("SERVER").dispensable(1));
+        columns.push(Column::name("SERVER").dispensable(1));
     }
     columns.extend([Column::number("LOGINS"), Column::number("REFUSED")]);
     let mut table = Table::new(columns);
@@ -593,10 +593,10 @@ mod tests {
         most in one bar: 3,191 from 2026-11-19
 
         oldest last logins first, times in Europe/Zurich
-        LAST LOGIN        USER          FROM         LOGINS  REFUSED
-        2026-11-03 05:12  old_blog      web-87.loc…       4        2
-        2026-11-05 01:00  x\n=1\x1b[2J  203.0.113.9       1        0
-        2026-11-18 04:00  root          10.0.0.5          3        0
+        LAST LOGIN        USER        FROM           LOGINS  REFUSED
+        2026-11-03 05:12  old_blog    web-87.local…       4        2
+        2026-11-05 01:00  x\n=1\x1b…  203.0.113.9         1        0
+        2026-11-18 04:00  root        10.0.0.5            3        0
         … and 3 rows with newer logins (--limit)
 
         logins      db1 1,235,394 (1 restart)

@@ -114,9 +114,9 @@ fn table(rows: &[&Seen], view: View<'_>) -> Table {
     let contested = rows.iter().any(|row| row.contested);
     let mut columns = vec![
         Column::fixed("LAST LOGIN"),
-        Column::text("USER"),
-        Column::text("FROM"),
-        Column::text("SERVER").dispensable(1),
+        Column::name("USER"),
+        Column::host("FROM"),
+        Column::name("SERVER").dispensable(1),
         Column::number("LOGINS"),
         Column::number("REFUSED"),
         Column::fixed("LAST REFUSED").dispensable(2),
@@ -228,14 +228,14 @@ mod tests {
         "#);
         assert_snapshot!(answer.text(Format::Table, Some(120)), @r#"
         7 rows, times in Europe/Zurich
-        LAST LOGIN        USER          FROM            SERVER     LOGINS  REFUSED  LAST REFUSED             FIRST LOGIN       !
-        2026-11-20 12:59  app           10.0.0.7        db1     1,234,567        0  –                        2026-11-01 09:00
-        2026-11-20 07:30  root          localhost       db1           812        0  –                        2026-11-01 09:01
-        2026-11-19 01:00  caf�          2001:db8::1     db1             7        0  –                        2026-11-06 01:00
-        2026-11-18 04:00  root          10.0.0.5        db1             3        0  –                        2026-11-17 04:00
-        2026-11-05 01:00  x\n=1\x1b[2J  203.0.113.9     db1             1        0  –                        2026-11-05 01:00  !
-        2026-11-03 05:12  old_blog      web-87.locald…  db1             4        2  2026-11-04 01:00 (1045)  2026-11-02 05:12
-        –                 admin         203.0.113.9     –               0        9  2026-11-20 02:00         –
+        LAST LOGIN        USER         FROM             SERVER     LOGINS  REFUSED  LAST REFUSED             FIRST LOGIN       !
+        2026-11-20 12:59  app          10.0.0.7         db1     1,234,567        0  –                        2026-11-01 09:00
+        2026-11-20 07:30  root         localhost        db1           812        0  –                        2026-11-01 09:01
+        2026-11-19 01:00  caf�         2001:db8::1      db1             7        0  –                        2026-11-06 01:00
+        2026-11-18 04:00  root         10.0.0.5         db1             3        0  –                        2026-11-17 04:00
+        2026-11-05 01:00  x\n=1\x1b[…  203.0.113.9      db1             1        0  –                        2026-11-05 01:00  !
+        2026-11-03 05:12  old_blog     web-87.localdo…  db1             4        2  2026-11-04 01:00 (1045)  2026-11-02 05:12
+        –                 admin        203.0.113.9      –               0        9  2026-11-20 02:00         –
         (no room for LAST ACTIVE)
         ! doubtful records touched this row: rollcall evidence
         "#);

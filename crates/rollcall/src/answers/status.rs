@@ -75,7 +75,7 @@ fn lag_micros(source: &SourceStatus, view: View<'_>) -> Option<i64> {
 
 fn table(sources: &[SourceStatus], view: View<'_>) -> Table {
     let mut table = Table::new(vec![
-        Column::text("SOURCE"),
+        Column::path("SOURCE"),
         Column::fixed("DIALECT").dispensable(2),
         Column::number("FILES").dispensable(4),
         Column::number("BYTES").dispensable(3),
@@ -142,7 +142,7 @@ mod tests {
         2 logins not settled · 100,000 connection facts kept
 
         SOURCE                RECORDS  REJECTED  QUARANTINED     LAG
-        /var/lib/mysql/se…  3,000,000         9            3  16 min
+        …/server_audit.log  3,000,000         9            3  16 min
         /var/log/\x1b[2J�           0         0            0       –
         (no room for LAST READ, FILES, BYTES, DIALECT, NEWEST RECORD)
         "#);
@@ -151,19 +151,20 @@ mod tests {
         last commit 2026-11-20 12:45, 15 min ago
         2 logins not settled · 100,000 connection facts kept
 
-        SOURCE  DIALECT         RECORDS  REJECTED  QUARANTINED  NEWEST RECORD        LAG
-        /var/…  server_audit  3,000,000         9            3  2026-11-20 12:44  16 min
-        /var/…  audit_login           0         0            0  –                      –
-        (no room for LAST READ, FILES, BYTES)
+        SOURCE                  RECORDS  REJECTED  QUARANTINED  NEWEST RECORD        LAG
+        …ql/server_audit.log  3,000,000         9            3  2026-11-20 12:44  16 min
+        /var/log/\x1b[2J�             0         0            0  –                      –
+        (no room for LAST READ, FILES, BYTES, DIALECT)
         "#);
         assert_snapshot!(answer.text(Format::Table, Some(120)), @r#"
         /var/lib/rollcall/ledger.sqlite: 4.3 MB, schema 1, times in Europe/Zurich
         last commit 2026-11-20 12:45, 15 min ago
         2 logins not settled · 100,000 connection facts kept
 
-        SOURCE         DIALECT       FILES   BYTES    RECORDS  REJECTED  QUARANTINED  NEWEST RECORD        LAG  LAST READ
-        /var/lib/mys…  server_audit     11  3.0 GB  3,000,000         9            3  2026-11-20 12:44  16 min  2026-11-20 12:45
-        /var/log/\x1…  audit_login       1     0 B          0         0            0  –                      –  2026-11-10 01:00
+        SOURCE                           DIALECT       FILES   BYTES    RECORDS  REJECTED  QUARANTINED  NEWEST RECORD        LAG
+        /var/lib/mysql/server_audit.log  server_audit     11  3.0 GB  3,000,000         9            3  2026-11-20 12:44  16 min
+        /var/log/\x1b[2J�                audit_login       1     0 B          0         0            0  –                      –
+        (no room for LAST READ)
         "#);
         assert_snapshot!(answer.text(Format::Json, None), @r#"
         {"source":"/var/lib/mysql/server_audit.log","dialect":"server_audit","files":11,"bytes":3000000000,"records":3000000,"rejected":9,"quarantined":3,"newest":"2026-11-20T11:44:00Z","last_read":"2026-11-20T11:45:00Z","lag_seconds":960}

@@ -88,7 +88,7 @@ mod tests {
         let mut page = Page::default();
         page.line(format!("by {name}"));
         page.items("root from", vec![name.to_owned()]);
-        let mut table = Table::new(vec![Column::text(name), Column::number("LOGINS")]);
+        let mut table = Table::new(vec![Column::name(name), Column::number("LOGINS")]);
         table.push(vec![name.to_owned(), "1".to_owned()]);
         page.table(table);
         html_page(name, &page)

@@ -15,8 +15,17 @@ use super::escape::inert;
 /// Blanks between two columns.
 const GUTTER: usize = 2;
 
-/// No column is shortened below this width: less tells nothing.
-const SHORTENED_WIDTH_MIN: usize = 6;
+/// No column of names is shortened below this width: less tells nothing.
+const NAME_WIDTH_MIN: usize = 10;
+
+/// No column of hosts is shortened below this width: an IPv4 address fits.
+const HOST_WIDTH_MIN: usize = 15;
+
+/// Where even that does not fit, names, hosts, prose and paths are shortened to this width.
+const NARROW_WIDTH_MIN: usize = 4;
+
+/// No column of prose or paths is shortened below this width.
+const PROSE_WIDTH_MIN: usize = 20;
 
 /// Where a column's texts stand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,22 +39,44 @@ pub(crate) enum Align {
 pub(crate) struct Column {
     pub(crate) heading: String,
     pub(crate) align: Align,
-    /// Whether its texts may be shortened.
-    shrinks: bool,
+    /// The least width its texts may be shortened to; `None`: they are never shortened.
+    width_min: Option<usize>,
+    /// Whether texts lose their beginning rather than their end.
+    keeps_end: bool,
     /// Columns with a higher number go first where the terminal is too narrow; 0 stays.
     dispensable: u8,
 }
 
 impl Column {
-    /// Names and other text, shortened where there is no room.
-    pub(crate) fn text(heading: &str) -> Column {
-        let heading = heading.to_owned();
-        Column { heading, align: Align::Left, shrinks: true, dispensable: 0 }
-    }
-
     /// Times and words, never shortened.
     pub(crate) fn fixed(heading: &str) -> Column {
-        Column { shrinks: false, ..Column::text(heading) }
+        Column {
+            heading: heading.to_owned(),
+            align: Align::Left,
+            width_min: None,
+            keeps_end: false,
+            dispensable: 0,
+        }
+    }
+
+    /// Names, shortened where there is no room.
+    pub(crate) fn name(heading: &str) -> Column {
+        Column { width_min: Some(NAME_WIDTH_MIN), ..Column::fixed(heading) }
+    }
+
+    /// Hosts and networks, shortened where there is no room.
+    pub(crate) fn host(heading: &str) -> Column {
+        Column { width_min: Some(HOST_WIDTH_MIN), ..Column::fixed(heading) }
+    }
+
+    /// Prose, shortened where there is no room.
+    pub(crate) fn prose(heading: &str) -> Column {
+        Column { width_min: Some(PROSE_WIDTH_MIN), ..Column::fixed(heading) }
+    }
+
+    /// Paths, which lose their beginning where there is no room.
+    pub(crate) fn path(heading: &str) -> Column {
+        Column { keeps_end: true, ..Column::prose(heading) }
     }
 
     /// Numbers, to the right, never shortened.
@@ -97,7 +128,13 @@ impl Table {
                 kept.retain(|&at| at != gone);
                 left_out.push(self.columns[gone].heading.as_str());
             }
-            self.shrink(&kept, &mut widths, width);
+            let natural = widths.clone();
+            shrink(&kept, &mut widths, width, |at| self.floor(at, natural[at]));
+            let narrow = |at: usize| match self.columns[at].width_min {
+                Some(_) => natural[at].min(NARROW_WIDTH_MIN),
+                None => natural[at],
+            };
+            shrink(&kept, &mut widths, width, narrow);
         }
         let headings: Vec<String> = self.columns.iter().map(|it| it.heading.clone()).collect();
         let mut lines: Vec<String> = std::iter::once(&headings)
@@ -122,31 +159,12 @@ impl Table {
 
     /// The least a column can be shortened to.
     fn floor(&self, at: usize, natural: usize) -> usize {
-        if self.columns[at].shrinks {
-            natural.min(SHORTENED_WIDTH_MIN.max(self.columns[at].heading.width()))
-        } else {
-            natural
-        }
+        let column = &self.columns[at];
+        column.width_min.map_or(natural, |least| natural.min(least.max(column.heading.width())))
     }
 
     fn narrowest(&self, kept: &[usize], widths: &[usize]) -> usize {
         total(kept.iter().map(|&at| self.floor(at, widths[at])))
-    }
-
-    /// Takes cells from the widest text column, again and again, until the line fits.
-    fn shrink(&self, kept: &[usize], widths: &mut [usize], width: usize) {
-        let natural = widths.to_vec();
-        let mut excess = total(kept.iter().map(|&at| widths[at])).saturating_sub(width);
-        while excess > 0 {
-            let widest = kept
-                .iter()
-                .copied()
-                .filter(|&at| widths[at] > self.floor(at, natural[at]))
-                .max_by_key(|&at| widths[at]);
-            let Some(at) = widest else { return };
-            widths[at] -= 1;
-            excess -= 1;
-        }
     }
 
     fn line(&self, row: &[String], kept: &[usize], widths: &[usize]) -> String {
@@ -155,7 +173,10 @@ impl Table {
             if place > 0 {
                 line.push_str(&" ".repeat(GUTTER));
             }
-            let text = shorten(&row[at], widths[at]);
+            let text = match self.columns[at].keeps_end {
+                true => shorten_front(&row[at], widths[at]),
+                false => shorten(&row[at], widths[at]),
+            };
             let pad = " ".repeat(widths[at].saturating_sub(text.width()));
             match self.columns[at].align {
                 Align::Left => line.extend([text, pad]),
@@ -164,6 +185,17 @@ impl Table {
         }
         line.truncate(line.trim_end().len());
         line
+    }
+}
+
+/// Takes cells from the widest column above its floor, again and again, until the line fits.
+fn shrink(kept: &[usize], widths: &mut [usize], width: usize, floor: impl Fn(usize) -> usize) {
+    let mut excess = total(kept.iter().map(|&at| widths[at])).saturating_sub(width);
+    while excess > 0 {
+        let above = kept.iter().copied().filter(|&at| widths[at] > floor(at));
+        let Some(at) = above.max_by_key(|&at| widths[at]) else { return };
+        widths[at] -= 1;
+        excess -= 1;
     }
 }
 
@@ -193,6 +225,15 @@ pub(crate) fn shorten(text: &str, width: usize) -> String {
     out
 }
 
+/// As [`shorten`], but the beginning is replaced.
+fn shorten_front(text: &str, width: usize) -> String {
+    if text.width() <= width {
+        return text.to_owned();
+    }
+    let backwards: String = text.chars().rev().collect();
+    shorten(&backwards, width).chars().rev().collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -202,8 +243,8 @@ mod tests {
     fn example() -> Table {
         let mut table = Table::new(vec![
             Column::fixed("LAST LOGIN"),
-            Column::text("USER"),
-            Column::text("FROM").dispensable(1),
+            Column::name("USER"),
+            Column::host("FROM").dispensable(1),
             Column::number("LOGINS"),
         ]);
         for (user, host, logins) in [
@@ -227,11 +268,12 @@ mod tests {
     #[test]
     fn narrow_terminals_shorten_then_leave_out() {
         insta::assert_snapshot!(example().lines(Some(50)).join("\n"), @r#"
-        LAST LOGIN        USER      FROM            LOGINS
-        2026-08-30 04:12  old_blog  a-very-long-h…       4
-        2026-08-30 04:12  日本語    10.0.0.7         1,234
+        LAST LOGIN        USER      LOGINS
+        2026-08-30 04:12  old_blog       4
+        2026-08-30 04:12  日本語     1,234
+        (no room for FROM)
         "#);
-        insta::assert_snapshot!(example().lines(Some(38)).join("\n"), @r#"
+        insta::assert_snapshot!(example().lines(Some(44)).join("\n"), @r#"
         LAST LOGIN        USER      LOGINS
         2026-08-30 04:12  old_blog       4
         2026-08-30 04:12  日本語     1,234
@@ -250,7 +292,7 @@ mod tests {
 
     #[test]
     fn hostile_cells_stay_on_their_line() {
-        let mut table = Table::new(vec![Column::text("USER"), Column::number("LOGINS")]);
+        let mut table = Table::new(vec![Column::name("USER"), Column::number("LOGINS")]);
         for name in HOSTILE {
             table.push(vec![shown(name), "1".to_owned()]);
             table.push(vec![String::from_utf8_lossy(name).into_owned(), "2".to_owned()]);
@@ -274,6 +316,8 @@ mod tests {
             ("日本語", 4, "日…"),
         ] {
             assert_eq!(shorten(text, width), expected);
+            let backwards = |text: &str| text.chars().rev().collect::<String>();
+            assert_eq!(shorten_front(&backwards(text), width), backwards(expected));
         }
     }
 }
