@@ -1,6 +1,7 @@
 //! The command line: the single place where commands, flags and environment variables are declared.
 //! Help, the reference in `docs/commands.md` and the parser come from here.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -43,7 +44,13 @@ done; 3 done in part: some inputs failed, each named, running again is safe.";
 pub(crate) struct Global {
     /// The ledger file [default: the configured one, else /var/lib/rollcall/ledger.sqlite, for an
     /// ordinary user rollcall/ledger.sqlite in the XDG state folder]
-    #[arg(long, value_name = "FILE", env = "ROLLCALL_LEDGER", global = true)]
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "ROLLCALL_LEDGER",
+        hide_env_values = true,
+        global = true
+    )]
     pub(crate) ledger: Option<PathBuf>,
     /// The configuration [default: /etc/rollcall/rollcall.toml, else
     /// /etc/conntracker/conntracker.ini]
@@ -154,10 +161,10 @@ pub(crate) struct ReportArgs {
 pub(crate) struct SeenArgs {
     /// Only this user name
     #[arg(long, value_name = "NAME")]
-    pub(crate) user: Option<String>,
+    pub(crate) user: Option<OsString>,
     /// Only this client host
     #[arg(long, value_name = "HOST")]
-    pub(crate) host: Option<String>,
+    pub(crate) host: Option<OsString>,
     /// Only what logged in once and then showed no sign of a session for so long (7d, 12h)
     #[arg(long, value_name = "AGE", value_parser = age_argument)]
     pub(crate) idle_for: Option<SignedDuration>,
@@ -192,10 +199,10 @@ pub(crate) struct FailuresArgs {
     pub(crate) by: Option<FailuresBy>,
     /// Only this user name
     #[arg(long, value_name = "NAME")]
-    pub(crate) user: Option<String>,
+    pub(crate) user: Option<OsString>,
     /// Only this client host
     #[arg(long, value_name = "HOST")]
-    pub(crate) host: Option<String>,
+    pub(crate) host: Option<OsString>,
     /// At most so many rows
     #[arg(long, value_name = "N")]
     pub(crate) limit: Option<usize>,
@@ -273,6 +280,42 @@ mod tests {
             assert_eq!(cli.global.output, Format::Json);
             assert!(matches!(cli.command, Command::Seen(SeenArgs { limit: Some(3), .. })));
         }
+    }
+
+    /// The reference, as it stands in `docs/commands.md`.
+    fn reference() -> String {
+        let mut command = Cli::command().term_width(100);
+        command.build();
+        let mut text =
+            "# Commands\n\nMade from the program's own help by a test of `crates/rollcall`; \
+            `ROLLCALL_WRITE_DOCS=1 cargo test -p rollcall` writes it anew.\n"
+                .to_owned();
+        let mut add = |title: &str, command: &mut clap::Command| {
+            let help = command.render_help().to_string();
+            let lines: Vec<&str> = help.trim_end().lines().map(str::trim_end).collect();
+            text += &format!("\n## {title}\n\n```text\n{}\n```\n", lines.join("\n"));
+        };
+        add("rollcall", &mut command);
+        for command in command.get_subcommands_mut() {
+            let title = format!("rollcall {}", command.get_name());
+            // The global flags stand above once.
+            let mut command = command.clone().term_width(100).mut_args(|arg| {
+                let global = arg.is_global_set();
+                arg.hide(global)
+            });
+            add(&title, &mut command);
+        }
+        text
+    }
+
+    #[test]
+    fn the_reference_is_true() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/commands.md");
+        if std::env::var_os("ROLLCALL_WRITE_DOCS").is_some() {
+            std::fs::write(path, reference()).unwrap();
+        }
+        let written = std::fs::read_to_string(path).unwrap();
+        assert!(written == reference(), "docs/commands.md is out of date: ROLLCALL_WRITE_DOCS=1");
     }
 
     #[test]
