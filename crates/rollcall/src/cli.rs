@@ -13,12 +13,12 @@ use crate::time::age_argument;
 /// The most threads one scan takes.
 const THREADS_MAX: i64 = crate::config::THREADS_MAX as i64;
 
-/// Who logs in to MariaDB and MySQL, from where, and who failed to
+/// The whole command line.
 #[derive(Debug, Parser)]
 #[command(
     name = "rollcall",
     version,
-    about,
+    about = "Who logs in to MariaDB and MySQL, from where, and who failed to",
     long_about = "Reads audit logs of MariaDB and MySQL, keeps an exact ledger, and answers who logged in, \
                   from where, and who failed to.\n\n\
                   Try it without any set-up: rollcall report /var/lib/mysql",
@@ -122,9 +122,6 @@ pub(crate) enum Command {
 /// How logs are read.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct ReadArgs {
-    /// Files, folders, globs, or - for standard input [default: the configured sources]
-    #[arg(value_name = "PATH")]
-    pub(crate) paths: Vec<PathBuf>,
     /// The zone of the times in the logs [default: the configured one, else this machine's]
     #[arg(long, value_name = "ZONE", allow_hyphen_values = true)]
     pub(crate) time_zone: Option<String>,
@@ -139,6 +136,9 @@ pub(crate) struct ReadArgs {
 /// `scan`.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct ScanArgs {
+    /// Files, folders, globs, or - for standard input [default: the configured sources]
+    #[arg(value_name = "PATH")]
+    pub(crate) paths: Vec<PathBuf>,
     #[command(flatten)]
     pub(crate) read: ReadArgs,
 }
@@ -146,6 +146,10 @@ pub(crate) struct ScanArgs {
 /// `report`.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct ReportArgs {
+    /// Files, folders, globs, or - for standard input, read into a ledger that is thrown away
+    /// [default: what is in the ledger]
+    #[arg(value_name = "PATH")]
+    pub(crate) paths: Vec<PathBuf>,
     #[command(flatten)]
     pub(crate) read: ReadArgs,
     /// Write the report as one HTML file
@@ -325,7 +329,7 @@ mod tests {
         assert_eq!(cli.global.zone.as_deref(), Some("-03:30"));
         let Command::Scan(scan) = cli.command else { panic!("scan") };
         assert_eq!(scan.read.time_zone.as_deref(), Some("-05:00"));
-        assert_eq!(scan.read.paths, [PathBuf::from("-")]);
+        assert_eq!(scan.paths, [PathBuf::from("-")]);
     }
 
     #[test]

@@ -51,11 +51,12 @@ impl ZoneOrigin {
 }
 
 impl ReadJob {
-    /// Resolves flags and configuration. `machine` is the zone of this machine.
+    /// Resolves flags and configuration; without `paths` the configured logs. `machine` is the zone of this machine.
     ///
     /// # Errors
     /// A message with the remedy: an unknown zone, group or server, or nothing to read.
     pub(crate) fn resolve(
+        paths: &[PathBuf],
         args: &ReadArgs,
         global: &Global,
         config: &Config,
@@ -68,7 +69,7 @@ impl ReadJob {
             (None, Some(zone)) => (zone.clone(), ZoneOrigin::Configuration),
             (None, None) => (machine.clone(), ZoneOrigin::Machine),
         };
-        let inputs = if args.paths.is_empty() {
+        let inputs = if paths.is_empty() {
             configured(global, config, &zone_for)?
         } else {
             if global.group.is_some() {
@@ -86,7 +87,7 @@ impl ReadJob {
                 zone: zone.clone(),
                 zone_origin,
             };
-            args.paths.iter().map(input).collect()
+            paths.iter().map(input).collect()
         };
         Ok(ReadJob {
             inputs,
@@ -169,7 +170,7 @@ mod tests {
         let cli = Cli::try_parse_from(line.split(' ')).unwrap();
         let Command::Scan(scan) = &cli.command else { panic!("scan") };
         let config = Config::parse(config).unwrap();
-        ReadJob::resolve(&scan.read, &cli.global, &config, &Zone::utc())
+        ReadJob::resolve(&scan.paths, &scan.read, &cli.global, &config, &Zone::utc())
     }
 
     fn inputs(line: &str, config: &str) -> Vec<String> {
@@ -237,7 +238,8 @@ mod tests {
         ] {
             let cli = Cli::try_parse_from(line.split(' ')).unwrap();
             let Command::Scan(scan) = &cli.command else { panic!("scan") };
-            let error = ReadJob::resolve(&scan.read, &cli.global, &config, &Zone::utc());
+            let error =
+                ReadJob::resolve(&scan.paths, &scan.read, &cli.global, &config, &Zone::utc());
             assert!(error.unwrap_err().contains(words));
         }
     }

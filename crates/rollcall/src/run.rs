@@ -15,7 +15,8 @@ use crate::answers::{
 };
 use crate::ask::{Asked, ReadDone};
 use crate::cli::{
-    Cli, Command, Condition, EvidenceArgs, FailuresArgs, Global, ReadArgs, ReportArgs, SeenArgs,
+    Cli, Command, Condition, EvidenceArgs, FailuresArgs, Global, ReadArgs, ReportArgs, ScanArgs,
+    SeenArgs,
 };
 use crate::config::{Config, default_ledger};
 use crate::exit::Exit;
@@ -24,6 +25,11 @@ use crate::out::{Out, replace_file, terminal_width};
 use crate::render::{Answer, Format, html_page};
 use crate::setup;
 use crate::time::{Zone, parse_time};
+
+/// Standard output did not take the answer.
+#[derive(Debug, thiserror::Error)]
+#[error("standard output cannot be written: {0}")]
+struct OutputError(io::Error);
 
 /// The most samples of doubtful input that `evidence --state` shows without `--limit`.
 const SAMPLES_DEFAULT: usize = 20;
@@ -42,8 +48,8 @@ pub(crate) fn run(cli: &Cli) -> Exit {
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    let io = error.chain().find_map(|it| it.downcast_ref::<io::Error>());
-    io.is_some_and(|it| it.kind() == io::ErrorKind::BrokenPipe)
+    let output = error.downcast_ref::<OutputError>();
+    output.is_some_and(|it| it.0.kind() == io::ErrorKind::BrokenPipe)
 }
 
 fn dispatch(cli: &Cli, out: Out) -> anyhow::Result<Exit> {
@@ -56,14 +62,14 @@ fn dispatch(cli: &Cli, out: Out) -> anyhow::Result<Exit> {
             return Ok(Exit::Done);
         }
         Command::Dialects => {
-            out.answer(&setup::dialects().text(global.output, terminal_width()))?;
+            put(out, &setup::dialects(), global.output)?;
             return Ok(Exit::Done);
         }
         _ => {}
     }
     let session = Session::begin(global, out)?;
     match &cli.command {
-        Command::Scan(args) => session.scan(&args.read),
+        Command::Scan(args) => session.scan(args),
         Command::Report(args) => session.report(args),
         Command::Seen(args) => session.seen(args),
         Command::Failures(args) => session.failures(args),
@@ -118,7 +124,7 @@ impl<'a> Session<'a> {
 
     /// Puts an answer out, says what is doubtful about it, and judges `--fail-on`.
     fn answer(&self, answer: &Answer, doubts: Option<Doubts>) -> anyhow::Result<Exit> {
-        self.out.answer(&answer.text(self.global.output, terminal_width()))?;
+        put(self.out, answer, self.global.output)?;
         let doubts = doubts.unwrap_or_default();
         if let Some(note) = doubts.note() {
             self.out.note(&note);
@@ -127,16 +133,17 @@ impl<'a> Session<'a> {
         Ok(condition(&self.global.fail_on, rows, doubts))
     }
 
-    fn job(&self, args: &ReadArgs) -> anyhow::Result<ReadJob> {
+    fn job(&self, paths: &[PathBuf], args: &ReadArgs) -> anyhow::Result<ReadJob> {
         if let Some(dialect) = &args.dialect {
             setup::check_dialect(dialect).map_err(|error| anyhow!("--dialect: {error}"))?;
         }
         let machine = Zone::machine();
-        ReadJob::resolve(args, self.global, &self.config, &machine).map_err(anyhow::Error::msg)
+        ReadJob::resolve(paths, args, self.global, &self.config, &machine)
+            .map_err(anyhow::Error::msg)
     }
 
-    fn scan(&self, args: &ReadArgs) -> anyhow::Result<Exit> {
-        let job = self.job(args)?;
+    fn scan(&self, args: &ScanArgs) -> anyhow::Result<Exit> {
+        let job = self.job(&args.paths, &args.read)?;
         let ledger = self.ledger()?;
         self.out.detail(&format!("log times in {}", job.zone_text()));
         let done = Asked::scan(&ledger, &job, self.out)?;
@@ -170,11 +177,16 @@ impl<'a> Session<'a> {
         if self.global.output == Format::Csv {
             bail!("report has no CSV form: ask seen, failures or evidence, or take -o json");
         }
+        let read = &args.read;
+        let reads = read.time_zone.is_some() || read.dialect.is_some() || read.threads.is_some();
+        if args.paths.is_empty() && reads {
+            bail!("--time-zone, --dialect and --threads say how logs are read: give PATH as well");
+        }
         let start = Instant::now();
-        let (asked, done, log_zone) = match args.read.paths.is_empty() {
+        let (asked, done, log_zone) = match args.paths.is_empty() {
             true => (Asked::open(&self.ledger()?)?, None, "read by rollcall scan".to_owned()),
             false => {
-                let job = self.job(&args.read)?;
+                let job = self.job(&args.paths, &args.read)?;
                 let (asked, done) = Asked::throw_away(&job, self.out)?;
                 (asked, Some(done), job.zone_text())
             }
@@ -206,7 +218,7 @@ impl<'a> Session<'a> {
         let doubts = Doubts::of(&evidence);
         let Some(file) = &args.html else {
             // The page names doubt itself.
-            self.out.answer(&answer.text(self.global.output, terminal_width()))?;
+            put(self.out, &answer, self.global.output)?;
             let rows = !input.seen.is_empty();
             return Ok(exit.max(condition(&self.global.fail_on, rows, doubts)));
         };
@@ -263,7 +275,7 @@ impl<'a> Session<'a> {
             until: self.filter.until.map(|it| it.min(self.now)),
         };
         let answer = answers::evidence(&evidence, &samples, &options, self.view());
-        self.out.answer(&answer.text(self.global.output, terminal_width()))?;
+        put(self.out, &answer, self.global.output)?;
         let rows = answer.records.first().is_some_and(|it| !it.rows.is_empty());
         Ok(condition(&self.global.fail_on, rows, Doubts::of(&evidence)))
     }
@@ -283,6 +295,11 @@ impl<'a> Session<'a> {
         let (answer, exit) = setup::check(&self.config, &self.ledger()?, self.out);
         Ok(exit.max(self.answer(&answer, None)?))
     }
+}
+
+/// Puts an answer on standard output.
+fn put(out: Out, answer: &Answer, format: Format) -> Result<(), OutputError> {
+    out.answer(&answer.text(format, terminal_width())).map_err(OutputError)
 }
 
 /// Whether a condition of `--fail-on` holds.
