@@ -219,9 +219,9 @@ pub(crate) fn date(micros: i64, zone: &Zone) -> civil::Date {
 pub(crate) fn length_text(micros: i64) -> String {
     let seconds = micros / 1_000_000;
     match seconds {
-        ..120 => format!("{seconds} s"),
-        ..7_200 => format!("{} min", seconds / 60),
-        ..172_800 => format!("{} h", seconds / 3600),
+        i64::MIN..120 => format!("{seconds} s"),
+        120..7_200 => format!("{} min", seconds / 60),
+        7_200..172_800 => format!("{} h", seconds / 3600),
         _ => format!("{} d", seconds / 86_400),
     }
 }

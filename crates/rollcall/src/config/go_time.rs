@@ -330,7 +330,7 @@ impl Found {
             }
             (None, Some(name)) => {
                 let times = zone.to_ambiguous_timestamp(local);
-                [times.clone().earlier(), times.later()].into_iter().flatten().find(|&moment| {
+                [times.earlier(), times.later()].into_iter().flatten().find(|&moment| {
                     zone.to_offset_info(moment).abbreviation() == name
                         && zone.to_datetime(moment) == local
                 })?
@@ -412,27 +412,12 @@ fn read_piece<'a>(
                 _ => read_fraction(after, found).unwrap_or(after),
             };
         }
-        Piece::HalfDay { upper } => {
-            let word = text.get(..2)?;
-            let (am, pm) = if upper { ("AM", "PM") } else { ("am", "pm") };
-            if word != am && word != pm {
-                return None;
-            }
-            (found.afternoon, rest) = (Some(word == pm), &text[2..]);
-        }
+        Piece::HalfDay { upper } => rest = read_half_day(upper, text, found)?,
         Piece::Offset(form) => {
             let (seconds, after) = read_offset(form, text)?;
             (found.offset_seconds, rest) = (Some(seconds), after);
         }
-        Piece::Abbreviation => {
-            let sign = usize::from(text.starts_with(['+', '-']));
-            let name = text[sign..].bytes().take_while(u8::is_ascii_alphanumeric).count() + sign;
-            if name == 0 {
-                return None;
-            }
-            found.abbreviation = Some(text[..name].to_owned());
-            rest = &text[name..];
-        }
+        Piece::Abbreviation => rest = read_abbreviation(text, found)?,
         Piece::Fraction { digits: count, all: true, .. } => {
             let after = text.strip_prefix(['.', ','])?;
             let digits = after.bytes().take_while(u8::is_ascii_digit).count();
@@ -444,6 +429,27 @@ fn read_piece<'a>(
         Piece::Fraction { .. } => rest = read_fraction(text, found).unwrap_or(text),
     }
     Some(rest)
+}
+
+fn read_half_day<'a>(upper: bool, text: &'a str, found: &mut Found) -> Option<&'a str> {
+    let word = text.get(..2)?;
+    let (am, pm) = if upper { ("AM", "PM") } else { ("am", "pm") };
+    if word != am && word != pm {
+        return None;
+    }
+    found.afternoon = Some(word == pm);
+    Some(&text[2..])
+}
+
+/// `CET`, or `+03` where a zone has no letters.
+fn read_abbreviation<'a>(text: &'a str, found: &mut Found) -> Option<&'a str> {
+    let sign = usize::from(text.starts_with(['+', '-']));
+    let name = text[sign..].bytes().take_while(u8::is_ascii_alphanumeric).count() + sign;
+    if name == 0 {
+        return None;
+    }
+    found.abbreviation = Some(text[..name].to_owned());
+    Some(&text[name..])
 }
 
 /// Reads `.` or `,` and digits; those after the ninth do not count.
