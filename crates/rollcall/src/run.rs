@@ -111,7 +111,9 @@ impl<'a> Session<'a> {
 
     /// The ledger's path: the flag or environment, the configuration, the default.
     fn ledger(&self) -> anyhow::Result<PathBuf> {
-        let given = self.global.ledger.as_ref().or(self.config.ledger.as_ref());
+        // ROLLCALL_LEDGER= is how a shell takes a variable back.
+        let flag = self.global.ledger.as_ref().filter(|it| !it.as_os_str().is_empty());
+        let given = flag.or(self.config.ledger.as_ref());
         match given {
             Some(path) => Ok(path.clone()),
             None => {

@@ -11,10 +11,12 @@ use super::{Doubts, View, plural};
 use crate::render::{Answer, Column, Records, Table, Value, inert, shown, shown_plain, thousands};
 use crate::time::{Zone, date, length_text, table_text, table_text_or_dash};
 
-const FIELDS: [&str; 7] = ["server", "source", "from", "to", "state", "records", "reason"];
-const MONTH_FIELDS: [&str; 7] =
+pub(super) const FIELDS: [&str; 7] =
+    ["server", "source", "from", "to", "state", "records", "reason"];
+pub(super) const MONTH_FIELDS: [&str; 7] =
     ["server", "month", "from", "to", "covered_percent", "covered_seconds", "gaps"];
-const SAMPLE_FIELDS: [&str; 7] = ["source", "file", "offset", "length", "state", "reason", "text"];
+pub(super) const SAMPLE_FIELDS: [&str; 7] =
+    ["source", "file", "offset", "length", "state", "reason", "text"];
 
 /// The most months in one answer; the newest are kept. 100 years: a forged or broken clock in a
 /// record must not make the answer endless.

@@ -12,7 +12,7 @@ use crate::cli::FailuresBy;
 use crate::render::{Answer, Column, Records, Table, Value, shown, thousands};
 use crate::time::{date, table_text};
 
-const FIELDS: [&str; 10] = [
+pub(super) const FIELDS: [&str; 10] = [
     "server",
     "user",
     "host",
@@ -24,7 +24,7 @@ const FIELDS: [&str; 10] = [
     "last",
     "then_logged_in",
 ];
-const HOST_FIELDS: [&str; 9] = [
+pub(super) const HOST_FIELDS: [&str; 9] = [
     "host",
     "count",
     "names",
@@ -35,7 +35,7 @@ const HOST_FIELDS: [&str; 9] = [
     "then_logged_in",
     "then_user",
 ];
-const NETWORK_FIELDS: [&str; 10] = [
+pub(super) const NETWORK_FIELDS: [&str; 10] = [
     "network",
     "count",
     "hosts",
@@ -47,7 +47,7 @@ const NETWORK_FIELDS: [&str; 10] = [
     "then_logged_in",
     "then_user",
 ];
-const USER_FIELDS: [&str; 8] =
+pub(super) const USER_FIELDS: [&str; 8] =
     ["user", "count", "hosts", "first", "last", "kind", "then_logged_in", "then_host"];
 
 /// What is asked.

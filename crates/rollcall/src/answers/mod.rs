@@ -300,6 +300,30 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn every_field_is_documented_in_its_order() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/output.md");
+        let text = std::fs::read_to_string(path).unwrap();
+        let documented = |fields: &[&str]| {
+            let line = fields.join(" ");
+            let found = text.lines().any(|it| it == line || it.ends_with(&format!("  {line}")));
+            assert!(found, "{line}");
+        };
+        documented(&seen::FIELDS);
+        documented(&failures::FIELDS);
+        documented(&failures::HOST_FIELDS);
+        documented(&failures::NETWORK_FIELDS);
+        documented(&failures::USER_FIELDS);
+        documented(&evidence::FIELDS);
+        documented(&evidence::MONTH_FIELDS);
+        documented(&evidence::SAMPLE_FIELDS);
+        documented(&status::SOURCE_FIELDS);
+        documented(&status::LEDGER_FIELDS);
+        for records in report::tests::every_section() {
+            documented(records.fields);
+        }
+    }
+
+    #[test]
     fn doubts_are_summed_and_named() {
         let doubts = Doubts::of(&evidence_rows());
         assert_eq!(

@@ -498,7 +498,7 @@ fn refused_records(input: &ReportInput<'_>) -> Records {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::tests::*;
     use super::*;
     use crate::render::{Format, html_page};
@@ -523,6 +523,11 @@ mod tests {
             limit,
         };
         with_view(|view| report(&input, view))
+    }
+
+    /// The records of a report with something in every section.
+    pub(in crate::answers) fn every_section() -> Vec<Records> {
+        ask(10).records
     }
 
     const NOTHING: ReportInput<'static> = ReportInput {

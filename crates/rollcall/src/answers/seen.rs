@@ -11,7 +11,7 @@ use crate::render::{Answer, Column, Records, Table, Value, shown, thousands};
 use crate::time::{length_text, table_text, table_text_or_dash};
 
 /// The fields for programs.
-const FIELDS: [&str; 11] = [
+pub(super) const FIELDS: [&str; 11] = [
     "server",
     "user",
     "host",

@@ -8,7 +8,7 @@ use crate::render::{
 };
 use crate::time::{length_text, table_text, table_text_or_dash};
 
-const SOURCE_FIELDS: [&str; 10] = [
+pub(super) const SOURCE_FIELDS: [&str; 10] = [
     "source",
     "dialect",
     "files",
@@ -20,7 +20,7 @@ const SOURCE_FIELDS: [&str; 10] = [
     "last_read",
     "lag_seconds",
 ];
-const LEDGER_FIELDS: [&str; 6] =
+pub(super) const LEDGER_FIELDS: [&str; 6] =
     ["ledger", "last_commit", "schema", "bytes", "unsettled", "connections"];
 
 /// The answer. `ledger` is the ledger's path.

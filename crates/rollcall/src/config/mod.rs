@@ -164,7 +164,8 @@ impl Config {
         use std::io::Read as _;
 
         let place = path.display();
-        let unreadable = |error| format!("{place} cannot be read: {error}");
+        let unreadable =
+            |error| format!("{place} cannot be read ({error}): name another with --config");
         let file = std::fs::File::open(path).map_err(unreadable)?;
         if !file.metadata().map_err(unreadable)?.is_file() {
             return Err(format!("{place} is no file: --config takes a file"));

@@ -259,6 +259,37 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn what_acts_or_hides_is_written_out() {
+        // Unicode's bidirectional controls, and what shows nothing.
+        let ranges = [
+            0..=0x1f,
+            0x7f..=0x9f,
+            0xad..=0xad,
+            0x61c..=0x61c,
+            0x180e..=0x180e,
+            0x200b..=0x200f,
+            0x2028..=0x202e,
+            0x2060..=0x206f,
+            0x3164..=0x3164,
+            0xfe00..=0xfe0f,
+            0xfeff..=0xfeff,
+            0xffa0..=0xffa0,
+            0xfff9..=0xfffb,
+            0x1d173..=0x1d17a,
+            0xe0001..=0xe007f,
+            0xe0100..=0xe01ef,
+        ];
+        for c in ranges.into_iter().flatten().filter_map(char::from_u32) {
+            let name = format!("a{c}b");
+            assert!(shown(name.as_bytes()).starts_with("a\\"), "{c:?}");
+            assert!(json_string(&name).starts_with("\"a\\"), "{c:?}");
+        }
+        for c in ['a', ' ', 'é', '日', '\u{301}', '😀'] {
+            assert!(shown_plain(c.to_string().as_bytes()).contains(c), "{c:?}");
+        }
+    }
+
+    #[test]
     fn different_names_look_different_on_the_terminal() {
         let mut shown_names: Vec<String> = HOSTILE
             .iter()
