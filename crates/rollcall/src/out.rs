@@ -1,11 +1,11 @@
 //! Standard output, standard error, and files that are there whole or not at all.
 
 use std::fs::{OpenOptions, Permissions};
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::{self, BufWriter, IsTerminal as _, Write as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
-use crate::render::inert;
+use crate::render::{Answer, Format, inert};
 
 /// The narrowest terminal that tables are fitted into; they are cut off on narrower ones.
 const WIDTH_MIN: u16 = 40;
@@ -19,13 +19,13 @@ pub(crate) struct Out {
 }
 
 impl Out {
-    /// Puts an answer on standard output. `text` is inert already.
+    /// Puts an answer on standard output.
     ///
     /// # Errors
     /// Those of writing; [`io::ErrorKind::BrokenPipe`] where the reader has gone.
-    pub(crate) fn answer(&self, text: &str) -> io::Result<()> {
-        let mut stdout = io::stdout().lock();
-        stdout.write_all(text.as_bytes())?;
+    pub(crate) fn answer(&self, answer: &Answer, format: Format) -> io::Result<()> {
+        let mut stdout = BufWriter::with_capacity(64 << 10, io::stdout().lock());
+        answer.write(format, terminal_width(), &mut stdout)?;
         stdout.flush()
     }
 
@@ -51,7 +51,7 @@ impl Out {
 }
 
 /// The width of the terminal that standard output is; `None` where it is none.
-pub(crate) fn terminal_width() -> Option<usize> {
+fn terminal_width() -> Option<usize> {
     let stdout = io::stdout();
     let size = stdout.is_terminal().then(|| terminal_size::terminal_size_of(stdout)).flatten();
     size.map(|(width, _)| usize::from(width.0.max(WIDTH_MIN)))

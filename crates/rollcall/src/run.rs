@@ -18,10 +18,10 @@ use crate::cli::{
     Cli, Command, Condition, EvidenceArgs, FailuresArgs, Global, ReadArgs, ReportArgs, ScanArgs,
     SeenArgs,
 };
-use crate::config::{Config, default_ledger};
+use crate::config::{Config, LogLevel, default_ledger};
 use crate::exit::Exit;
 use crate::job::ReadJob;
-use crate::out::{Out, replace_file, terminal_width};
+use crate::out::{Out, replace_file};
 use crate::render::{Answer, Format, html_page};
 use crate::setup;
 use crate::time::{Zone, parse_time};
@@ -96,6 +96,10 @@ impl<'a> Session<'a> {
         for warning in &config.warnings {
             out.detail(warning);
         }
+        // conntracker's log level goes on meaning what it meant.
+        let level = config.conntracker.as_ref().map(|it| it.log_level);
+        let talks = level.is_some_and(|it| it >= LogLevel::Info) && !out.quiet;
+        let out = Out { verbose: out.verbose.max(u8::from(talks)), ..out };
         let zone = match &global.zone {
             Some(name) => Zone::parse(name).map_err(|error| anyhow!("--zone: {error}"))?,
             None => Zone::machine(),
@@ -106,7 +110,8 @@ impl<'a> Session<'a> {
     }
 
     fn view(&self) -> View<'_> {
-        View { now: self.now, zone: &self.zone }
+        let page = self.global.output == Format::Table;
+        View { now: self.now, zone: &self.zone, page, records: !page }
     }
 
     /// The ledger's path: the flag or environment, the configuration, the default.
@@ -131,8 +136,7 @@ impl<'a> Session<'a> {
         if let Some(note) = doubts.note() {
             self.out.note(&note);
         }
-        let rows = answer.records.first().is_some_and(|it| !it.rows.is_empty());
-        Ok(condition(&self.global.fail_on, rows, doubts))
+        Ok(condition(&self.global.fail_on, answer.rows > 0, doubts))
     }
 
     fn job(&self, paths: &[PathBuf], args: &ReadArgs) -> anyhow::Result<ReadJob> {
@@ -215,18 +219,19 @@ impl<'a> Session<'a> {
             health: &self.config.health_checks,
             limit: args.limit,
         };
-        let answer = answers::report(&input, self.view());
+        let page = args.html.is_some() || self.global.output == Format::Table;
+        let answer = answers::report(&input, View { page, ..self.view() });
         let exit = done.as_ref().map_or(Exit::Done, |done| self.say(done));
         let doubts = Doubts::of(&evidence);
         let Some(file) = &args.html else {
             // The page names doubt itself.
             put(self.out, &answer, self.global.output)?;
-            let rows = !input.seen.is_empty();
-            return Ok(exit.max(condition(&self.global.fail_on, rows, doubts)));
+            return Ok(exit.max(condition(&self.global.fail_on, answer.rows > 0, doubts)));
         };
         let html = html_page("rollcall report", &answer.page);
         replace_file(file, &html).map_err(anyhow::Error::msg)?;
-        Ok(exit.max(condition(&self.global.fail_on, !input.seen.is_empty(), doubts)))
+        self.out.detail(&format!("{} written", file.display()));
+        Ok(exit.max(condition(&self.global.fail_on, answer.rows > 0, doubts)))
     }
 
     fn seen(&self, args: &SeenArgs) -> anyhow::Result<Exit> {
@@ -278,8 +283,7 @@ impl<'a> Session<'a> {
         };
         let answer = answers::evidence(&evidence, &samples, &options, self.view());
         put(self.out, &answer, self.global.output)?;
-        let rows = answer.records.first().is_some_and(|it| !it.rows.is_empty());
-        Ok(condition(&self.global.fail_on, rows, Doubts::of(&evidence)))
+        Ok(condition(&self.global.fail_on, answer.rows > 0, Doubts::of(&evidence)))
     }
 
     fn status(&self) -> anyhow::Result<Exit> {
@@ -301,7 +305,7 @@ impl<'a> Session<'a> {
 
 /// Puts an answer on standard output.
 fn put(out: Out, answer: &Answer, format: Format) -> Result<(), OutputError> {
-    out.answer(&answer.text(format, terminal_width())).map_err(OutputError)
+    out.answer(answer, format).map_err(OutputError)
 }
 
 /// Whether a condition of `--fail-on` holds.

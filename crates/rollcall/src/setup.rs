@@ -28,6 +28,7 @@ pub(crate) fn dialects() -> Answer {
     answer
         .page
         .line("A file's dialect is recognised by its content; --dialect NAME overrules that.");
+    answer.rows = records.rows.len();
     answer.records.push(records);
     answer
 }
@@ -120,7 +121,8 @@ pub(crate) fn check(config: &Config, ledger: &Path, out: Out) -> (Answer, Exit) 
         page.blank();
         page.table(table);
     }
-    (Answer { page, records: vec![records] }, exit)
+    let rows = records.rows.len();
+    (Answer { page, records: vec![records], rows }, exit)
 }
 
 #[cfg(test)]

@@ -66,6 +66,7 @@ pub(crate) fn evidence(
     if !chosen.is_empty() {
         answer.page.table(table(&chosen, view));
     }
+    answer.rows = chosen.len();
     answer.records.push(records(&chosen));
     if matches!(state, Some(EvidenceState::Rejected | EvidenceState::Quarantined)) {
         add_samples(&mut answer, samples);
@@ -210,6 +211,7 @@ fn months(answer: &mut Answer, rows: &[Evidence], options: &EvidenceOptions, vie
             table.push(vec![server, month, bar(share), percent, gaps.join("; ")]);
         }
     }
+    answer.rows = records.rows.len();
     answer.page.table(table);
     answer.records.push(records);
 }

@@ -184,46 +184,64 @@ fn single(answer: &mut Answer, rows: &[Failure], limit: Option<usize>, view: Vie
         Column::fixed("THEN LOGGED IN"),
     ]);
     let mut records = Records::new(&FIELDS);
+    answer.rows = rows.len();
     for row in &rows {
-        let (kind, kind_evidence) = match (row.error, &row.user) {
-            (None, None) => (FailureKind::Other, "counted together".to_owned()),
-            (error, user) => kind(error, user.as_deref()),
-        };
-        let error = row.error.filter(|&it| it != 0);
-        let folded = || format!("({})", super::plural(row.pairs, "pair"));
-        table.push(vec![
-            table_text(row.last, view.zone),
-            row.user.as_deref().map_or_else(folded, shown),
-            row.host.as_deref().map_or_else(|| "–".to_owned(), shown),
-            server_cell(&row.server),
-            thousands(row.count),
-            kind.as_str().to_owned(),
-            error.map_or_else(|| "–".to_owned(), |it| it.to_string()),
-            table_text(row.first, view.zone),
-            match row.then_logged_in {
-                Some(time) => format!("YES: {}", near(time, row.last, view)),
-                None if row.user.is_none() => "not known".to_owned(),
-                None => "no".to_owned(),
-            },
-        ]);
-        records.push(vec![
-            Value::server(&row.server),
-            Value::name(row.user.as_deref()),
-            Value::name(row.host.as_deref()),
-            Value::number(error),
-            Value::word(kind.as_str()),
-            Value::Text(kind_evidence),
-            Value::Number(row.count),
-            Value::Time(row.first),
-            Value::Time(row.last),
-            Value::time(row.then_logged_in),
-        ]);
+        if view.page {
+            table.push(row_cells(row, view));
+        }
+        if view.records {
+            records.push(row_values(row));
+        }
     }
     if !rows.is_empty() {
         caption(answer, rows.len(), all, "row", view.zone);
         answer.page.table(table);
     }
     answer.records.push(records);
+}
+
+/// The kind of a row's refusals and what that rests on.
+fn row_kind(row: &Failure) -> (FailureKind, String) {
+    match (row.error, &row.user) {
+        (None, None) => (FailureKind::Other, "counted together".to_owned()),
+        (error, user) => kind(error, user.as_deref()),
+    }
+}
+
+fn row_cells(row: &Failure, view: View<'_>) -> Vec<String> {
+    let folded = || format!("({})", super::plural(row.pairs, "pair"));
+    let error = row.error.filter(|&it| it != 0);
+    vec![
+        table_text(row.last, view.zone),
+        row.user.as_deref().map_or_else(folded, shown),
+        row.host.as_deref().map_or_else(|| "–".to_owned(), shown),
+        server_cell(&row.server),
+        thousands(row.count),
+        row_kind(row).0.as_str().to_owned(),
+        error.map_or_else(|| "–".to_owned(), |it| it.to_string()),
+        table_text(row.first, view.zone),
+        match row.then_logged_in {
+            Some(time) => format!("YES: {}", near(time, row.last, view)),
+            None if row.user.is_none() => "not known".to_owned(),
+            None => "no".to_owned(),
+        },
+    ]
+}
+
+fn row_values(row: &Failure) -> Vec<Value> {
+    let (kind, kind_evidence) = row_kind(row);
+    vec![
+        Value::server(&row.server),
+        Value::name(row.user.as_deref()),
+        Value::name(row.host.as_deref()),
+        Value::number(row.error.filter(|&it| it != 0)),
+        Value::word(kind.as_str()),
+        Value::Text(kind_evidence),
+        Value::Number(row.count),
+        Value::Time(row.first),
+        Value::Time(row.last),
+        Value::time(row.then_logged_in),
+    ]
 }
 
 fn grouped(
@@ -256,9 +274,14 @@ fn grouped(
     ]);
     let mut table = Table::new(columns);
     let mut records = Records::new(fields);
+    answer.rows = groups.len();
     for group in &groups {
-        table.push(group_cells(group, by, health, view));
-        records.push(group_values(group, by, health));
+        if view.page {
+            table.push(group_cells(group, by, health, view));
+        }
+        if view.records {
+            records.push(group_values(group, by, health));
+        }
     }
     if !groups.is_empty() {
         caption(answer, groups.len(), all, noun, view.zone);

@@ -30,6 +30,9 @@ pub(crate) struct View<'a> {
     pub(crate) now: i64,
     /// The zone of times in tables.
     pub(crate) zone: &'a Zone,
+    /// Which forms are built: with hundreds of thousands of rows each costs memory.
+    pub(crate) page: bool,
+    pub(crate) records: bool,
 }
 
 /// What may be wrong with the evidence an answer rests on.
@@ -125,7 +128,7 @@ pub(crate) mod tests {
 
     /// Calls `test` with a view from 2026-11-20 13:00 in Zurich.
     pub(crate) fn with_view<T>(test: impl FnOnce(View<'_>) -> T) -> T {
-        test(View { now: noon().as_microsecond(), zone: &zurich() })
+        test(View { now: noon().as_microsecond(), zone: &zurich(), page: true, records: true })
     }
 
     pub(crate) fn seen_row(user: &[u8], host: &[u8], first: &str, last: &str, logins: u64) -> Seen {

@@ -48,6 +48,13 @@ pub(crate) struct ReportInput<'a> {
 pub(crate) fn report(input: &ReportInput<'_>, view: View<'_>) -> Answer {
     let facts = Facts::of(input);
     let mut answer = Answer::default();
+    answer.rows = input.seen.len() + input.failures.len();
+    if view.records {
+        answer.records = records(input, &facts);
+    }
+    if !view.page {
+        return answer;
+    }
     let page = &mut answer.page;
     header(page, input, &facts, view);
     if !input.seen.is_empty() || !input.failures.is_empty() {
@@ -57,7 +64,6 @@ pub(crate) fn report(input: &ReportInput<'_>, view: View<'_>) -> Answer {
         refused(page, input, view);
     }
     footer(page, input, &facts, view);
-    answer.records = records(input, &facts);
     answer
 }
 
@@ -734,7 +740,7 @@ pub(super) mod tests {
     #[test]
     fn bars_cover_any_span() {
         let utc = Zone::utc();
-        let view = View { now: 0, zone: &utc };
+        let view = View { now: 0, zone: &utc, page: true, records: true };
         let period = |start: i64, seconds: u32| Period {
             server: Vec::new(),
             start,

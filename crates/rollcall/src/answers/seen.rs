@@ -57,7 +57,9 @@ pub(crate) fn seen(
     } else {
         let noun = if idle_since.is_some() { "stale row" } else { "row" };
         caption(&mut answer, rows.len(), all, noun, view.zone);
-        answer.page.table(table(&rows, view));
+        if view.page {
+            answer.page.table(table(&rows, view));
+        }
     }
     if rows.iter().any(|row| row.contested) {
         answer.page.line("! doubtful records touched this row: rollcall evidence");
@@ -70,7 +72,10 @@ pub(crate) fn seen(
         None if all == 0 => answer.page.line(NEVER_USED),
         None => {}
     }
-    answer.records.push(records(&rows));
+    answer.rows = rows.len();
+    if view.records {
+        answer.records.push(records(&rows));
+    }
     answer
 }
 

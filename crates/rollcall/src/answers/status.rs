@@ -54,6 +54,7 @@ pub(crate) fn status(status: &Status, ledger: &std::path::Path, view: View<'_>) 
         page.blank();
         page.table(table(&status.sources, view));
     }
+    answer.rows = status.sources.len();
     answer.records.push(source_records(&status.sources, view));
     let mut records = Records::new(&LEDGER_FIELDS);
     records.push(vec![

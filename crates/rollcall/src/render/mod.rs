@@ -17,6 +17,8 @@ mod records;
 mod table;
 mod text;
 
+use std::io::{self, Write};
+
 pub(crate) use escape::{inert, shown, shown_plain};
 pub(crate) use html::html_page;
 pub(crate) use records::{Records, Value};
@@ -74,6 +76,8 @@ impl Page {
 pub(crate) struct Answer {
     pub(crate) page: Page,
     pub(crate) records: Vec<Records>,
+    /// How many rows answer the question, in whichever form.
+    pub(crate) rows: usize,
 }
 
 /// How an answer is put out.
@@ -88,12 +92,28 @@ pub(crate) enum Format {
 }
 
 impl Answer {
-    /// The answer as text. `width` is the terminal's, `None` without one.
-    pub(crate) fn text(&self, format: Format, width: Option<usize>) -> String {
+    /// Writes the answer. `width` is the terminal's, `None` without one.
+    ///
+    /// # Errors
+    /// Those of `out`.
+    pub(crate) fn write(
+        &self,
+        format: Format,
+        width: Option<usize>,
+        out: &mut impl Write,
+    ) -> io::Result<()> {
         match format {
-            Format::Table => page_text(&self.page, width),
-            Format::Json => self.records.iter().map(Records::json).collect(),
-            Format::Csv => self.records.first().map(Records::csv).unwrap_or_default(),
+            Format::Table => out.write_all(page_text(&self.page, width).as_bytes()),
+            Format::Json => self.records.iter().try_for_each(|it| it.write_json(out)),
+            Format::Csv => self.records.first().map_or(Ok(()), |it| it.write_csv(out)),
         }
+    }
+
+    /// The answer as text.
+    #[cfg(test)]
+    pub(crate) fn text(&self, format: Format, width: Option<usize>) -> String {
+        let mut out = Vec::new();
+        self.write(format, width, &mut out).unwrap();
+        String::from_utf8(out).unwrap()
     }
 }

@@ -13,6 +13,8 @@
 //!   an apostrophe put before a formula), and fills them for those names.
 //! * CSV lines end in LF, so that line tools read them; quoting is RFC 4180's.
 
+use std::io::{self, Write};
+
 use super::escape::{csv_field, csv_is_exact, hex, json_string};
 use crate::time::utc_text;
 
@@ -81,8 +83,10 @@ impl Records {
     }
 
     /// One JSON object per line.
-    pub(crate) fn json(&self) -> String {
-        let mut out = String::new();
+    ///
+    /// # Errors
+    /// Those of `out`.
+    pub(crate) fn write_json(&self, out: &mut impl Write) -> io::Result<()> {
         for row in &self.rows {
             let mut parts = Vec::with_capacity(row.len());
             for (field, value) in self.fields.iter().zip(row) {
@@ -93,28 +97,31 @@ impl Records {
                     parts.push(format!("\"{field}_hex\":\"{}\"", hex(name)));
                 }
             }
-            out.push_str(&format!("{{{}}}\n", parts.join(",")));
+            writeln!(out, "{{{}}}", parts.join(","))?;
         }
-        out
+        Ok(())
     }
 
     /// A heading line and one line per row.
-    pub(crate) fn csv(&self) -> String {
+    ///
+    /// # Errors
+    /// Those of `out`.
+    pub(crate) fn write_csv(&self, out: &mut impl Write) -> io::Result<()> {
         let inexact: Vec<usize> = (0..self.fields.len())
             .filter(|&at| self.rows.iter().any(|row| is_inexact(&row[at])))
             .collect();
         let mut heading: Vec<String> = self.fields.iter().map(|&it| it.to_owned()).collect();
         heading.extend(inexact.iter().map(|&at| format!("{}_hex", self.fields[at])));
-        let mut out = heading.join(",") + "\n";
+        writeln!(out, "{}", heading.join(","))?;
         for row in &self.rows {
             let mut parts: Vec<String> = row.iter().map(csv_value).collect();
             parts.extend(inexact.iter().map(|&at| match &row[at] {
                 Value::Name(name) if is_inexact(&row[at]) => hex(name),
                 _ => String::new(),
             }));
-            out.push_str(&(parts.join(",") + "\n"));
+            writeln!(out, "{}", parts.join(","))?;
         }
-        out
+        Ok(())
     }
 }
 
@@ -148,6 +155,20 @@ fn csv_value(value: &Value) -> String {
 mod tests {
     use super::*;
     use crate::render::escape::tests::{HOSTILE, assert_inert};
+
+    impl Records {
+        fn json(&self) -> String {
+            let mut out = Vec::new();
+            self.write_json(&mut out).unwrap();
+            String::from_utf8(out).unwrap()
+        }
+
+        fn csv(&self) -> String {
+            let mut out = Vec::new();
+            self.write_csv(&mut out).unwrap();
+            String::from_utf8(out).unwrap()
+        }
+    }
 
     fn example() -> Records {
         let mut records = Records::new(&["user", "host", "first", "logins", "contested"]);
