@@ -1,0 +1,352 @@
+//! The command line: the single place where commands, flags and environment variables are declared.
+//! Help, the reference in `docs/commands.md` and the parser come from here.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use jiff::SignedDuration;
+
+use crate::render::Format;
+use crate::time::age_argument;
+
+/// The most threads one scan takes.
+const THREADS_MAX: i64 = crate::config::THREADS_MAX as i64;
+
+/// The whole command line.
+#[derive(Debug, Parser)]
+#[command(
+    name = "rollcall",
+    version,
+    about = "Who logs in to MariaDB and MySQL, from where, and who failed to",
+    long_about = "Reads audit logs of MariaDB and MySQL, keeps an exact ledger, and answers who logged in, \
+                  from where, and who failed to.\n\n\
+                  Try it without any set-up: rollcall report /var/lib/mysql",
+    after_help = EXIT_HELP,
+    disable_help_subcommand = true
+)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const EXIT_HELP: &str = "\
+T is RFC 3339, 'YYYY-MM-DD HH:MM[:SS]', an age (90d, 12h) or 'yesterday 14:00'.
+
+Exit codes: 0 done; 1 a condition of --fail-on holds; 2 usage, configuration, or nothing could be
+done; 3 done in part: some inputs failed, each named, running again is safe.";
+
+/// Flags of every command.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Global options")]
+pub(crate) struct Global {
+    /// The ledger file [default: the configured one, else /var/lib/rollcall/ledger.sqlite, for an
+    /// ordinary user rollcall/ledger.sqlite in the XDG state folder]
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "ROLLCALL_LEDGER",
+        hide_env_values = true,
+        global = true
+    )]
+    pub(crate) ledger: Option<PathBuf>,
+    /// The configuration [default: /etc/rollcall/rollcall.toml, else
+    /// /etc/conntracker/conntracker.ini]
+    #[arg(long, value_name = "FILE", global = true)]
+    pub(crate) config: Option<PathBuf>,
+    /// How answers are put out; json is one object per line
+    #[arg(short, long, value_enum, value_name = "FORMAT", default_value = "table", global = true)]
+    pub(crate) output: Format,
+    /// Only this server; for scan and report PATH, the name of the server the logs are from
+    #[arg(long, value_name = "NAME", global = true)]
+    pub(crate) server: Option<String>,
+    /// Only the configured servers of this group
+    #[arg(long, value_name = "NAME", global = true)]
+    pub(crate) group: Option<String>,
+    /// From this time on
+    #[arg(long, value_name = "T", global = true, allow_hyphen_values = true)]
+    pub(crate) since: Option<String>,
+    /// Before this time
+    #[arg(long, value_name = "T", global = true, allow_hyphen_values = true)]
+    pub(crate) until: Option<String>,
+    /// The zone of times shown, and of times given without one [default: this machine's]
+    #[arg(long, value_name = "ZONE", global = true, allow_hyphen_values = true)]
+    pub(crate) zone: Option<String>,
+    /// Say more on standard error
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
+    /// Say nothing but errors on standard error
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub(crate) quiet: bool,
+    /// Exit with 1 where this holds (can be given more than once)
+    #[arg(long, value_enum, value_name = "CONDITION", global = true)]
+    pub(crate) fail_on: Vec<Condition>,
+}
+
+/// What `--fail-on` can name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Condition {
+    /// The answer has at least one row
+    Rows,
+    /// Evidence is known to be missing
+    Gap,
+    /// Input was rejected or quarantined
+    Doubt,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Read what is new in the logs, once (for cron)
+    Scan(ScanArgs),
+    /// An overview; with PATH of those logs alone, without any set-up
+    Report(ReportArgs),
+    /// Per server, user and client host: first and last login, counts
+    Seen(SeenArgs),
+    /// Refused attempts
+    Failures(FailuresArgs),
+    /// What was read, what is missing, what could not be used
+    Evidence(EvidenceArgs),
+    /// Whether rollcall itself is well: last commit, lag, sources, sizes
+    Status,
+    /// Read the configuration and say what it means
+    Check,
+    /// Write a configuration with comments to --config FILE (or /etc/rollcall/rollcall.toml)
+    Init,
+    /// The log dialects that are read
+    Dialects,
+}
+
+/// How logs are read.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ReadArgs {
+    /// The zone of the times in the logs [default: the configured one, else this machine's]
+    #[arg(long, value_name = "ZONE", allow_hyphen_values = true)]
+    pub(crate) time_zone: Option<String>,
+    /// Read as this dialect instead of recognising it (rollcall dialects)
+    #[arg(long, value_name = "NAME")]
+    pub(crate) dialect: Option<String>,
+    /// Threads that read [default: one per processor]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=THREADS_MAX))]
+    pub(crate) threads: Option<u16>,
+}
+
+/// `scan`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ScanArgs {
+    /// Files, folders, globs, or - for standard input [default: the configured sources]
+    #[arg(value_name = "PATH")]
+    pub(crate) paths: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) read: ReadArgs,
+}
+
+/// `report`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ReportArgs {
+    /// Files, folders, globs, or - for standard input, read into a ledger that is thrown away
+    /// [default: what is in the ledger]
+    #[arg(value_name = "PATH")]
+    pub(crate) paths: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) read: ReadArgs,
+    /// Write the report as one HTML file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) html: Option<PathBuf>,
+    /// Rows of each list
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    pub(crate) limit: usize,
+}
+
+/// `seen`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct SeenArgs {
+    /// Only this user name
+    #[arg(long, value_name = "NAME")]
+    pub(crate) user: Option<OsString>,
+    /// Only this client host
+    #[arg(long, value_name = "HOST")]
+    pub(crate) host: Option<OsString>,
+    /// Only what logged in once and then showed no sign of a session for so long (7d, 12h)
+    #[arg(long, value_name = "AGE", value_parser = age_argument)]
+    pub(crate) idle_for: Option<SignedDuration>,
+    /// Order: times and counts fall, names rise [default: last_seen]
+    #[arg(long, value_enum, value_name = "COLUMN")]
+    pub(crate) sort: Option<SeenSort>,
+    /// At most so many rows
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<usize>,
+}
+
+/// Columns `seen` can be sorted by, named as its fields are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub(crate) enum SeenSort {
+    LastSeen,
+    FirstSeen,
+    LastActive,
+    LastFailed,
+    Logins,
+    Failures,
+    User,
+    Host,
+    Server,
+}
+
+/// `failures`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct FailuresArgs {
+    /// Count together; a network is /24 of IPv4, /64 of IPv6
+    #[arg(long, value_enum, value_name = "WHAT")]
+    pub(crate) by: Option<FailuresBy>,
+    /// Only this user name
+    #[arg(long, value_name = "NAME")]
+    pub(crate) user: Option<OsString>,
+    /// Only this client host
+    #[arg(long, value_name = "HOST")]
+    pub(crate) host: Option<OsString>,
+    /// At most so many rows
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<usize>,
+}
+
+/// What `failures` counts together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FailuresBy {
+    Host,
+    Network,
+    User,
+}
+
+/// `evidence`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct EvidenceArgs {
+    /// Coverage per month
+    #[arg(long, value_enum, value_name = "WHAT")]
+    pub(crate) by: Option<EvidenceBy>,
+    /// Only this state; with samples for rejected and quarantined
+    #[arg(long, value_enum, value_name = "STATE")]
+    pub(crate) state: Option<StateArg>,
+    /// At most so many rows
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<usize>,
+}
+
+/// What `evidence` counts together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum EvidenceBy {
+    Month,
+}
+
+/// The states of evidence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum StateArg {
+    /// Read without a break
+    Covered,
+    /// Covered, yet nothing confirms that the audit was on
+    Unconfirmed,
+    /// Known to be missing
+    Gap,
+    /// No records
+    Rejected,
+    /// Records that cannot be trusted
+    Quarantined,
+}
+
+impl From<StateArg> for ledger::EvidenceState {
+    fn from(state: StateArg) -> ledger::EvidenceState {
+        match state {
+            StateArg::Covered => ledger::EvidenceState::Covered,
+            StateArg::Unconfirmed => ledger::EvidenceState::Unconfirmed,
+            StateArg::Gap => ledger::EvidenceState::Gap,
+            StateArg::Rejected => ledger::EvidenceState::Rejected,
+            StateArg::Quarantined => ledger::EvidenceState::Quarantined,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_declaration_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn global_flags_stand_before_and_behind_the_command() {
+        for line in ["rollcall -o json seen --limit 3", "rollcall seen --limit 3 -o json"] {
+            let cli = Cli::try_parse_from(line.split(' ')).unwrap();
+            assert_eq!(cli.global.output, Format::Json);
+            assert!(matches!(cli.command, Command::Seen(SeenArgs { limit: Some(3), .. })));
+        }
+    }
+
+    /// The reference, as it stands in `docs/commands.md`.
+    fn reference() -> String {
+        let mut command = Cli::command().term_width(100);
+        command.build();
+        let mut text =
+            "# Commands\n\nMade from the program's own help by a test of `crates/rollcall`; \
+            `ROLLCALL_WRITE_DOCS=1 cargo test -p rollcall` writes it anew.\n"
+                .to_owned();
+        let mut add = |title: &str, command: &mut clap::Command| {
+            let help = command.render_help().to_string();
+            let lines: Vec<&str> = help.trim_end().lines().map(str::trim_end).collect();
+            text += &format!("\n## {title}\n\n```text\n{}\n```\n", lines.join("\n"));
+        };
+        add("rollcall", &mut command);
+        for command in command.get_subcommands_mut() {
+            let title = format!("rollcall {}", command.get_name());
+            // The global flags stand above once.
+            let mut command = command.clone().term_width(100).mut_args(|arg| {
+                let global = arg.is_global_set();
+                arg.hide(global)
+            });
+            add(&title, &mut command);
+        }
+        text
+    }
+
+    #[test]
+    fn the_reference_is_true() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/commands.md");
+        if std::env::var_os("ROLLCALL_WRITE_DOCS").is_some() {
+            std::fs::write(path, reference()).unwrap();
+        }
+        let written = std::fs::read_to_string(path).unwrap();
+        assert!(written == reference(), "docs/commands.md is out of date: ROLLCALL_WRITE_DOCS=1");
+    }
+
+    #[test]
+    fn offsets_are_no_flags() {
+        let line = ["rollcall", "--zone", "-03:30", "scan", "--time-zone", "-05:00", "-"];
+        let cli = Cli::try_parse_from(line).unwrap();
+        assert_eq!(cli.global.zone.as_deref(), Some("-03:30"));
+        let Command::Scan(scan) = cli.command else { panic!("scan") };
+        assert_eq!(scan.read.time_zone.as_deref(), Some("-05:00"));
+        assert_eq!(scan.paths, [PathBuf::from("-")]);
+    }
+
+    #[test]
+    fn wrong_values_are_refused() {
+        for line in [
+            "rollcall",
+            "rollcall nosuch",
+            "rollcall seen --idle-for 7",
+            "rollcall seen --sort nosuch",
+            "rollcall scan --threads 0",
+            "rollcall scan --threads 257",
+            "rollcall failures --by month",
+            "rollcall -v -q status",
+            "rollcall --fail-on nosuch status",
+        ] {
+            assert!(Cli::try_parse_from(line.split(' ')).is_err(), "{line}");
+        }
+        assert!(Cli::try_parse_from(["rollcall", "scan", "--threads", "256"]).is_ok());
+    }
+}

@@ -1,0 +1,353 @@
+//! rollcall's own configuration. [`TEMPLATE`] shows every key with its default and is what
+//! `rollcall init` writes; a test reads it with the comment signs taken off.
+
+use std::path::PathBuf;
+
+use serde::Deserialize;
+use toml::de::{DeTable, DeValue};
+use verdict::network::HostList;
+
+use super::{Config, Limits, Server};
+use crate::time::Zone;
+
+/// The most days anything is kept: 100 years.
+const DAYS_MAX: u32 = 36_500;
+
+/// The most connection facts kept: about 100 bytes each, so 100 GB.
+const CONNECTIONS_MAX: u64 = 1_000_000_000;
+
+/// The most pairs per hour kept before folding.
+const PAIRS_MAX: u32 = 1_000_000;
+
+/// A configuration with every key, all commented out.
+pub(crate) const TEMPLATE: &str = r#"# rollcall: which servers, where their audit logs are, what is kept for how long.
+# Lines that begin with #: are defaults or examples; take the sign off to set them.
+# Check the file with: rollcall check
+
+# The ledger: one SQLite file. For root /var/lib/rollcall/ledger.sqlite.
+#: ledger = "/var/lib/rollcall/ledger.sqlite"
+
+# The zone of the times in the logs. Without it: this machine's zone.
+#: time_zone = "Europe/Zurich"
+
+# Clients that only open the port to see whether it answers: names, addresses, networks.
+# They are shown apart from port scans.
+#: health_checks = ["lb-1.example.com", "10.0.0.5", "10.9.0.0/16"]
+
+# Facts about single connections, for tracing changes to people.
+#: [connections]
+#: keep = 100000
+#: days = 30
+
+# How many days counts are kept: per hour, per day. First and last times are kept for good.
+#: [retention]
+#: hours = 90
+#: days = 400
+
+# User and host pairs per server and hour that only ever failed; further ones are counted together.
+#: [failures]
+#: pairs_per_hour = 1000
+
+# One table per server. Only the name is needed; it takes the place of the name in the records.
+#: [[server]]
+#: name = "db1"
+#: group = "shop"
+#: time_zone = "Europe/Zurich"
+#: audit_logs = ["/var/lib/mysql", "/var/log/mysql/server_audit.log*"]
+#: binlog_index = "/var/lib/mysql/binlog.index"
+#: defaults_file = "/etc/rollcall/db1.cnf"
+"#;
+
+const TOP_KEYS: [&str; 7] =
+    ["ledger", "time_zone", "health_checks", "connections", "retention", "failures", "server"];
+const CONNECTIONS_KEYS: [&str; 2] = ["keep", "days"];
+const RETENTION_KEYS: [&str; 2] = ["hours", "days"];
+const FAILURES_KEYS: [&str; 1] = ["pairs_per_hour"];
+const SERVER_KEYS: [&str; 6] =
+    ["name", "group", "time_zone", "audit_logs", "binlog_index", "defaults_file"];
+
+/// The file as it is written.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Raw {
+    ledger: Option<PathBuf>,
+    time_zone: Option<String>,
+    health_checks: Vec<String>,
+    connections: RawConnections,
+    retention: RawRetention,
+    failures: RawFailures,
+    server: Vec<toml::Spanned<RawServer>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawConnections {
+    keep: Option<u64>,
+    days: Option<u32>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawRetention {
+    hours: Option<u32>,
+    days: Option<u32>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawFailures {
+    pairs_per_hour: Option<u32>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawServer {
+    name: String,
+    group: Option<String>,
+    time_zone: Option<String>,
+    #[serde(default)]
+    audit_logs: Vec<String>,
+    binlog_index: Option<PathBuf>,
+    defaults_file: Option<PathBuf>,
+}
+
+/// Reads the file's text.
+///
+/// # Errors
+/// A message with the line in front (`12: …`).
+pub(super) fn parse(text: &str) -> Result<Config, String> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let message = |error: toml::de::Error| {
+        let place = error.span().map_or(1, |span| line_of(text, span.start));
+        let first = error.message().lines().next().unwrap_or_default().to_owned();
+        format!("{place}: {first}")
+    };
+    check_keys(text, DeTable::parse(text).map_err(message)?.get_ref())?;
+    let raw: Raw = toml::from_str(text).map_err(message)?;
+    resolve(text, raw)
+}
+
+fn line_of(text: &str, offset: usize) -> usize {
+    text.bytes().take(offset).filter(|&byte| byte == b'\n').count() + 1
+}
+
+fn check_keys(text: &str, top: &DeTable<'_>) -> Result<(), String> {
+    check_table(text, top, &TOP_KEYS)?;
+    for (key, value) in top {
+        let known: &[&str] = match key.get_ref().as_ref() {
+            "connections" => &CONNECTIONS_KEYS,
+            "retention" => &RETENTION_KEYS,
+            "failures" => &FAILURES_KEYS,
+            "server" => &SERVER_KEYS,
+            _ => continue,
+        };
+        match value.get_ref() {
+            DeValue::Table(table) => check_table(text, table, known)?,
+            DeValue::Array(array) => {
+                for item in array.iter() {
+                    if let DeValue::Table(table) = item.get_ref() {
+                        check_table(text, table, known)?;
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn check_table(text: &str, table: &DeTable<'_>, known: &[&str]) -> Result<(), String> {
+    for key in table.keys() {
+        let name: &str = key.get_ref();
+        if known.contains(&name) {
+            continue;
+        }
+        let line = line_of(text, key.span().start);
+        let hint = match nearest(name, known) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("known here are {}", known.join(", ")),
+        };
+        return Err(format!("{line}: unknown key `{}`: {hint}", crate::render::inert(name)));
+    }
+    Ok(())
+}
+
+/// The known key that needs the fewest changes to become `name`, if they are few.
+fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
+    let (changes, near) = known.iter().map(|it| (changes(name, it), *it)).min()?;
+    (changes <= 1 + near.len() / 4).then_some(near)
+}
+
+/// How many characters to put in, take out or replace (Levenshtein), neighbours swapped as one.
+fn changes(from: &str, to: &str) -> usize {
+    let from: Vec<char> = from.chars().take(64).collect();
+    let to: Vec<char> = to.chars().collect();
+    let mut rows = vec![vec![0; to.len() + 1]; from.len() + 1];
+    for i in 0..=from.len() {
+        for j in 0..=to.len() {
+            rows[i][j] = if i == 0 || j == 0 {
+                i + j
+            } else {
+                let replaced = rows[i - 1][j - 1] + usize::from(from[i - 1] != to[j - 1]);
+                let mut least = replaced.min(rows[i - 1][j] + 1).min(rows[i][j - 1] + 1);
+                if i > 1 && j > 1 && from[i - 1] == to[j - 2] && from[i - 2] == to[j - 1] {
+                    least = least.min(rows[i - 2][j - 2] + 1);
+                }
+                least
+            };
+        }
+    }
+    rows[from.len()][to.len()]
+}
+
+fn resolve(text: &str, raw: Raw) -> Result<Config, String> {
+    let at = |key: &str| {
+        let found = text.lines().position(|line| {
+            line.trim_start().strip_prefix(key).is_some_and(|it| it.trim_start().starts_with('='))
+        });
+        found.map_or(1, |line| line + 1)
+    };
+    let zone = |name: Option<&String>, line: usize| {
+        let zone = name.map(|it| Zone::parse(it)).transpose();
+        zone.map_err(|error| format!("{line}: time_zone: {error}"))
+    };
+    let mut servers: Vec<Server> = Vec::new();
+    for raw in &raw.server {
+        let line = line_of(text, raw.span().start);
+        let server = raw.get_ref();
+        if server.name.is_empty() {
+            return Err(format!("{line}: a [[server]] with an empty name: give it one"));
+        }
+        if servers.iter().any(|it| it.name.as_deref() == Some(server.name.as_str())) {
+            let name = crate::render::inert(&server.name);
+            return Err(format!("{line}: a second [[server]] is named {name:?}: join the two"));
+        }
+        servers.push(Server {
+            name: Some(server.name.clone()),
+            group: server.group.clone(),
+            time_zone: zone(server.time_zone.as_ref(), line)?,
+            audit_logs: server.audit_logs.clone(),
+            binlog_index: server.binlog_index.clone(),
+            defaults_file: server.defaults_file.clone(),
+        });
+    }
+    Ok(Config {
+        ledger: raw.ledger.clone(),
+        servers,
+        time_zone: zone(raw.time_zone.as_ref(), at("time_zone"))?,
+        health_checks: HostList::parse(&raw.health_checks)
+            .map_err(|error| format!("{}: health_checks: {error}", at("health_checks")))?,
+        limits: limits(&raw).map_err(|(key, most)| {
+            let (table, name) = key;
+            format!("{}: [{table}] {name} is more than {most}", at(name))
+        })?,
+        ..Config::default()
+    })
+}
+
+/// The limits; the error names a table, a key and the most it takes.
+fn limits(raw: &Raw) -> Result<Limits, ((&'static str, &'static str), u64)> {
+    let default = Limits::default();
+    let days = |value: Option<u32>, default, key| match value.unwrap_or(default) {
+        days if days > DAYS_MAX => Err((key, u64::from(DAYS_MAX))),
+        days => Ok(days),
+    };
+    let keep = raw.connections.keep.unwrap_or(default.connections_keep);
+    if keep > CONNECTIONS_MAX {
+        return Err((("connections", "keep"), CONNECTIONS_MAX));
+    }
+    let pairs = raw.failures.pairs_per_hour.unwrap_or(default.pairs_per_hour);
+    if pairs > PAIRS_MAX {
+        return Err((("failures", "pairs_per_hour"), PAIRS_MAX.into()));
+    }
+    Ok(Limits {
+        connections_keep: keep,
+        connections_days: days(
+            raw.connections.days,
+            default.connections_days,
+            ("connections", "days"),
+        )?,
+        hours_days: days(raw.retention.hours, default.hours_days, ("retention", "hours"))?,
+        days_days: days(raw.retention.days, default.days_days, ("retention", "days"))?,
+        pairs_per_hour: pairs,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_template_is_empty_and_complete() {
+        let empty = parse(TEMPLATE).unwrap();
+        assert!(empty.servers.is_empty() && empty.ledger.is_none());
+        let full = TEMPLATE.replace("#: ", "");
+        let config = parse(&full).unwrap();
+        // Every limit in the template is the default.
+        assert_eq!(config.limits, Limits::default());
+        assert_eq!(config.ledger, Some("/var/lib/rollcall/ledger.sqlite".into()));
+        assert_eq!(config.time_zone.map(|it| it.name).as_deref(), Some("Europe/Zurich"));
+        assert!(config.health_checks.contains(b"10.9.1.1"));
+        assert_eq!(config.servers.len(), 1);
+        assert_eq!(config.servers[0].audit_logs.len(), 2);
+        let keys = TOP_KEYS.iter().chain(&CONNECTIONS_KEYS).chain(&RETENTION_KEYS);
+        for key in keys.chain(&FAILURES_KEYS).chain(&SERVER_KEYS) {
+            assert!(full.contains(key), "{key}");
+        }
+    }
+
+    #[test]
+    fn errors_name_line_and_remedy() {
+        let check = |text: &str, expected: &str| {
+            assert_eq!(parse(text).unwrap_err(), expected, "{text}");
+        };
+        check("\nledgr = 'x'", "2: unknown key `ledgr`: did you mean `ledger`?");
+        check("[[server]]\nname='a'\naduit_logs=[]", {
+            "3: unknown key `aduit_logs`: did you mean `audit_logs`?"
+        });
+        check("[connections]\nkepe=1", "2: unknown key `kepe`: did you mean `keep`?");
+        check("[retention]\nxyzzy=1", "2: unknown key `xyzzy`: known here are hours, days");
+        check("a = 1\n\"b\\u001b\" = 1", {
+            "1: unknown key `a`: known here are ledger, time_zone, health_checks, connections, \
+             retention, failures, server"
+        });
+        check("time_zone = 'Nowhere'", {
+            "1: time_zone: no time zone \"Nowhere\": write a name like Europe/Zurich, UTC, or an \
+             offset like +02:00"
+        });
+        check("# x\nhealth_checks = ['10.0.0.0/33']", {
+            "2: health_checks: \"10.0.0.0/33\" is no network: write it like 10.0.0.0/8 or \
+             2001:db8::/32"
+        });
+        check("[[server]]\nname='a'\n[[server]]\nname='a'", {
+            "3: a second [[server]] is named \"a\": join the two"
+        });
+        check("[[server]]\nname=''", "1: a [[server]] with an empty name: give it one");
+        assert!(parse("[[server]]\ngroup='a'").unwrap_err().contains("missing field `name`"));
+        assert!(parse("ledger = \n").unwrap_err().starts_with("1: "));
+        assert!(parse("ledger = 5\n").unwrap_err().starts_with("1: invalid type"));
+    }
+
+    #[test]
+    fn limits_are_limited() {
+        for (table, key, most) in [
+            ("connections", "keep", CONNECTIONS_MAX),
+            ("connections", "days", DAYS_MAX.into()),
+            ("retention", "hours", DAYS_MAX.into()),
+            ("retention", "days", DAYS_MAX.into()),
+            ("failures", "pairs_per_hour", PAIRS_MAX.into()),
+        ] {
+            assert!(parse(&format!("[{table}]\n{key} = {most}")).is_ok(), "{key}");
+            let error = parse(&format!("[{table}]\n{key} = {}", most + 1)).unwrap_err();
+            assert_eq!(error, format!("2: [{table}] {key} is more than {most}"));
+        }
+        assert!(parse("[retention]\ndays = -1").is_err());
+    }
+
+    #[test]
+    fn odd_keys_do_not_break_the_search() {
+        let long = "k".repeat(10_000);
+        assert!(parse(&format!("{long} = 1")).unwrap_err().contains("known here are"));
+        assert!(parse("\"\" = 1").unwrap_err().contains("unknown key ``"));
+    }
+}

@@ -1,0 +1,399 @@
+//! From a parsed command line to an exit code: one function a command, each asks, renders, puts out.
+
+use std::io;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use anyhow::{anyhow, bail};
+use jiff::Timestamp;
+use ledger::{EvidenceState, Filter};
+
+use crate::answers::{
+    self, Doubts, EvidenceOptions, FailuresOptions, ReportInput, SeenOptions, View,
+};
+use crate::ask::{Asked, ReadDone};
+use crate::cli::{
+    Cli, Command, Condition, EvidenceArgs, FailuresArgs, Global, ReadArgs, ReportArgs, ScanArgs,
+    SeenArgs,
+};
+use crate::config::{Config, LogLevel, default_ledger};
+use crate::exit::Exit;
+use crate::job::ReadJob;
+use crate::out::{Out, replace_file};
+use crate::render::{Answer, Format, html_page};
+use crate::setup;
+use crate::time::{Zone, parse_time};
+
+/// Standard output did not take the answer.
+#[derive(Debug, thiserror::Error)]
+#[error("standard output cannot be written: {0}")]
+struct OutputError(io::Error);
+
+/// The most samples of doubtful input that `evidence --state` shows without `--limit`.
+const SAMPLES_DEFAULT: usize = 20;
+
+/// Does what the command line says.
+pub(crate) fn run(cli: &Cli) -> Exit {
+    let out = Out { quiet: cli.global.quiet, verbose: cli.global.verbose };
+    match dispatch(cli, out) {
+        Ok(exit) => exit,
+        Err(error) if is_broken_pipe(&error) => Exit::Done,
+        Err(error) => {
+            out.error(&format!("{error:#}"));
+            Exit::Nothing
+        }
+    }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let output = error.downcast_ref::<OutputError>();
+    output.is_some_and(|it| it.0.kind() == io::ErrorKind::BrokenPipe)
+}
+
+fn dispatch(cli: &Cli, out: Out) -> anyhow::Result<Exit> {
+    let global = &cli.global;
+    match &cli.command {
+        // Neither needs a configuration that can be read.
+        Command::Init => {
+            let path = setup::init(global.config.as_deref()).map_err(anyhow::Error::msg)?;
+            out.note(&format!("{} written: edit it, then rollcall check", path.display()));
+            return Ok(Exit::Done);
+        }
+        Command::Dialects => {
+            put(out, &setup::dialects(), global.output)?;
+            return Ok(Exit::Done);
+        }
+        _ => {}
+    }
+    let session = Session::begin(global, out)?;
+    match &cli.command {
+        Command::Scan(args) => session.scan(args),
+        Command::Report(args) => session.report(args),
+        Command::Seen(args) => session.seen(args),
+        Command::Failures(args) => session.failures(args),
+        Command::Evidence(args) => session.evidence(args),
+        Command::Status => session.status(),
+        Command::Check | Command::Init | Command::Dialects => session.check(),
+    }
+}
+
+/// What every command needs, resolved once.
+struct Session<'a> {
+    global: &'a Global,
+    config: Config,
+    out: Out,
+    zone: Zone,
+    now: i64,
+    /// Servers and times of `--server`, `--group`, `--since`, `--until`.
+    filter: Filter,
+}
+
+impl<'a> Session<'a> {
+    fn begin(global: &'a Global, out: Out) -> anyhow::Result<Session<'a>> {
+        let config = Config::load(global.config.as_deref()).map_err(anyhow::Error::msg)?;
+        for warning in &config.warnings {
+            out.detail(warning);
+        }
+        // conntracker's log level goes on meaning what it meant.
+        let level = config.conntracker.as_ref().map(|it| it.log_level);
+        let talks = level.is_some_and(|it| it >= LogLevel::Info) && !out.quiet;
+        let out = Out { verbose: out.verbose.max(u8::from(talks)), ..out };
+        let zone = match &global.zone {
+            Some(name) => Zone::parse(name).map_err(|error| anyhow!("--zone: {error}"))?,
+            None => Zone::machine(),
+        };
+        let now = Timestamp::now();
+        let filter = filter(global, &config, now, &zone).map_err(anyhow::Error::msg)?;
+        Ok(Session { global, config, out, zone, now: now.as_microsecond(), filter })
+    }
+
+    fn view(&self) -> View<'_> {
+        let page = self.global.output == Format::Table;
+        View { now: self.now, zone: &self.zone, page, records: !page }
+    }
+
+    /// The ledger's path: the flag or environment, the configuration, the default.
+    fn ledger(&self) -> anyhow::Result<PathBuf> {
+        // ROLLCALL_LEDGER= is how a shell takes a variable back.
+        let flag = self.global.ledger.as_ref().filter(|it| !it.as_os_str().is_empty());
+        let given = flag.or(self.config.ledger.as_ref());
+        match given {
+            Some(path) => Ok(path.clone()),
+            None => {
+                let folder = |name| std::env::var_os(name).map(PathBuf::from);
+                default_ledger(is_root(), folder("XDG_STATE_HOME"), folder("HOME"))
+                    .map_err(anyhow::Error::msg)
+            }
+        }
+    }
+
+    /// Puts an answer out, says what is doubtful about it, and judges `--fail-on`.
+    fn answer(&self, answer: &Answer, doubts: Option<Doubts>) -> anyhow::Result<Exit> {
+        put(self.out, answer, self.global.output)?;
+        let doubts = doubts.unwrap_or_default();
+        if let Some(note) = doubts.note() {
+            self.out.note(&note);
+        }
+        Ok(condition(&self.global.fail_on, answer.rows > 0, doubts))
+    }
+
+    fn job(&self, paths: &[PathBuf], args: &ReadArgs) -> anyhow::Result<ReadJob> {
+        if let Some(dialect) = &args.dialect {
+            setup::check_dialect(dialect).map_err(|error| anyhow!("--dialect: {error}"))?;
+        }
+        let machine = Zone::machine();
+        ReadJob::resolve(paths, args, self.global, &self.config, &machine)
+            .map_err(anyhow::Error::msg)
+    }
+
+    fn scan(&self, args: &ScanArgs) -> anyhow::Result<Exit> {
+        let job = self.job(&args.paths, &args.read)?;
+        let ledger = self.ledger()?;
+        self.out.detail(&format!("log times in {}", job.zone_text()));
+        let done = Asked::scan(&ledger, &job, self.out)?;
+        let exit = self.say(&done);
+        let doubts = match self.global.fail_on.is_empty() {
+            true => Doubts::default(),
+            false => Doubts::of(&Asked::open(&ledger)?.evidence(&self.filter)?),
+        };
+        Ok(exit.max(condition(&self.global.fail_on, done.files > 0, doubts)))
+    }
+
+    /// Says what could not be read, and how that ends.
+    fn say(&self, done: &ReadDone) -> Exit {
+        for text in &done.skipped {
+            self.out.detail(text);
+        }
+        for text in &done.notes {
+            self.out.note(text);
+        }
+        for text in &done.failed {
+            self.out.error(text);
+        }
+        match (done.failed.is_empty(), done.files) {
+            (true, _) => Exit::Done,
+            (false, 0) => Exit::Nothing,
+            (false, _) => Exit::Partial,
+        }
+    }
+
+    fn report(&self, args: &ReportArgs) -> anyhow::Result<Exit> {
+        if self.global.output == Format::Csv {
+            bail!("report has no CSV form: ask seen, failures or evidence, or take -o json");
+        }
+        let read = &args.read;
+        let reads = read.time_zone.is_some() || read.dialect.is_some() || read.threads.is_some();
+        if args.paths.is_empty() && reads {
+            bail!("--time-zone, --dialect and --threads say how logs are read: give PATH as well");
+        }
+        let start = Instant::now();
+        let (asked, done, log_zone) = match args.paths.is_empty() {
+            true => (Asked::open(&self.ledger()?)?, None, "read by rollcall scan".to_owned()),
+            false => {
+                let job = self.job(&args.paths, &args.read)?;
+                let (asked, done) = Asked::throw_away(&job, self.out)?;
+                (asked, Some(done), job.zone_text())
+            }
+        };
+        let read_seconds = done.as_ref().map(|_| start.elapsed().as_secs_f64());
+        let mut filter = self.filter.clone();
+        if done.is_some() {
+            // There, --server is the name that was given to all of it.
+            filter.servers.clear();
+        }
+        let status = asked.status()?;
+        let sum = |count: fn(&ledger::SourceStatus) -> u64| status.sources.iter().map(count).sum();
+        let evidence = asked.evidence(&filter)?;
+        let input = ReportInput {
+            seen: &asked.seen(&filter)?,
+            failures: &asked.failures(&filter)?,
+            periods: &asked.periods(&filter)?,
+            evidence: &evidence,
+            runs: &asked.runs(&filter)?,
+            files: done.as_ref().map_or_else(|| sum(|it| it.files), |it| it.files),
+            bytes: done.as_ref().map_or_else(|| sum(|it| it.bytes), |it| it.bytes),
+            read_seconds,
+            log_zone: &log_zone,
+            health: &self.config.health_checks,
+            limit: args.limit,
+        };
+        let page = args.html.is_some() || self.global.output == Format::Table;
+        let answer = answers::report(&input, View { page, ..self.view() });
+        let exit = done.as_ref().map_or(Exit::Done, |done| self.say(done));
+        let doubts = Doubts::of(&evidence);
+        let Some(file) = &args.html else {
+            // The page names doubt itself.
+            put(self.out, &answer, self.global.output)?;
+            return Ok(exit.max(condition(&self.global.fail_on, answer.rows > 0, doubts)));
+        };
+        let html = html_page("rollcall report", &answer.page);
+        replace_file(file, &html).map_err(anyhow::Error::msg)?;
+        self.out.detail(&format!("{} written", file.display()));
+        Ok(exit.max(condition(&self.global.fail_on, answer.rows > 0, doubts)))
+    }
+
+    fn seen(&self, args: &SeenArgs) -> anyhow::Result<Exit> {
+        let asked = Asked::open(&self.ledger()?)?;
+        let mut filter = self.filter.clone();
+        filter.user = args.user.as_ref().map(|it| it.as_bytes().to_vec());
+        filter.host = args.host.as_ref().map(|it| it.as_bytes().to_vec());
+        let evidence = asked.evidence(&self.filter)?;
+        let newest = evidence.iter().filter_map(|it| it.to).max();
+        let options = SeenOptions { sort: args.sort, limit: args.limit, idle_for: args.idle_for };
+        let answer = answers::seen(&asked.seen(&filter)?, &options, newest, self.view());
+        self.answer(&answer, Some(Doubts::of(&evidence)))
+    }
+
+    fn failures(&self, args: &FailuresArgs) -> anyhow::Result<Exit> {
+        let asked = Asked::open(&self.ledger()?)?;
+        let mut filter = self.filter.clone();
+        filter.user = args.user.as_ref().map(|it| it.as_bytes().to_vec());
+        filter.host = args.host.as_ref().map(|it| it.as_bytes().to_vec());
+        let options = FailuresOptions { by: args.by, limit: args.limit };
+        let health = &self.config.health_checks;
+        let answer = answers::failures(&asked.failures(&filter)?, &options, health, self.view());
+        let evidence = asked.evidence(&self.filter)?;
+        self.answer(&answer, Some(Doubts::of(&evidence)))
+    }
+
+    fn evidence(&self, args: &EvidenceArgs) -> anyhow::Result<Exit> {
+        let asked = Asked::open(&self.ledger()?)?;
+        let evidence = asked.evidence(&self.filter)?;
+        let state: Option<EvidenceState> = args.state.map(Into::into);
+        let standing = match state {
+            Some(EvidenceState::Rejected) => Some(formats::Standing::Rejected),
+            Some(EvidenceState::Quarantined) => Some(formats::Standing::Quarantined),
+            _ => None,
+        };
+        let samples = match standing {
+            Some(_) => {
+                let limit = args.limit.unwrap_or(SAMPLES_DEFAULT);
+                asked.doubts(&self.filter, standing, limit)?
+            }
+            None => Vec::new(),
+        };
+        let options = EvidenceOptions {
+            by_month: args.by.is_some(),
+            state,
+            limit: args.limit,
+            since: self.filter.since,
+            until: self.filter.until.map(|it| it.min(self.now)),
+        };
+        let answer = answers::evidence(&evidence, &samples, &options, self.view());
+        put(self.out, &answer, self.global.output)?;
+        Ok(condition(&self.global.fail_on, answer.rows > 0, Doubts::of(&evidence)))
+    }
+
+    fn status(&self) -> anyhow::Result<Exit> {
+        let path = self.ledger()?;
+        let asked = Asked::open(&path)?;
+        let doubts = Doubts::of(&asked.evidence(&self.filter)?);
+        let answer = answers::status(&asked.status()?, &path, self.view());
+        self.answer(&answer, Some(doubts))
+    }
+
+    fn check(&self) -> anyhow::Result<Exit> {
+        for warning in &self.config.warnings {
+            self.out.note(warning);
+        }
+        let (answer, exit) = setup::check(&self.config, &self.ledger()?, self.out);
+        Ok(exit.max(self.answer(&answer, None)?))
+    }
+}
+
+/// Puts an answer on standard output.
+fn put(out: Out, answer: &Answer, format: Format) -> Result<(), OutputError> {
+    out.answer(answer, format).map_err(OutputError)
+}
+
+/// Whether a condition of `--fail-on` holds.
+fn condition(conditions: &[Condition], rows: bool, doubts: Doubts) -> Exit {
+    let holds = conditions.iter().any(|condition| match condition {
+        Condition::Rows => rows,
+        Condition::Gap => doubts.gaps > 0,
+        Condition::Doubt => doubts.rejected > 0 || doubts.quarantined > 0,
+    });
+    if holds { Exit::Condition } else { Exit::Done }
+}
+
+/// The servers and times that the global flags choose.
+fn filter(global: &Global, config: &Config, now: Timestamp, zone: &Zone) -> Result<Filter, String> {
+    let servers = config.chosen(global.server.as_deref(), global.group.as_deref())?;
+    let time = |flag: &str, text: Option<&String>| {
+        let time = text.map(|text| parse_time(text, now, zone)).transpose();
+        time.map_err(|error| format!("{flag}: {error}"))
+    };
+    let since = time("--since", global.since.as_ref())?;
+    let until = time("--until", global.until.as_ref())?;
+    if let (Some(since), Some(until)) = (since, until)
+        && since >= until
+    {
+        return Err("--since is not before --until: swap the two".to_owned());
+    }
+    let servers = servers.into_iter().map(String::into_bytes).collect();
+    Ok(Filter { servers, since, until, ..Filter::default() })
+}
+
+/// Whether this process is root's. (The owner of a process's folder is its effective user.)
+fn is_root() -> bool {
+    std::fs::metadata(Path::new("/proc/self")).is_ok_and(|it| it.uid() == 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::time::tests::{noon, zurich};
+    use clap::Parser as _;
+
+    fn filter_of(line: &[&str]) -> Result<Filter, String> {
+        let cli = Cli::try_parse_from(line).unwrap();
+        filter(&cli.global, &Config::default(), noon(), &zurich())
+    }
+
+    #[test]
+    fn flags_choose_servers_and_times() {
+        let line =
+            ["rollcall", "status", "--server", "db1", "--since", "yesterday", "--until", "1h"];
+        let filter = filter_of(&line).unwrap();
+        assert_eq!(filter.servers, [b"db1".to_vec()]);
+        let text = |time: Option<i64>| crate::time::utc_text(time.unwrap());
+        assert_eq!(text(filter.since), "2026-11-18T23:00:00Z");
+        assert_eq!(text(filter.until), "2026-11-20T11:00:00Z");
+        assert_eq!(filter_of(&["rollcall", "status"]).unwrap(), Filter::default());
+    }
+
+    #[test]
+    fn impossible_times_are_refused() {
+        let swapped = ["rollcall", "status", "--since", "1h", "--until", "1d"];
+        assert!(filter_of(&swapped).unwrap_err().contains("swap the two"));
+        let same = ["rollcall", "status", "--since", "1h", "--until", "1h"];
+        assert!(filter_of(&same).is_err());
+        let wrong = ["rollcall", "status", "--until", "soon"];
+        assert!(filter_of(&wrong).unwrap_err().starts_with("--until: no time"));
+        assert!(filter_of(&["rollcall", "status", "--group", "x"]).is_err());
+    }
+
+    #[test]
+    fn conditions_hold_for_their_facts_alone() {
+        let none = Doubts::default();
+        let gap = Doubts { gaps: 1, ..none };
+        let rejected = Doubts { rejected: 1, ..none };
+        let quarantined = Doubts { quarantined: 1, ..none };
+        let all = [Condition::Rows, Condition::Gap, Condition::Doubt];
+        for (conditions, rows, doubts, exit) in [
+            (&all[..], false, none, Exit::Done),
+            (&[], true, gap, Exit::Done),
+            (&all[..1], true, none, Exit::Condition),
+            (&all[..1], false, gap, Exit::Done),
+            (&all[1..2], true, gap, Exit::Condition),
+            (&all[1..2], true, rejected, Exit::Done),
+            (&all[2..], false, rejected, Exit::Condition),
+            (&all[2..], false, quarantined, Exit::Condition),
+            (&all[2..], true, gap, Exit::Done),
+        ] {
+            assert_eq!(condition(conditions, rows, doubts), exit);
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! `init`, `check` and `dialects`: before the first log is read.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::config::{Config, DEFAULT_PATHS, TEMPLATE};
+use crate::exit::Exit;
+use crate::out::{Out, write_new};
+use crate::render::{Answer, Column, Page, Records, Table, Value, inert, thousands};
+
+/// The dialects by the names the command line and the ledger use, and what they are.
+const DIALECTS: [(&str, &str); 3] = [
+    ("server_audit", "MariaDB server_audit and its relatives, written to a file"),
+    ("server_audit_syslog", "the same records sent through syslog"),
+    ("audit_login", "JSON lines of an audit_login plugin"),
+];
+
+/// The dialects that are read.
+pub(crate) fn dialects() -> Answer {
+    let mut answer = Answer::default();
+    let mut table = Table::new(vec![Column::fixed("DIALECT"), Column::prose("WRITTEN BY")]);
+    let mut records = Records::new(&["dialect", "description"]);
+    for (name, description) in DIALECTS {
+        table.push(vec![name.to_owned(), description.to_owned()]);
+        records.push(vec![Value::word(name), Value::word(description)]);
+    }
+    answer.page.table(table);
+    answer
+        .page
+        .line("A file's dialect is recognised by its content; --dialect NAME overrules that.");
+    answer.rows = records.rows.len();
+    answer.records.push(records);
+    answer
+}
+
+/// Whether there is such a dialect.
+///
+/// # Errors
+/// A message with the known names.
+pub(crate) fn check_dialect(name: &str) -> Result<(), String> {
+    if DIALECTS.iter().any(|(known, _)| *known == name) {
+        return Ok(());
+    }
+    let known: Vec<&str> = DIALECTS.iter().map(|(name, _)| *name).collect();
+    Err(format!("no dialect {name:?}: known are {}", known.join(", ")))
+}
+
+/// Writes the commented configuration, never over an existing file. The folder is made where only
+/// it is missing.
+///
+/// # Errors
+/// A message that names the file and the remedy.
+pub(crate) fn init(path: Option<&Path>) -> Result<PathBuf, String> {
+    let path = path.unwrap_or(Path::new(DEFAULT_PATHS[0]));
+    let place = path.display();
+    if let Some(folder) = path.parent().filter(|it| !it.as_os_str().is_empty() && !it.exists()) {
+        std::fs::create_dir(folder)
+            .map_err(|error| format!("{} cannot be made: {error}", folder.display()))?;
+    }
+    write_new(path, TEMPLATE, 0o644).map_err(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists => {
+            format!("{place} is there already and stays as it is: check it with rollcall check")
+        }
+        _ => format!("{place} cannot be written: {error}"),
+    })?;
+    Ok(path.to_owned())
+}
+
+/// Says what a configuration means; a log path that is not there is named on standard error.
+pub(crate) fn check(config: &Config, ledger: &Path, out: Out) -> (Answer, Exit) {
+    let mut page = Page::default();
+    match &config.path {
+        Some(path) => page.line(format!("{}: ok", path.display())),
+        None => {
+            page.line(format!("no configuration ({}): rollcall init", DEFAULT_PATHS.join(", ")))
+        }
+    }
+    page.line(format!("ledger: {}", ledger.display()));
+    let limits = &config.limits;
+    page.line(format!(
+        "kept: counts per hour {} days, per day {} days; {} connection facts, {} days; {} pairs that \
+         only failed per server and hour",
+        thousands(limits.hours_days.into()),
+        thousands(limits.days_days.into()),
+        thousands(limits.connections_keep),
+        thousands(limits.connections_days.into()),
+        thousands(limits.pairs_per_hour.into()),
+    ));
+    let mut exit = Exit::Done;
+    let mut table = Table::new(vec![
+        Column::name("SERVER"),
+        Column::name("GROUP"),
+        Column::fixed("LOG TIMES IN"),
+        Column::path("AUDIT LOGS"),
+    ]);
+    let fields = &["server", "group", "time_zone", "audit_log"];
+    let mut records = Records::new(fields);
+    for server in &config.servers {
+        let name = server.name.as_deref();
+        let zone =
+            server.time_zone.as_ref().or(config.time_zone.as_ref()).map(|it| it.name.as_str());
+        for log in &server.audit_logs {
+            table.push(vec![
+                name.map_or_else(|| "as recorded".to_owned(), inert),
+                server.group.as_deref().map_or_else(|| "–".to_owned(), inert),
+                zone.unwrap_or("this machine's zone").to_owned(),
+                inert(log),
+            ]);
+            let word = |text: Option<&str>| text.map_or(Value::Absent, Value::word);
+            let group = word(server.group.as_deref());
+            records.push(vec![word(name), group, word(zone), Value::word(log.as_str())]);
+            if !log.contains(['*', '?', '[']) && !Path::new(log).exists() {
+                out.error(&format!("{log}: not there: correct audit_logs, or create it"));
+                exit = Exit::Partial;
+            }
+        }
+    }
+    if table.rows.is_empty() {
+        page.line("no audit_logs are configured: rollcall scan needs a PATH");
+    } else {
+        page.blank();
+        page.table(table);
+    }
+    let rows = records.rows.len();
+    (Answer { page, records: vec![records], rows }, exit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::render::Format;
+
+    const OUT: Out = Out { quiet: true, verbose: 0 };
+
+    #[test]
+    fn init_writes_once_what_check_reads() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("rollcall/rollcall.toml");
+        assert_eq!(init(Some(&path)), Ok(path.clone()));
+        assert!(Config::load(Some(&path)).is_ok());
+        std::fs::write(&path, "# mine").unwrap();
+        let error = init(Some(&path)).unwrap_err();
+        assert!(error.contains("is there already and stays as it is"), "{error}");
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "# mine");
+        assert!(init(Some(&folder.path().join("a/b/c"))).unwrap_err().contains("cannot be made"));
+    }
+
+    #[test]
+    fn check_says_what_is_configured() {
+        let config = Config::parse(
+            "[[server]]\nname='db1'\ngroup='shop'\ntime_zone='UTC'\naudit_logs=['/', '/x*']\n\
+             [[server]]\nname='db2'\naudit_logs=['/']\n",
+        );
+        let (answer, exit) = check(&config.unwrap(), Path::new("/l.sqlite"), OUT);
+        assert_eq!(exit, Exit::Done);
+        insta::assert_snapshot!(answer.text(Format::Table, Some(80)), @r#"
+        no configuration (/etc/rollcall/rollcall.toml,
+        /etc/conntracker/conntracker.ini): rollcall init
+        ledger: /l.sqlite
+        kept: counts per hour 90 days, per day 400 days; 100,000 connection facts, 30
+        days; 1,000 pairs that only failed per server and hour
+
+        SERVER  GROUP  LOG TIMES IN         AUDIT LOGS
+        db1     shop   UTC                  /
+        db1     shop   UTC                  /x*
+        db2     –      this machine's zone  /
+        "#);
+        insta::assert_snapshot!(answer.text(Format::Json, None), @r#"
+        {"server":"db1","group":"shop","time_zone":"UTC","audit_log":"/"}
+        {"server":"db1","group":"shop","time_zone":"UTC","audit_log":"/x*"}
+        {"server":"db2","group":null,"time_zone":null,"audit_log":"/"}
+        "#);
+    }
+
+    #[test]
+    fn check_names_what_is_not_there() {
+        let config =
+            Config::parse("[[server]]\nname='a'\naudit_logs=['/no/such/place']\n").unwrap();
+        assert_eq!(check(&config, Path::new("/l"), OUT).1, Exit::Partial);
+    }
+
+    #[test]
+    fn dialects_have_names() {
+        insta::assert_snapshot!(dialects().text(Format::Table, Some(80)), @r#"
+        DIALECT              WRITTEN BY
+        server_audit         MariaDB server_audit and its relatives, written to a file
+        server_audit_syslog  the same records sent through syslog
+        audit_login          JSON lines of an audit_login plugin
+        A file's dialect is recognised by its content; --dialect NAME overrules that.
+        "#);
+        assert_eq!(check_dialect("server_audit"), Ok(()));
+        assert!(check_dialect("xml").unwrap_err().contains("server_audit_syslog"));
+    }
+}
