@@ -16,6 +16,9 @@ const OPEN_SESSIONS: usize = 300;
 /// The share of connection records in the bytes of a `queries` log, in percent.
 const QUERIES_CONNECTION_PERCENT: u64 = 5;
 
+/// No session of a log, CONNECT and DISCONNECT together, is longer than this.
+const SESSION_BYTES: u64 = 240;
+
 /// Which log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
@@ -54,8 +57,11 @@ pub fn generate(order: Order, out: impl Write, truth: impl Write) -> io::Result<
     // A server that has been up for a while: ids of seven digits all through.
     let mut id = 2_000_000;
     let mut turn = 0;
-    while log.bytes() < order.bytes || turn < order.pairs && order.mode == Mode::Pairs {
-        let passed = u128::from(log.bytes()) * u128::from(SPAN_SECONDS) / u128::from(order.bytes);
+    let every_pair = order.mode == Mode::Pairs;
+    let expected =
+        if every_pair { order.bytes.max(order.pairs as u64 * SESSION_BYTES) } else { order.bytes };
+    while log.bytes() < order.bytes || every_pair && turn < order.pairs {
+        let passed = u128::from(log.bytes()) * u128::from(SPAN_SECONDS) / u128::from(expected);
         log.set_time(START_SECONDS + passed as u64);
         let connection_due = order.mode != Mode::Queries
             || open.is_empty()
