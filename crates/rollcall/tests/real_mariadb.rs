@@ -1,0 +1,283 @@
+//! What a real client does on a real MariaDB shows up in `rollcall seen`.
+//!
+//! Needs the feature `real-server` and a server of `tests/servers/mariadb`: `./test` starts it and
+//! says in `ROLLCALL_TEST_SERVERS` where the file `mariadb-10.11` tells how to reach it. Without
+//! one these tests fail; they are never left out silently.
+//!
+//! All tests write into the one audit log of that server. Each has users of its own, and they take
+//! turns: a lock on the file `turn` beside `mariadb-10.11`.
+
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::time::{Duration, Instant};
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// How far the time of a record may be from the clock beside the client.
+const TIME_TOLERANCE: SignedDuration = SignedDuration::from_secs(2);
+
+/// How long the server may take to write a record after it has answered.
+const LOG_PATIENCE: Duration = Duration::from_secs(20);
+
+const PASSWORD: &str = "right-7f3a";
+
+/// A running server, a ledger of one's own, and the turn to use both.
+struct Bench {
+    reach: HashMap<String, String>,
+    folder: TempDir,
+    _turn: File,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let servers = std::env::var_os("ROLLCALL_TEST_SERVERS")
+            .expect("ROLLCALL_TEST_SERVERS is not set: ./test starts the server and sets it");
+        let file = Path::new(&servers).join("mariadb-10.11");
+        let text =
+            fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+        let reach = text
+            .lines()
+            .filter_map(|line| line.split_once('='))
+            .map(|(name, value)| (name.to_string(), value.to_string()))
+            .collect();
+        let turn = File::create(Path::new(&servers).join("turn")).expect("the lock file");
+        turn.lock().expect("the turn");
+        let bench = Bench { reach, folder: TempDir::new().expect("a folder"), _turn: turn };
+        bench.admin("SET GLOBAL server_audit_logging=ON");
+        bench
+    }
+
+    fn reach(&self, name: &str) -> &str {
+        self.reach.get(name).unwrap_or_else(|| panic!("the server's file does not tell its {name}"))
+    }
+
+    fn audit_folder(&self) -> PathBuf {
+        Path::new(self.reach("audit_log")).parent().expect("a folder").to_path_buf()
+    }
+
+    /// Runs a statement as root on the socket.
+    fn admin(&self, statement: &str) {
+        let output = Command::new("mariadb")
+            .args(["--no-defaults", "-u", "root", "-S", self.reach("socket"), "-e", statement])
+            .output()
+            .expect("the mariadb client");
+        assert!(output.status.success(), "{statement}: {}", lossy(&output.stderr));
+    }
+
+    fn create_user(&self, user: &str) {
+        self.admin(&format!("CREATE OR REPLACE USER `{user}`@`%` IDENTIFIED BY '{PASSWORD}'"));
+    }
+
+    /// Logs in over TCP, asks one question, leaves. Returns whether the server let the client in.
+    fn login(&self, user: &str, password: &str) -> bool {
+        Command::new("mariadb")
+            .args(["--no-defaults", "--protocol=tcp", "-h", "127.0.0.1", "-P", self.reach("port")])
+            .args(["--skip-ssl", "-u", user, &format!("-p{password}"), "-e", "SELECT 1"])
+            .output()
+            .expect("the mariadb client")
+            .status
+            .success()
+    }
+
+    /// Waits until the log with its rotated files holds `count` DISCONNECT records of `user`: the
+    /// server writes them after the client has gone.
+    fn await_disconnects(&self, user: &str, count: usize) {
+        let deadline = Instant::now() + LOG_PATIENCE;
+        loop {
+            let mut found = 0;
+            for entry in fs::read_dir(self.audit_folder()).expect("the audit folder") {
+                // A file may be renamed between listing and reading: then the next turn finds it.
+                let text = fs::read(entry.expect("an entry").path()).unwrap_or_default();
+                found += lossy(&text)
+                    .lines()
+                    .filter(|line| line.contains(&format!(",{user},")))
+                    .filter(|line| line.contains(",DISCONNECT,"))
+                    .count();
+            }
+            if found >= count {
+                return;
+            }
+            assert!(Instant::now() < deadline, "{found} of {count} DISCONNECT records of {user}");
+            std::thread::yield_now();
+        }
+    }
+
+    fn rollcall(&self, arguments: &[&str]) -> Output {
+        self.rollcall_with("ledger.sqlite", arguments)
+    }
+
+    fn rollcall_with(&self, ledger: &str, arguments: &[&str]) -> Output {
+        Command::new(env!("CARGO_BIN_EXE_rollcall"))
+            .arg("--ledger")
+            .arg(self.folder.path().join(ledger))
+            .args(arguments)
+            .output()
+            .expect("rollcall")
+    }
+
+    fn scan(&self) {
+        self.scan_into("ledger.sqlite");
+    }
+
+    fn scan_into(&self, ledger: &str) {
+        let folder = self.audit_folder();
+        let path = folder.to_str().expect("a path in UTF-8");
+        let output = self.rollcall_with(ledger, &["scan", path, "--time-zone", "UTC"]);
+        assert!(output.status.success(), "scan: {} {}", output.status, lossy(&output.stderr));
+    }
+
+    /// All rows of `seen`.
+    fn seen(&self) -> Vec<Value> {
+        self.seen_in("ledger.sqlite")
+    }
+
+    fn seen_in(&self, ledger: &str) -> Vec<Value> {
+        let output = self.rollcall_with(ledger, &["seen", "-o", "json"]);
+        assert!(output.status.success(), "seen: {} {}", output.status, lossy(&output.stderr));
+        lossy(&output.stdout)
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("no JSON: {line}")))
+            .collect()
+    }
+
+    /// The row of a user that was only seen from 127.0.0.1.
+    fn seen_user(&self, user: &str) -> Value {
+        one_row(self.seen(), user)
+    }
+}
+
+fn one_row(rows: Vec<Value>, user: &str) -> Value {
+    let rows: Vec<Value> = rows.into_iter().filter(|row| row["user"] == user).collect();
+    assert_eq!(rows.len(), 1, "rows of {user}: {rows:?}");
+    assert_eq!(rows[0]["host"], "127.0.0.1");
+    rows.into_iter().next().expect("one row")
+}
+
+fn lossy(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// The time in `row[field]` lies between `from` and `to`, within the tolerance.
+fn assert_time(row: &Value, field: &str, from: Timestamp, to: Timestamp) {
+    let text = row[field].as_str().unwrap_or_else(|| panic!("{field} of {row}"));
+    assert!(text.ends_with('Z'), "{field} {text} is not UTC");
+    let time: Timestamp = text.parse().unwrap_or_else(|_| panic!("{field} {text} is no time"));
+    assert!(
+        from - TIME_TOLERANCE <= time && time <= to + TIME_TOLERANCE,
+        "{field} {time} is not between {from} and {to}"
+    );
+}
+
+#[test]
+fn logins_and_failures_have_their_counts_and_times() {
+    let bench = Bench::new();
+    bench.create_user("e2e_app");
+    let from = Timestamp::now();
+    assert!(bench.login("e2e_app", PASSWORD));
+    let after_first = Timestamp::now();
+    for _ in 0..2 {
+        assert!(!bench.login("e2e_app", "wrong"));
+    }
+    assert!(bench.login("e2e_app", PASSWORD));
+    let before_last = Timestamp::now();
+    assert!(bench.login("e2e_app", PASSWORD));
+    let to = Timestamp::now();
+    assert!(!bench.login("e2e_nobody", PASSWORD));
+    bench.await_disconnects("e2e_app", 5);
+    bench.await_disconnects("e2e_nobody", 1);
+    bench.scan();
+
+    let row = bench.seen_user("e2e_app");
+    assert_eq!(row["server"], bench.reach("hostname"));
+    assert_eq!(row["logins"], 3);
+    assert_eq!(row["failures"], 2);
+    assert_eq!(row["last_error"], 1045);
+    assert_eq!(row["contested"], false);
+    assert_time(&row, "first_seen", from, after_first);
+    assert_time(&row, "last_seen", before_last, to);
+    assert_time(&row, "last_active", before_last, to);
+    assert_time(&row, "last_failed", after_first, before_last);
+
+    let row = bench.seen_user("e2e_nobody");
+    assert_eq!(row["logins"], 0);
+    assert_eq!(row["failures"], 1);
+    assert_eq!(row["first_seen"], Value::Null);
+}
+
+#[test]
+fn a_second_scan_adds_nothing_and_a_third_only_what_is_new() {
+    let bench = Bench::new();
+    bench.create_user("e2e_again");
+    for _ in 0..4 {
+        assert!(bench.login("e2e_again", PASSWORD));
+    }
+    bench.await_disconnects("e2e_again", 4);
+    bench.scan();
+    let first = bench.seen();
+    bench.scan();
+    assert_eq!(bench.seen(), first);
+
+    assert!(bench.login("e2e_again", PASSWORD));
+    bench.await_disconnects("e2e_again", 5);
+    bench.scan();
+    assert_eq!(bench.seen_user("e2e_again")["logins"], 5);
+}
+
+#[test]
+fn rotation_by_the_plugin_loses_nothing() {
+    let bench = Bench::new();
+    bench.create_user("e2e_rotated");
+    let mut logins = 0;
+    // A scan before the first rotation, one between, and two rotations without a scan.
+    for (rotate, scan) in [(false, true), (true, true), (true, false), (true, false), (true, true)]
+    {
+        if rotate {
+            bench.admin("SET GLOBAL server_audit_file_rotate_now=1");
+        }
+        for _ in 0..3 {
+            assert!(bench.login("e2e_rotated", PASSWORD));
+            logins += 1;
+        }
+        bench.await_disconnects("e2e_rotated", logins);
+        if scan {
+            bench.scan();
+            assert_eq!(bench.seen_user("e2e_rotated")["logins"], logins);
+        }
+    }
+    // Who reads everything at once gets the same answer.
+    bench.scan_into("fresh.sqlite");
+    let row = one_row(bench.seen_in("fresh.sqlite"), "e2e_rotated");
+    assert_eq!(row, bench.seen_user("e2e_rotated"));
+}
+
+#[test]
+fn a_record_inside_a_name_is_nobodys_login() {
+    let bench = Bench::new();
+    let stamp = Timestamp::now().strftime("%Y%m%d %H:%M:%S");
+    let forms = [
+        format!("x\n{stamp},db1,e2e_forged,10.9.8.7,77,0,CONNECT,mysql,,0\nz"),
+        format!(
+            "v,10.0.0.9,4242,0,CONNECT,shop,,0\n{stamp},db1,e2e_forged,10.9.8.7,78,0,CONNECT,,,0\n\
+             {stamp},db1,x"
+        ),
+    ];
+    for form in &forms {
+        assert!(!bench.login(form, PASSWORD));
+    }
+    // Each name stands in a FAILED_CONNECT and in its DISCONNECT record; a last, plain failure
+    // tells that both are written.
+    assert!(!bench.login("e2e_after", PASSWORD));
+    bench.await_disconnects("e2e_after", 1);
+    bench.scan();
+    for row in bench.seen() {
+        assert_ne!(row["user"], "e2e_forged", "{row}");
+        assert_ne!(row["host"], "10.9.8.7", "{row}");
+    }
+    let evidence = bench.rollcall(&["evidence", "-o", "json"]);
+    assert!(evidence.status.success(), "{}", lossy(&evidence.stderr));
+    assert!(lossy(&evidence.stdout).contains(r#""quarantined""#), "{}", lossy(&evidence.stdout));
+}
