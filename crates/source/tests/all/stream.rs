@@ -53,6 +53,8 @@ fn check_cuts(raw: &[u8], content: &[u8], whole: &[usize]) {
         assert!(content.starts_with(&bytes), "cut at {cut}");
         assert!(bytes.len() >= before, "cut at {cut}");
         before = bytes.len();
+        let mut stream = Stream::new(&raw[..cut], Path::new("x")).unwrap();
+        assert!(drain(&mut stream, 1).0 == bytes, "byte by byte, cut at {cut}");
         match error {
             Some(Error::CutShort { decompressed_offset, raw_offset, .. }) => {
                 assert_eq!(decompressed_offset, bytes.len() as u64, "cut at {cut}");
