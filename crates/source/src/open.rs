@@ -249,3 +249,32 @@ impl Read for FileReader {
         Ok(n)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_handed_out_again_is_another_file() {
+        let facts = Facts { device: 1, inode: 2, born: Some(3), len: 4, modified: 5 };
+        assert!(facts.same_file(&Facts { len: 9, modified: 9, ..facts }));
+        assert!(facts.same_file(&Facts { born: None, ..facts }));
+        assert!(!facts.same_file(&Facts { born: Some(4), ..facts }));
+        assert!(!facts.same_file(&Facts { inode: 3, ..facts }));
+        assert!(!facts.same_file(&Facts { device: 2, ..facts }));
+    }
+
+    #[test]
+    fn facts_are_those_of_the_file() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let modified = UNIX_EPOCH + std::time::Duration::from_micros(1_764_000_000_000_123);
+        file.as_file().set_len(77).unwrap();
+        file.as_file().set_modified(modified).unwrap();
+        let facts = OpenFile::open(file.path()).unwrap().facts();
+        let metadata = file.as_file().metadata().unwrap();
+        assert_eq!((facts.len, facts.modified), (77, 1_764_000_000_000_123));
+        assert_eq!((facts.device, facts.inode), (metadata.dev(), metadata.ino()));
+        assert_eq!(facts.born, metadata.created().ok().map(micros));
+        assert_eq!(micros(UNIX_EPOCH - std::time::Duration::from_micros(5)), -5);
+    }
+}

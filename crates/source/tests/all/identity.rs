@@ -1,8 +1,10 @@
 //! Which answer each thing that can happen to a log gets.
 
 use std::fs;
+use std::io::Write;
 use std::path::PathBuf;
 
+use flate2::write::GzEncoder;
 use source::{
     Candidate, Capture, Error, Fingerprint, HEAD_BYTES, Known, KnownFile, OpenFile, Resume, decide,
 };
@@ -266,6 +268,25 @@ fn an_edited_log_is_refused() {
     text.truncate(15_000);
     place.write("a", &text);
     place.check(&[("a", Shorter { key: 1 })]);
+}
+
+/// A gzip member whose data is stored as it is: content of equal length gives files of equal length.
+fn stored(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), flate2::Compression::none());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+#[test]
+fn an_edited_archive_is_refused_though_its_length_and_head_are_the_same() {
+    let mut place = place();
+    let mut text = lines(0, 20_000);
+    place.write("a.gz", &stored(&text));
+    place.scan();
+    let digit = text.len() - 20;
+    text[digit] ^= 1;
+    place.write("a.gz", &stored(&text));
+    place.check(&[("a.gz", Rewritten { key: 1 })]);
 }
 
 #[test]

@@ -5,7 +5,8 @@ use std::path::Path;
 
 use source::{Compression, Error, Fingerprint, Kind, OpenFile, Stream, ZSTD_WINDOW_LOG_MAX};
 
-use crate::book::{drain, gzip, lines, zstd};
+use crate::book::zstd as zstd_frame;
+use crate::book::{drain, gzip, lines};
 
 fn read(raw: &[u8]) -> (Vec<u8>, Option<Error>) {
     drain(&mut Stream::new(raw, Path::new("x")).unwrap(), 700)
@@ -17,7 +18,7 @@ fn compression_is_told_by_content() {
     for (raw, expected) in [
         (text.clone(), Compression::Plain),
         (gzip(&text), Compression::Gzip),
-        (zstd(&text), Compression::Zstd),
+        (zstd_frame(&text), Compression::Zstd),
         (Vec::new(), Compression::Plain),
         (vec![0x1f], Compression::Plain),
     ] {
@@ -29,7 +30,7 @@ fn compression_is_told_by_content() {
 #[test]
 fn members_and_frames_follow_each_other() {
     let parts = [lines(0, 5000), Vec::new(), lines(100, 70_000), lines(2000, 10)];
-    for compress in [gzip as fn(&[u8]) -> Vec<u8>, zstd] {
+    for compress in [gzip as fn(&[u8]) -> Vec<u8>, zstd_frame] {
         let raw: Vec<u8> = parts.iter().flat_map(|part| compress(part)).collect();
         let (bytes, error) = read(&raw);
         assert!(error.is_none(), "{error:?}");
@@ -37,7 +38,7 @@ fn members_and_frames_follow_each_other() {
     }
     // A skippable frame of zstd, in front and between.
     let skippable = [&[0x5a, 0x2a, 0x4d, 0x18, 3, 0, 0, 0][..], b"abc"].concat();
-    let raw = [&skippable[..], &zstd(b"one"), &skippable, &zstd(b"two")].concat();
+    let raw = [&skippable[..], &zstd_frame(b"one"), &skippable, &zstd_frame(b"two")].concat();
     let (bytes, error) = read(&raw);
     assert!(error.is_none(), "{error:?}");
     assert_eq!(bytes, b"onetwo");
@@ -52,6 +53,8 @@ fn check_cuts(raw: &[u8], content: &[u8], whole: &[usize]) {
         assert!(content.starts_with(&bytes), "cut at {cut}");
         assert!(bytes.len() >= before, "cut at {cut}");
         before = bytes.len();
+        let mut stream = Stream::new(&raw[..cut], Path::new("x")).unwrap();
+        assert!(drain(&mut stream, 1).0 == bytes, "byte by byte, cut at {cut}");
         match error {
             Some(Error::CutShort { decompressed_offset, raw_offset, .. }) => {
                 assert_eq!(decompressed_offset, bytes.len() as u64, "cut at {cut}");
@@ -69,7 +72,7 @@ fn check_cuts(raw: &[u8], content: &[u8], whole: &[usize]) {
 fn a_cut_at_every_byte_is_told() {
     let (one, two) = (lines(0, 3000), lines(500, 2000));
     let content = [&one[..], &two].concat();
-    for compress in [gzip as fn(&[u8]) -> Vec<u8>, zstd] {
+    for compress in [gzip as fn(&[u8]) -> Vec<u8>, zstd_frame] {
         let (first, second) = (compress(&one), compress(&two));
         check_cuts(&[&first[..], &second].concat(), &content, &[first.len()]);
     }
@@ -79,12 +82,31 @@ fn a_cut_at_every_byte_is_told() {
 fn bytes_before_a_cut_are_delivered() {
     // Two blocks of zstd and many of deflate: most of a large log comes out when half is there.
     let content = lines(0, 2_000_000);
-    for compress in [gzip as fn(&[u8]) -> Vec<u8>, zstd] {
+    for compress in [gzip as fn(&[u8]) -> Vec<u8>, zstd_frame] {
         let raw = compress(&content);
         let (bytes, error) = read(&raw[..raw.len() / 2]);
         assert!(matches!(error, Some(Error::CutShort { .. })));
         assert!(bytes.len() > content.len() / 3, "{}", bytes.len());
         assert!(content.starts_with(&bytes));
+    }
+}
+
+#[test]
+fn small_buffers_get_the_same_bytes() {
+    // Without a checksum the decoder has used all input before it has given all output.
+    let content = lines(0, 300_000);
+    for raw in [zstd::stream::encode_all(&content[..], 1).unwrap(), gzip(&content)] {
+        for cut in [raw.len(), raw.len() - 1, raw.len() / 2, raw.len() / 3] {
+            let whole = |bytes| {
+                let mut stream = Stream::new(&raw[..cut], Path::new("x")).unwrap();
+                let (bytes, error) = drain(&mut stream, bytes);
+                (bytes, error.map(|error| error.to_string()))
+            };
+            let (bytes, error) = whole(1 << 20);
+            assert_eq!(error.is_none(), cut == raw.len());
+            assert!(bytes.len() == content.len() || cut < raw.len());
+            assert!(whole(7) == (bytes, error), "cut at {cut}");
+        }
     }
 }
 
@@ -102,7 +124,7 @@ fn an_error_at_the_end_is_told_again() {
 #[test]
 fn damage_is_told_and_what_is_sound_comes_out() {
     let content = lines(0, 400_000);
-    for compress in [gzip as fn(&[u8]) -> Vec<u8>, zstd] {
+    for compress in [gzip as fn(&[u8]) -> Vec<u8>, zstd_frame] {
         let mut raw = compress(&content);
         let middle = raw.len() / 2;
         raw[middle..middle + 64].fill(0xff);
@@ -126,7 +148,7 @@ fn damage_is_told_and_what_is_sound_comes_out() {
 
 #[test]
 fn garbage_after_the_end_is_told_and_padding_is_not() {
-    for compress in [gzip as fn(&[u8]) -> Vec<u8>, zstd] {
+    for compress in [gzip as fn(&[u8]) -> Vec<u8>, zstd_frame] {
         let raw = compress(b"a line\n");
         for garbage in [&b"plain text\n"[..], b"\0\0\0x", b"x"] {
             let (bytes, error) = read(&[&raw[..], garbage].concat());
@@ -170,7 +192,8 @@ fn a_window_above_the_bound_is_refused() {
 fn a_stream_goes_on_at_any_offset() {
     let content = lines(0, 200_000);
     let folder = tempfile::tempdir().unwrap();
-    for (name, raw) in [("p", content.clone()), ("g", gzip(&content)), ("z", zstd(&content))] {
+    for (name, raw) in [("p", content.clone()), ("g", gzip(&content)), ("z", zstd_frame(&content))]
+    {
         let path = folder.path().join(name);
         fs::write(&path, raw).unwrap();
         let file = OpenFile::open(&path).unwrap();
@@ -250,9 +273,11 @@ impl std::io::Read for Drip<'_> {
 #[test]
 fn standard_input_may_drip() {
     let content = lines(0, 5000);
-    for raw in
-        [content.clone(), gzip(&content), [zstd(&content[..99]), zstd(&content[99..])].concat()]
-    {
+    for raw in [
+        content.clone(),
+        gzip(&content),
+        [zstd_frame(&content[..99]), zstd_frame(&content[99..])].concat(),
+    ] {
         let mut stream = Stream::new(Drip(&raw, false), Path::new("standard input")).unwrap();
         let (bytes, error) = drain(&mut stream, 64);
         assert!(error.is_none(), "{error:?}");
