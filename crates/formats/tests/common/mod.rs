@@ -189,3 +189,21 @@ pub(crate) fn doubts(calls: &[Call], standing: Standing) -> usize {
     let is = |call: &&Call| matches!(call, Call::Doubt(_, _, doubt) if doubt.standing == standing);
     calls.iter().filter(is).count()
 }
+
+/// [`check_any`] for a fuzz target: the bytes themselves choose the cuts.
+pub(crate) fn check_bytes(dialect: Dialect, bytes: &[u8]) {
+    let chosen = bytes.iter().take(4).fold(0usize, |sum, &b| sum * 31 + usize::from(b));
+    let cuts = [chosen % (bytes.len() + 1), bytes.len() / 2];
+    check_any(dialect, bytes, &cuts);
+}
+
+/// What holds for [`formats::detect`] and any bytes: where a reader finds an event a dialect is found,
+/// and what stands behind the head changes nothing.
+pub(crate) fn check_detect(bytes: &[u8]) {
+    let head = &bytes[..bytes.len().min(formats::DETECT_BYTES_MAX)];
+    let found = formats::detect(bytes);
+    assert_eq!(found, formats::detect(head));
+    let is_event = |call: &Call| matches!(call, Call::Event(..));
+    let any = Dialect::ALL.iter().any(|&dialect| read_all(dialect, head).iter().any(is_event));
+    assert!(!any || found.is_some());
+}
