@@ -56,9 +56,8 @@ impl Owned {
         let port = self.port.map_or(String::new(), |port| format!(":{port}"));
         let account =
             self.account_user.as_ref().map_or(String::new(), |user| format!(" as {user}"));
-        format!(
-            "{kind:?} {server}|{user}|{host}{port}|{connection}|{query}|{database}|{object}|{error}{account}"
-        )
+        let who = format!("{kind:?} {server}|{user}|{host}{port}");
+        format!("{who}|{connection}|{query}|{database}|{object}|{error}{account}")
     }
 }
 
@@ -114,8 +113,8 @@ impl Sink for Recorder<'_> {
     }
 }
 
-/// Reads `bytes`, of which one more piece becomes known at each of `cuts` (ascending); the bytes used
-/// and the calls.
+/// Reads `bytes`, of which one more piece becomes known at each of `cuts` (ascending); the bytes
+/// used and the calls.
 pub(crate) fn read_in_pieces(
     dialect: Dialect,
     bytes: &[u8],
@@ -143,9 +142,9 @@ pub(crate) fn read_all(dialect: Dialect, bytes: &[u8]) -> Vec<Call> {
     calls
 }
 
-/// What holds for any bytes: no panic, spans in order and apart, the same calls however the input is
-/// parted, and nothing from a beginning that the whole does not give. Tries the cuts given, and a few
-/// that depend on the length.
+/// What holds for any bytes: no panic, spans in order and apart, the same calls however the input
+/// is parted, and nothing from a beginning that the whole does not give. Tries the cuts given, and
+/// a few that depend on the length.
 pub(crate) fn check_any(dialect: Dialect, bytes: &[u8], cuts: &[usize]) {
     let whole = read_all(dialect, bytes);
     let mut last = 0;
@@ -197,8 +196,8 @@ pub(crate) fn check_bytes(dialect: Dialect, bytes: &[u8]) {
     check_any(dialect, bytes, &cuts);
 }
 
-/// What holds for [`formats::detect`] and any bytes: where a reader finds an event a dialect is found,
-/// and what stands behind the head changes nothing.
+/// What holds for [`formats::detect`] and any bytes: where a reader finds an event a dialect is
+/// found, and what stands behind the head changes nothing.
 pub(crate) fn check_detect(bytes: &[u8]) {
     let head = &bytes[..bytes.len().min(formats::DETECT_BYTES_MAX)];
     let found = formats::detect(bytes);
