@@ -5,4 +5,6 @@
 #[path = "../../crates/formats/tests/common/mod.rs"]
 mod common;
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| common::check_bytes(formats::Dialect::ServerAuditSyslog, bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    common::check_bytes(formats::Dialect::ServerAuditSyslog, bytes);
+});

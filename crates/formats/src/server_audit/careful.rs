@@ -257,6 +257,9 @@ impl Joined {
         if from < lines.len() && !self.find_anchors(lines, from) {
             return Joins::Never;
         }
+        if self.anchors.is_empty() {
+            return Joins::NotYet;
+        }
         let text = &lines[self.head.server..];
         let ending = Ending::of(text, self.head.aurora);
         if !ending.is_possible() {
