@@ -1,7 +1,7 @@
 //! The dialects that are read, their names, and telling them apart by content.
 //!
-//! A file's name tells nothing: rotated, renamed and collected files are called anything. What tells
-//! is a line that the dialect's own reader makes an event of; the first such line decides.
+//! A file's name tells nothing: rotated, renamed and collected files are called anything. What
+//! tells is a line that the dialect's own reader makes an event of; the first such line decides.
 
 use crate::event::{Doubt, Event, Input, Sink, Span};
 use crate::reader::Reader;

@@ -1,14 +1,15 @@
 //! Audit log bytes in, neutral events out.
 //!
 //! ```text
-//! bytes of a log ── dialect::detect ──► Dialect
-//!        └───────── Reader::read ─────► Sink::event   one per record
-//!                                       Sink::doubt   what is no record, or one that cannot be trusted
+//! bytes of a log ── detect ───────► Dialect
+//!        └───────── Reader::read ─► Sink::event   one per record
+//!                                   Sink::doubt   what is no record, or cannot be trusted
 //! ```
 //!
 //! A [`Reader`] is given bytes and a [`Sink`]; it says how many bytes it has used. Three things are
-//! told apart: an event, a doubt (rejected or quarantined, with the reason), and "not complete yet",
-//! which is neither: those bytes stay with the caller until more arrive or the input is [`Input::Ended`].
+//! told apart: an event, a doubt (rejected or quarantined, with the reason), and "not complete
+//! yet", which is neither: those bytes stay with the caller until more arrive or the input is
+//! [`Input::Ended`].
 //!
 //! # Invariants
 //! * No file, clock, environment, network or log: the same bytes give the same calls, always.

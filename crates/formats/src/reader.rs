@@ -80,8 +80,8 @@ impl Reader {
         self.dialect
     }
 
-    /// Is the reader inside a record that was too long and has been told of? The bytes up to the next
-    /// line break will be passed over.
+    /// Is the reader inside a record that was too long and has been told of? The bytes up to the
+    /// next line break will be passed over.
     pub fn is_mid_record(&self) -> bool {
         self.mid_record
     }
@@ -93,10 +93,10 @@ impl Reader {
         self.mid_record = true;
     }
 
-    /// Reads the complete records of `bytes` and tells `sink` of them in order. Returns how many bytes
-    /// were used; the caller gives the others again with more behind them. Each call either uses
-    /// bytes or needs more of them: at most [`RECORD_BYTES_MAX`]. With [`Input::Ended`] all bytes are
-    /// used.
+    /// Reads the complete records of `bytes` and tells `sink` of them in order. Returns how many
+    /// bytes were used; the caller gives the others again with more behind them. Each call either
+    /// uses bytes or needs more of them: at most [`RECORD_BYTES_MAX`]. With [`Input::Ended`] all
+    /// bytes are used.
     pub fn read<S: Sink>(&mut self, bytes: &[u8], input: Input, sink: &mut S) -> usize {
         let mut at = 0;
         if !self.started {

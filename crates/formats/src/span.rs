@@ -1,8 +1,8 @@
 //! Records that a line break in a name has split: how far their rest is looked for.
 //!
 //! ```text
-//! 20261120 07:18:43,vm,x                                             begins as a record does
-//! 20261120 07:18:43,vm,root,10.9.8.7,77,0,CONNECT,mysql,,0           part of the name, or a record?
+//! 20261120 07:18:43,vm,x                                       begins as a record does
+//! 20261120 07:18:43,vm,root,10.9.8.7,77,0,CONNECT,mysql,,0     part of the name, or a record?
 //! z,10.0.0.5,22,0,FAILED_CONNECT,,,1045
 //! ```
 //!

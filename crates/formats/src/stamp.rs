@@ -75,8 +75,8 @@ fn epoch(line: &[u8]) -> Option<i64> {
     number(digits)
 }
 
-/// `YYYYMMDD` or `YYYY-MM-DD`, a space or `T`, `HH:MM:SS`, then a fraction and an offset where there
-/// are any.
+/// `YYYYMMDD` or `YYYY-MM-DD`, a space or `T`, `HH:MM:SS`, then a fraction and an offset where
+/// there are any.
 pub(crate) fn date_time(line: &[u8]) -> Lead {
     let Some((year, month, day, date_bytes)) = date(line) else { return Lead::None };
     let Some(&(b' ' | b'T')) = line.get(date_bytes) else { return Lead::None };
@@ -218,7 +218,8 @@ fn offset(text: &[u8]) -> (Option<Result<i64, ()>>, usize) {
     (Some(if valid { Ok(seconds) } else { Err(()) }), space + bytes)
 }
 
-/// Days since 1970-01-01; `None` where the calendar has no such day or the year is not 1970 to 9999.
+/// Days since 1970-01-01; `None` where the calendar has no such day or the year is not 1970 to
+/// 9999.
 fn days(year: i64, month: i64, day: i64) -> Option<i64> {
     const LENGTHS: [i64; 12] = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
     const BEFORE: [i64; 12] = [0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334];

@@ -12,8 +12,8 @@
 //! * Ident and info are free text, so the server host is any word before a comma behind the ident.
 //!   Info with a comma therefore makes records ambiguous.
 //! * The usual time stamp has no year, and there is no inner one.
-//! * Names are raw. rsyslog writes a control character as `#` and three octal digits, others write it
-//!   as it is: a line break in a name then parts the record.
+//! * Names are raw. rsyslog writes a control character as `#` and three octal digits, others write
+//!   it as it is: a line break in a name then parts the record.
 //!
 //! # Invariants
 //! * A line without a record's anchor is another program's: it belongs to no call. A line with one
@@ -55,8 +55,8 @@ enum Found {
     Nothing { has_anchor: bool },
 }
 
-/// Takes the line of `window` and what belongs to it; the offset after it, or `None` where more bytes
-/// are needed.
+/// Takes the line of `window` and what belongs to it; the offset after it, or `None` where more
+/// bytes are needed.
 pub(crate) fn take<S: Sink>(state: &mut State, window: &Window<'_>, sink: &mut S) -> Option<usize> {
     let Window { bytes, start, end, .. } = *window;
     let line = careful::trim_end(&bytes[start..end]);

@@ -20,7 +20,8 @@ fn one(line: &str, expected: &str) {
 /// The first writer's line with these values, raw.
 fn raw(kind: &str, user: &str, account_user: &str, host: &str, ip: &str) -> String {
     format!(
-        "{{\"ts\":\"2013-09-11 09:11:47\",\"type\":\"{kind}\",\"myhost\":\"db1\",\"thread\":\"74153868\",\
+        "{{\"ts\":\"2013-09-11 09:11:47\",\"type\":\"{kind}\",\"myhost\":\"db1\",\
+         \"thread\":\"74153868\",\
          \"user\":\"{user}\",\"priv_user\":\"{account_user}\",\"host\":\"{host}\",\"ip\":\"{ip}\"}}"
     )
 }

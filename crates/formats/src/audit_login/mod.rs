@@ -17,10 +17,10 @@
 //!   [`Kind::Failed`].
 //!
 //! # Invariants
-//! * The first eight keys stand in the order above. All that strangers choose stands before `ip`, so
-//!   forged keys break the order or occur twice.
-//! * A line of eight keys with a backslash that could be an escape is ambiguous: which writer wrote it
-//!   cannot be told. One that is no JSON is read only if the plain template fits in one way.
+//! * The first eight keys stand in the order above. All that strangers choose stands before `ip`,
+//!   so forged keys break the order or occur twice.
+//! * A line of eight keys with a backslash that could be an escape is ambiguous: which writer wrote
+//!   it cannot be told. One that is no JSON is read only if the plain template fits in one way.
 
 mod json;
 
@@ -68,8 +68,8 @@ struct Login<'a> {
     tls: Text<'a>,
 }
 
-/// Takes the line of `window` and what belongs to it; the offset after it, or `None` where more bytes
-/// are needed.
+/// Takes the line of `window` and what belongs to it; the offset after it, or `None` where more
+/// bytes are needed.
 pub(crate) fn take<S: Sink>(state: &mut State, window: &Window<'_>, sink: &mut S) -> Option<usize> {
     let Window { bytes, start, end, .. } = *window;
     let line = trim_end(&bytes[start..end]);

@@ -163,7 +163,7 @@ pub(crate) fn in_range(text: &[u8], fit: &Fit) -> bool {
         && number::<u32>(&text[fit.error.clone()]).is_some()
 }
 
-/// The event of a record that [`line`] found in `line`. `scratch` takes user and host where they
+/// The event of a record that [`line()`] found in `line`. `scratch` takes user and host where they
 /// do not stand side by side.
 pub(crate) fn event<'a>(line: &'a [u8], record: &Record, scratch: &'a mut Vec<u8>) -> Event<'a> {
     let Record { head, fit } = record;
@@ -251,11 +251,14 @@ impl Joined {
         .is_continue()
     }
 
-    /// Do the lines fit a shape, now that the last of them (beginning at `from`, its end trimmed) is
-    /// added?
+    /// Do the lines fit a shape, now that the last of them (beginning at `from`, its end trimmed)
+    /// is added?
     pub(crate) fn add(&mut self, lines: &[u8], from: usize) -> Joins {
         if from < lines.len() && !self.find_anchors(lines, from) {
             return Joins::Never;
+        }
+        if self.anchors.is_empty() {
+            return Joins::NotYet;
         }
         let text = &lines[self.head.server..];
         let ending = Ending::of(text, self.head.aurora);

@@ -17,14 +17,16 @@
 //! * Only the statement is escaped: user, database and table names may hold commas and line
 //!   breaks, and anyone can try to log in as `root,h,1,2,CONNECT,mysql,,0`.
 //! * The time stamp is the server's local time without a zone, unless it was configured.
-//! * A statement may have been cut at `server_audit_query_log_limit` bytes; it still ends in a quote.
+//! * A statement may have been cut at `server_audit_query_log_limit` bytes; it still ends in a
+//!   quote.
 //! * After a full disk the next record is glued to the cut one.
 //!
 //! # Invariants
 //! * A record with exactly one reading is an event; one with several is quarantined, never guessed.
 //! * A line that begins as a record and does not end as one is tried together with the lines that
-//!   follow, [`SPAN_LINES_MAX`](crate::SPAN_LINES_MAX) of them within [`SPAN_BYTES_MAX`](crate::SPAN_BYTES_MAX); if they fit, all are quarantined
-//!   together, so that no line inside a name is taken for a record.
+//!   follow, [`SPAN_LINES_MAX`](crate::SPAN_LINES_MAX) of them within
+//!   [`SPAN_BYTES_MAX`](crate::SPAN_BYTES_MAX); if they fit, all are quarantined together, so that
+//!   no line inside a name is taken for a record.
 
 pub(crate) mod careful;
 pub(crate) mod fast;
@@ -37,8 +39,8 @@ use crate::event::{Reason, Sink, Span};
 use crate::reader::{State, Window};
 use crate::span::{self, Rest};
 
-/// Takes the line of `window` and what belongs to it; the offset after it, or `None` where more bytes
-/// are needed.
+/// Takes the line of `window` and what belongs to it; the offset after it, or `None` where more
+/// bytes are needed.
 pub(crate) fn take<S: Sink>(state: &mut State, window: &Window<'_>, sink: &mut S) -> Option<usize> {
     let Window { bytes, start, end, .. } = *window;
     let line = careful::trim_end(&bytes[start..end]);

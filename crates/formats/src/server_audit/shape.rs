@@ -5,14 +5,15 @@
 //!        └──── anchor ─────────┘ └ database, object ┘└ ending
 //! ```
 //!
-//! Names are raw, so commas do not number the columns. What can be relied on is an **anchor** (host,
-//! two numbers and a known operation, between commas) and an **ending** (the error number, or the
-//! empty column of a table record, with up to two further columns). An anchor and an ending that go
-//! together are a fit. Each fit is found; whoever calls decides what more than one means.
+//! Names are raw, so commas do not number the columns. What can be relied on is an **anchor**
+//! (host, two numbers and a known operation, between commas) and an **ending** (the error number,
+//! or the empty column of a table record, with up to two further columns). An anchor and an ending
+//! that go together are a fit. Each fit is found; whoever calls decides what more than one means.
 //!
 //! # Invariants
 //! * Every fit is found: none is preferred, none is left out.
-//! * The time is linear in the text, but for names: those are looked at in [`NAMES_BYTES_MAX`] bytes.
+//! * The time is linear in the text, but for names: those are looked at in [`NAMES_BYTES_MAX`]
+//!   bytes.
 
 use std::ops::{ControlFlow, Range};
 

@@ -56,9 +56,8 @@ impl Owned {
         let port = self.port.map_or(String::new(), |port| format!(":{port}"));
         let account =
             self.account_user.as_ref().map_or(String::new(), |user| format!(" as {user}"));
-        format!(
-            "{kind:?} {server}|{user}|{host}{port}|{connection}|{query}|{database}|{object}|{error}{account}"
-        )
+        let who = format!("{kind:?} {server}|{user}|{host}{port}");
+        format!("{who}|{connection}|{query}|{database}|{object}|{error}{account}")
     }
 }
 
@@ -114,8 +113,8 @@ impl Sink for Recorder<'_> {
     }
 }
 
-/// Reads `bytes`, of which one more piece becomes known at each of `cuts` (ascending); the bytes used
-/// and the calls.
+/// Reads `bytes`, of which one more piece becomes known at each of `cuts` (ascending); the bytes
+/// used and the calls.
 pub(crate) fn read_in_pieces(
     dialect: Dialect,
     bytes: &[u8],
@@ -143,9 +142,9 @@ pub(crate) fn read_all(dialect: Dialect, bytes: &[u8]) -> Vec<Call> {
     calls
 }
 
-/// What holds for any bytes: no panic, spans in order and apart, the same calls however the input is
-/// parted, and nothing from a beginning that the whole does not give. Tries the cuts given, and a few
-/// that depend on the length.
+/// What holds for any bytes: no panic, spans in order and apart, the same calls however the input
+/// is parted, and nothing from a beginning that the whole does not give. Tries the cuts given, and
+/// a few that depend on the length.
 pub(crate) fn check_any(dialect: Dialect, bytes: &[u8], cuts: &[usize]) {
     let whole = read_all(dialect, bytes);
     let mut last = 0;
@@ -188,4 +187,22 @@ pub(crate) fn check(dialect: Dialect, log: &[u8], expected: &[&str]) {
 pub(crate) fn doubts(calls: &[Call], standing: Standing) -> usize {
     let is = |call: &&Call| matches!(call, Call::Doubt(_, _, doubt) if doubt.standing == standing);
     calls.iter().filter(is).count()
+}
+
+/// [`check_any`] for a fuzz target: the bytes themselves choose the cuts.
+pub(crate) fn check_bytes(dialect: Dialect, bytes: &[u8]) {
+    let chosen = bytes.iter().take(4).fold(0usize, |sum, &b| sum * 31 + usize::from(b));
+    let cuts = [chosen % (bytes.len() + 1), bytes.len() / 2];
+    check_any(dialect, bytes, &cuts);
+}
+
+/// What holds for [`formats::detect`] and any bytes: where a reader finds an event a dialect is
+/// found, and what stands behind the head changes nothing.
+pub(crate) fn check_detect(bytes: &[u8]) {
+    let head = &bytes[..bytes.len().min(formats::DETECT_BYTES_MAX)];
+    let found = formats::detect(bytes);
+    assert_eq!(found, formats::detect(head));
+    let is_event = |call: &Call| matches!(call, Call::Event(..));
+    let any = Dialect::ALL.iter().any(|&dialect| read_all(dialect, head).iter().any(is_event));
+    assert!(!any || found.is_some());
 }

@@ -1,0 +1,8 @@
+//! Any bytes, whose dialect is looked for.
+
+#![no_main]
+
+#[path = "../../crates/formats/tests/common/mod.rs"]
+mod common;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| common::check_detect(bytes));
