@@ -1,0 +1,321 @@
+//! What there is to read: paths become log files, log files are compared with the ledger's marks.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+
+use formats::Dialect;
+use jiff::tz::TimeZone;
+use ledger::{BatchOptions, Checkpoint, Ingest, Mark};
+use source::{Candidate, Fingerprint, Known, OpenFile, Resume, decide};
+
+use super::work::FileWork;
+use super::{ReadDone, read_files, standard_input};
+use crate::job::ReadJob;
+use crate::out::Out;
+
+/// Inputs whose logs are read alike.
+#[derive(Debug)]
+pub(super) struct Group {
+    /// The server's name where it was told; empty where the records tell it.
+    pub(super) label: Vec<u8>,
+    pub(super) zone: TimeZone,
+    paths: Vec<PathBuf>,
+}
+
+impl Group {
+    pub(super) fn options(&self, job: &ReadJob) -> BatchOptions {
+        BatchOptions {
+            server: (!self.label.is_empty()).then(|| self.label.clone()),
+            keep_connections: usize::try_from(job.limits.connections_keep).unwrap_or(usize::MAX),
+        }
+    }
+}
+
+/// The inputs of a job, by server and zone.
+pub(super) fn groups(job: &ReadJob) -> Vec<Group> {
+    let mut groups: BTreeMap<(Vec<u8>, String), Group> = BTreeMap::new();
+    for input in &job.inputs {
+        let label = input.server.clone().unwrap_or_default().into_bytes();
+        let key = (label.clone(), input.zone.name.clone());
+        let zone = input.zone.zone.clone();
+        let group =
+            groups.entry(key).or_insert_with(|| Group { label, zone, paths: Vec::new() });
+        group.paths.push(input.path.clone());
+    }
+    groups.into_values().collect()
+}
+
+/// A log file with the set it belongs to.
+struct Found {
+    candidate: Candidate,
+    location: PathBuf,
+    dialect: Dialect,
+}
+
+/// Reads what is new in a group.
+pub(super) fn read_group(
+    ingest: &mut Ingest<'_>,
+    job: &ReadJob,
+    group: &Group,
+    out: Out,
+    done: &mut ReadDone,
+) -> anyhow::Result<()> {
+    let forced = job.dialect.as_deref().and_then(|name| name.parse::<Dialect>().ok());
+    let (piped, paths): (Vec<_>, Vec<_>) =
+        group.paths.iter().cloned().partition(|path| path == Path::new("-"));
+    if !paths.is_empty() {
+        let found = find(&paths, forced, done);
+        done.files += found.len() as u64;
+        read_found(ingest, job, group, &found, out, done)?;
+    }
+    if !piped.is_empty() {
+        done.files += 1;
+        standard_input::read(ingest, job, group, forced, done)?;
+    }
+    Ok(())
+}
+
+/// Recognises a dialect by content, or takes any text for the one that was told.
+pub(super) fn detect(head: &[u8], forced: Option<Dialect>) -> Option<Dialect> {
+    match forced {
+        Some(dialect) => {
+            let text = !head.is_empty() && !head[..head.len().min(4096)].contains(&0);
+            text.then_some(dialect)
+        }
+        None => formats::detect(head),
+    }
+}
+
+fn find(paths: &[PathBuf], forced: Option<Dialect>, done: &mut ReadDone) -> Vec<Found> {
+    let discovery = source::discover(paths, &|head| detect(head, forced));
+    done.failed.extend(discovery.failures.iter().map(|failure| failure.reason.to_string()));
+    for skipped in &discovery.skipped {
+        done.skipped.push(format!("{}: {}", skipped.path.display(), skipped.reason));
+    }
+    if discovery.skipped_more > 0 {
+        done.skipped.push(format!("and {} more files", discovery.skipped_more));
+    }
+    for link in &discovery.redirected {
+        done.skipped.push(format!(
+            "{} leads to {}, which is read",
+            link.link.display(),
+            link.target.display()
+        ));
+    }
+    let count = discovery.sets.iter().map(|set| set.files.len()).sum();
+    allow_open_files(count);
+    let mut found = Vec::with_capacity(count);
+    for set in discovery.sets {
+        let usual = set.files.iter().rev().find_map(|file| file.detected);
+        for file in set.files {
+            let dialect = file.detected.or(usual).unwrap_or(Dialect::ServerAudit);
+            match OpenFile::open_found(&file.path).and_then(Candidate::new) {
+                Ok(candidate) => {
+                    found.push(Found { candidate, location: set.location.clone(), dialect });
+                }
+                Err(error) => done.failed.push(error.to_string()),
+            }
+        }
+    }
+    found
+}
+
+/// All files of a run are held open, so that none changes its name under the reader. The system's soft
+/// limit (1,024) may be too low for that.
+fn allow_open_files(count: usize) {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    const OTHERS: u64 = 64;
+    let wanted = count as u64 + OTHERS;
+    if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
+        && soft < wanted
+    {
+        // Where this fails, opening the files tells.
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, wanted.min(hard), hard);
+    }
+}
+
+/// Reads files as the ledger's marks say, until none waits for another.
+fn read_found(
+    ingest: &mut Ingest<'_>,
+    job: &ReadJob,
+    group: &Group,
+    found: &[Found],
+    out: Out,
+    done: &mut ReadDone,
+) -> anyhow::Result<()> {
+    // What has been dealt with is not looked at again.
+    let mut open: Vec<usize> = (0..found.len()).collect();
+    let mut replaced = HashMap::new();
+    let mut claimed = HashSet::new();
+    while !open.is_empty() {
+        let marks = ingest.marks(&group.label)?;
+        let known = Known::new(marks.iter().map(|mark| mark.known.clone()).collect());
+        let marks: HashMap<i64, Mark> =
+            marks.into_iter().map(|mark| (mark.known.key, mark)).collect();
+        let candidates: Vec<&Candidate> = open.iter().map(|&i| &found[i].candidate).collect();
+        let mut files = Vec::new();
+        let mut waiting = Vec::new();
+        for (&index, answer) in open.iter().zip(decide(&candidates, &known)) {
+            let file = &found[index];
+            let resume = match answer {
+                Ok(resume) => resume,
+                Err(error) => {
+                    done.failed.push(error.to_string());
+                    continue;
+                }
+            };
+            match resume {
+                Resume::Unchanged { key } | Resume::Continue { key, .. } => {
+                    claimed.insert(key);
+                }
+                Resume::Replaced { key } => {
+                    replaced.insert(key, file.candidate.file().path().to_path_buf());
+                }
+                _ => {}
+            }
+            match resume {
+                Resume::Twin { .. } => waiting.push(index),
+                resume if resume.reads() => {
+                    files.push(to_read(ingest, job, group, file, resume, &marks)?);
+                }
+                resume => put_aside(ingest, group, file, resume, &marks, done)?,
+            }
+        }
+        if files.is_empty() && waiting.len() == open.len() {
+            // Each waits for the other: read the first alone.
+            let first = waiting.remove(0);
+            files.push(to_read(ingest, job, group, &found[first], Resume::New, &marks)?);
+        }
+        if !files.is_empty() {
+            read_files(ingest, job, &files, out, done)?;
+        }
+        open = waiting;
+        if open.is_empty() {
+            note_gaps(ingest, &replaced, &claimed, &marks, done)?;
+        }
+    }
+    Ok(())
+}
+
+/// A file to be read, under its number in the ledger.
+fn to_read<'a>(
+    ingest: &Ingest<'_>,
+    job: &ReadJob,
+    group: &Group,
+    found: &'a Found,
+    resume: Resume,
+    marks: &HashMap<i64, Mark>,
+) -> anyhow::Result<FileWork<'a>> {
+    let (key, mark) = match resume {
+        Resume::Continue { key, .. } => (Some(key), marks.get(&key)),
+        Resume::Fork { key, .. } => (None, marks.get(&key)),
+        _ => (None, None),
+    };
+    let location = found.location.as_os_str().as_bytes();
+    // A file that was rotated out of its set goes on in the source it began in.
+    let source = match (key, mark) {
+        (Some(_), Some(mark)) => mark.source,
+        _ => ingest.source(location, &group.label, found.dialect.as_str())?,
+    };
+    let fingerprint = mark.map_or(Fingerprint::default(), |mark| mark.known.fingerprint);
+    let id = match key {
+        Some(key) => key,
+        None => ingest.checkpoint(
+            None,
+            source,
+            &Checkpoint {
+                path: found.candidate.file().path().to_path_buf(),
+                fingerprint,
+                raw: found.candidate.raw(false),
+                mid_record: false,
+                newest: None,
+            },
+        )?,
+    };
+    Ok(FileWork {
+        candidate: &found.candidate,
+        dialect: found.dialect,
+        source,
+        id,
+        offset: fingerprint.offset,
+        mid_record: mark.is_some_and(|mark| mark.mid_record),
+        newest: mark.and_then(|mark| mark.newest),
+        zone: group.zone.clone(),
+        options: group.options(job),
+    })
+}
+
+/// Deals with a file that has nothing to read.
+fn put_aside(
+    ingest: &Ingest<'_>,
+    group: &Group,
+    found: &Found,
+    resume: Resume,
+    marks: &HashMap<i64, Mark>,
+    done: &mut ReadDone,
+) -> anyhow::Result<()> {
+    let file = found.candidate.file();
+    let path = file.path().display();
+    match resume {
+        Resume::Unchanged { key } => {
+            let Some(mark) = marks.get(&key) else { return Ok(()) };
+            let raw = found.candidate.raw(true);
+            if mark.known.raw != raw || mark.known.path != file.path() {
+                ingest.checkpoint(Some(key), mark.source, &moved(mark, found))?;
+            }
+        }
+        Resume::Copy { key } => {
+            let Some(mark) = marks.get(&key) else { return Ok(()) };
+            let location = found.location.as_os_str().as_bytes();
+            let source = ingest.source(location, &group.label, found.dialect.as_str())?;
+            ingest.checkpoint(None, source, &moved(mark, found))?;
+        }
+        Resume::Rewritten { .. } => done.failed.push(format!(
+            "{path}: what was read of it before has been changed since; nothing of it is read, because \
+             what is new cannot be told from what was counted: restore the file"
+        )),
+        Resume::Shorter { .. } => done.notes.push(format!(
+            "{path}: a shorter copy of a log that was read further already: nothing of it is new"
+        )),
+        Resume::Covered { .. } => done.skipped.push(format!(
+            "{path}: all of it is the beginning of another file that is read"
+        )),
+        _ => {}
+    }
+    Ok(())
+}
+
+/// A mark for the same content at another place.
+fn moved(mark: &Mark, found: &Found) -> Checkpoint {
+    Checkpoint {
+        path: found.candidate.file().path().to_path_buf(),
+        fingerprint: mark.known.fingerprint,
+        raw: found.candidate.raw(true),
+        mid_record: mark.mid_record,
+        newest: mark.newest,
+    }
+}
+
+/// Files that other content has taken the place of, and that are nowhere to be found: what had not
+/// been read of them is gone.
+fn note_gaps(
+    ingest: &Ingest<'_>,
+    replaced: &HashMap<i64, PathBuf>,
+    claimed: &HashSet<i64>,
+    marks: &HashMap<i64, Mark>,
+    done: &mut ReadDone,
+) -> anyhow::Result<()> {
+    for (key, path) in replaced {
+        let Some(mark) = marks.get(key).filter(|_| !claimed.contains(key)) else { continue };
+        let reason = "replaced before its end was read, if anything followed";
+        ingest.gap(mark.source, path, mark.newest, reason)?;
+        done.notes.push(format!(
+            "{}: other content stands where a log was read up to byte {}; what may have followed there \
+             is lost: rollcall evidence",
+            path.display(),
+            mark.known.fingerprint.offset
+        ));
+    }
+    Ok(())
+}

@@ -1,0 +1,294 @@
+//! Reading what is new: logs in, ledger written.
+//!
+//! ```text
+//! job ── inputs ─► log files, recognised and compared with the ledger's marks
+//!          └─ pool / read ─► batches ─► ledger: sums and marks, one transaction
+//! ```
+//!
+//! # Invariants
+//! * What a transaction commits is whole: the sums of the records up to a mark, and the mark.
+//! * A file that cannot be read is named and does not stop the others.
+
+mod inputs;
+mod notes;
+mod pool;
+mod read;
+mod standard_input;
+mod work;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use formats::{Reason, Standing};
+use indicatif::{ProgressBar, ProgressStyle};
+use ledger::{Batch, Checkpoint, Error as LedgerError, Ingest, Keeping, Ledger};
+use source::Error;
+
+use crate::job::ReadJob;
+use crate::out::Out;
+use notes::Notes;
+use read::{Ended, LogReader};
+use work::FileWork;
+
+/// Sums kept in memory before they go to the ledger. Half a million user and host pairs fit.
+const SUMS_BYTES: usize = 44 << 20;
+
+/// A long scan commits at least this often, so that little is to be done again after a power cut.
+const COMMIT_EVERY: Duration = Duration::from_secs(20);
+
+/// Threads where the number is not told: a log reader beside a database takes no more.
+const THREADS_DEFAULT_MAX: usize = 4;
+
+/// Below this many bytes one thread is fastest.
+const THREADS_BYTES_MIN: u64 = 24 << 20;
+
+/// What a scan did.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct ReadDone {
+    /// Files looked at, also those that held nothing new.
+    pub(crate) files: u64,
+    /// Bytes read, as they stand in the files.
+    pub(crate) bytes: u64,
+    /// Inputs that could not be read, each with file, place and remedy.
+    pub(crate) failed: Vec<String>,
+    /// What to know of inputs that were read: doubtful records, cut files.
+    pub(crate) notes: Vec<String>,
+    /// Files that hold no audit log.
+    pub(crate) skipped: Vec<String>,
+}
+
+/// Reads what is new into the ledger. `now` is in microseconds UTC.
+///
+/// # Errors
+/// Where the ledger cannot be written: then nothing since its last commit is stored.
+pub(crate) fn scan(
+    ledger: &mut Ledger,
+    job: &ReadJob,
+    now: i64,
+    out: Out,
+) -> anyhow::Result<ReadDone> {
+    let mut ingest = ledger.ingest(keeping(job, now))?;
+    take_over(&ingest, job)?;
+    let mut done = ReadDone::default();
+    for group in inputs::groups(job) {
+        inputs::read_group(&mut ingest, job, &group, out, &mut done)?;
+    }
+    ingest.finish()?;
+    Ok(done)
+}
+
+/// Hands an old conntracker ledger's rows over, once.
+fn take_over(ingest: &Ingest<'_>, job: &ReadJob) -> Result<(), LedgerError> {
+    let Some(conntracker) = &job.conntracker else {
+        return ingest.take_over_accounts(&|text| {
+            text.parse::<jiff::Timestamp>().ok().map(|at| at.as_microsecond())
+        });
+    };
+    let zone = conntracker_zone(job);
+    ingest.take_over_accounts(&|text| conntracker.database_time.parse(text, &zone))
+}
+
+fn conntracker_zone(job: &ReadJob) -> jiff::tz::TimeZone {
+    let own = job.conntracker.as_ref().and_then(|it| it.zone.as_ref());
+    let zone = own.cloned().or_else(|| job.inputs.first().map(|input| input.zone.clone()));
+    zone.unwrap_or_else(crate::time::Zone::machine).zone
+}
+
+fn keeping(job: &ReadJob, now: i64) -> Keeping {
+    let limits = &job.limits;
+    let mut keeping = Keeping::new(now);
+    keeping.hour_days = limits.hours_days;
+    keeping.day_days = limits.days_days;
+    keeping.connection_days = limits.connections_days;
+    keeping.connections = usize::try_from(limits.connections_keep).unwrap_or(usize::MAX);
+    keeping.strangers_per_hour = limits.pairs_per_hour as usize;
+    let (zone, settings) = (conntracker_zone(job), job.conntracker.clone().unwrap_or_default());
+    keeping.local_text = Arc::new(move |at| settings.database_time.format(at, &zone));
+    keeping
+}
+
+/// The threads to use for so many bytes.
+fn threads(job: &ReadJob, bytes: u64) -> usize {
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    let wanted = job.threads.unwrap_or(processors.min(THREADS_DEFAULT_MAX)).max(1);
+    if bytes < THREADS_BYTES_MIN { 1 } else { wanted }
+}
+
+/// Shows how far a scan is, on a terminal; nothing otherwise.
+fn progress_bar(bytes: u64, out: Out) -> ProgressBar {
+    use std::io::IsTerminal as _;
+    if out.quiet || !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let style = "{bar:30} {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left";
+    let bar = ProgressBar::new(bytes);
+    bar.set_style(ProgressStyle::with_template(style).expect("the template is one"));
+    bar
+}
+
+/// What is read and not stored yet, by source, and how far the files were read.
+struct Sums<'i, 'l, 'f> {
+    ingest: &'i mut Ingest<'l>,
+    files: &'f [FileWork<'f>],
+    batches: BTreeMap<i64, Batch>,
+    marks: BTreeMap<usize, Checkpoint>,
+    committed: Instant,
+    notes: Notes,
+}
+
+impl<'i, 'l, 'f> Sums<'i, 'l, 'f> {
+    fn new(ingest: &'i mut Ingest<'l>, files: &'f [FileWork<'f>]) -> Self {
+        let (batches, marks) = (BTreeMap::new(), BTreeMap::new());
+        let notes = Notes::default();
+        Sums { ingest, files, batches, marks, committed: Instant::now(), notes }
+    }
+
+    /// Stores everything and begins anew.
+    fn flush(&mut self) -> Result<(), LedgerError> {
+        for (source, batch) in std::mem::take(&mut self.batches) {
+            self.notes.batch(&batch);
+            self.ingest.add(source, &batch)?;
+        }
+        for (file, mark) in std::mem::take(&mut self.marks) {
+            let work = &self.files[file];
+            self.ingest.checkpoint(Some(work.id), work.source, &mark)?;
+        }
+        self.ingest.commit()?;
+        self.committed = Instant::now();
+        Ok(())
+    }
+
+    fn flush_if_due(&mut self) -> Result<(), LedgerError> {
+        let bytes: usize = self.batches.values().map(Batch::bytes).sum();
+        if bytes > SUMS_BYTES || self.committed.elapsed() > COMMIT_EVERY {
+            self.flush()?;
+        }
+        Ok(())
+    }
+
+    /// Notes how far a file is read.
+    fn mark(&mut self, file: usize, reader: &LogReader, drained: bool) {
+        let work = &self.files[file];
+        match reader.fingerprint() {
+            Ok(fingerprint) => {
+                let mark = Checkpoint {
+                    path: work.candidate.file().path().to_path_buf(),
+                    fingerprint,
+                    raw: work.candidate.raw(drained),
+                    mid_record: reader.is_mid_record(),
+                    newest: self.batches.get(&work.source).and_then(|batch| batch.newest_of(work.id)),
+                };
+                self.marks.insert(file, mark);
+            }
+            // It was cut short behind our back: what was read stays read, and will be told as a
+            // file that no longer fits its mark.
+            Err(error) => self.notes.failed(&error),
+        }
+    }
+
+    fn ended(&mut self, ended: Ended) {
+        if let Ended::Broken(error) = ended {
+            self.notes.failed(&error);
+        }
+    }
+
+    /// Reads all files on this thread, straight into the sums.
+    fn read_alone(&mut self, progress: &dyn Fn(u64)) -> anyhow::Result<()> {
+        for (file, work) in self.files.iter().enumerate() {
+            let mut reader = match work.reader(None) {
+                Ok(reader) => reader,
+                Err(error) => {
+                    self.notes.failed(&error);
+                    continue;
+                }
+            };
+            loop {
+                let fresh = work.batch();
+                let batch = match self.batches.entry(work.source) {
+                    std::collections::btree_map::Entry::Occupied(entry) => {
+                        let batch = entry.into_mut();
+                        if batch.file() != work.id {
+                            batch.go_on_with(fresh);
+                        }
+                        batch
+                    }
+                    std::collections::btree_map::Entry::Vacant(entry) => entry.insert(fresh),
+                };
+                let ended = reader.read(batch, SUMS_BYTES, progress);
+                let full = matches!(ended, Ended::BatchFull);
+                self.mark(file, &reader, !full);
+                self.ended(ended);
+                if !full {
+                    self.flush_if_due()?;
+                    break;
+                }
+                self.flush()?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl pool::Counter for Sums<'_, '_, '_> {
+    fn count(&mut self, file: usize, batch: Batch) -> anyhow::Result<()> {
+        let source = self.files[file].source;
+        match self.batches.entry(source) {
+            std::collections::btree_map::Entry::Occupied(mut entry) => entry.get_mut().absorb(batch),
+            std::collections::btree_map::Entry::Vacant(entry) => {
+                entry.insert(batch);
+            }
+        }
+        Ok(())
+    }
+
+    fn reached(
+        &mut self,
+        file: usize,
+        reader: &LogReader,
+        ended: Option<Ended>,
+    ) -> anyhow::Result<()> {
+        self.mark(file, reader, ended.is_some());
+        if let Some(ended) = ended {
+            self.ended(ended);
+        }
+        self.flush_if_due()?;
+        Ok(())
+    }
+
+    fn failed(&mut self, _: usize, error: Error) {
+        self.notes.failed(&error);
+    }
+}
+
+/// Reads files that have something to read, and stores what they say.
+fn read_files(
+    ingest: &mut Ingest<'_>,
+    job: &ReadJob,
+    files: &[FileWork<'_>],
+    out: Out,
+    done: &mut ReadDone,
+) -> anyhow::Result<()> {
+    let bytes = files.iter().map(FileWork::raw_left).sum();
+    let bar = progress_bar(bytes, out);
+    let read = AtomicU64::new(0);
+    let progress = |bytes: u64| {
+        read.fetch_add(bytes, Ordering::Relaxed);
+        bar.inc(bytes);
+    };
+    let mut sums = Sums::new(ingest, files);
+    match threads(job, bytes) {
+        1 => sums.read_alone(&progress)?,
+        threads => pool::run(files, threads, &progress, &mut sums)?,
+    }
+    sums.flush()?;
+    bar.finish_and_clear();
+    done.bytes += read.into_inner();
+    sums.notes.hand_over(done);
+    Ok(())
+}
+
+/// Places doubtful input is counted under.
+type DoubtKey = (PathBuf, Standing, Reason);

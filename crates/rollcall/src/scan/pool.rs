@@ -1,0 +1,284 @@
+//! Files and parts of large files, read by several threads and counted in order.
+//!
+//! ```text
+//! parts  0 1 2 | 3 | 4 5      (file 0 in three, file 1 whole, file 2 in two)
+//!        └── threads read, each into a batch of its own
+//!              └── pieces arrive in any order; they are taken in the order of the parts
+//! ```
+//!
+//! # Invariants
+//! * A part counts only when the part before it ended exactly where it began; else it is read again
+//!   from there.
+//! * A part that fills a batch hands it on, and goes on only when its turn has come: so memory holds
+//!   at most one batch for each part under way.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc;
+use std::sync::{Condvar, Mutex};
+
+use ledger::Batch;
+use source::Error;
+
+use super::read::{Ended, LogReader, line_start};
+use super::work::FileWork;
+
+/// A batch of a part under way is handed on at this size: it bounds memory, with [`AHEAD`].
+const BATCH_BYTES: usize = 12 << 20;
+
+/// Parts are at least this long: below it, threads cost more than they gain.
+const PART_BYTES_MIN: u64 = 16 << 20;
+
+/// Parts are at most this long, so that they come out even.
+const PART_BYTES_MAX: u64 = 128 << 20;
+
+/// How many parts beyond the one whose turn it is may be begun, per thread.
+const AHEAD: usize = 1;
+
+/// A stretch of one file.
+#[derive(Debug, Clone, Copy)]
+struct Part {
+    file: usize,
+    start: u64,
+    /// `None`: to the end of the file.
+    until: Option<u64>,
+    first: bool,
+}
+
+/// What a thread has read of a part, or of a piece of it.
+struct Piece {
+    part: usize,
+    start: u64,
+    batch: Option<Batch>,
+    reader: Option<LogReader>,
+    ended: Ended,
+}
+
+/// What the files' owner is told, in order.
+pub(super) trait Counter {
+    /// A batch of records of this file.
+    fn count(&mut self, file: usize, batch: Batch) -> anyhow::Result<()>;
+    /// How far the file is read, after everything before it was counted. `ended`: nothing more of it
+    /// will come.
+    fn reached(&mut self, file: usize, reader: &LogReader, ended: Option<Ended>) -> anyhow::Result<()>;
+    /// The file cannot be read at all.
+    fn failed(&mut self, file: usize, error: Error);
+}
+
+/// Reads all files with `threads` threads and tells `counter`.
+pub(super) fn run(
+    files: &[FileWork],
+    threads: usize,
+    progress: &(dyn Fn(u64) + Sync),
+    counter: &mut dyn Counter,
+) -> anyhow::Result<()> {
+    let parts = split(files, threads);
+    let (turn, changed) = (Mutex::new(0), Condvar::new());
+    let (next, stop) = (AtomicUsize::new(0), AtomicBool::new(false));
+    let (send, receive) = mpsc::channel();
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            let send = send.clone();
+            let (parts, turn, changed, next, stop) = (&parts, &turn, &changed, &next, &stop);
+            scope.spawn(move || {
+                let wait = |part: usize, ahead: usize| {
+                    let mut at = turn.lock().expect("no thread panics with the lock");
+                    while part > *at + ahead && !stop.load(Ordering::Relaxed) {
+                        at = changed.wait(at).expect("no thread panics with the lock");
+                    }
+                };
+                loop {
+                    let part = next.fetch_add(1, Ordering::Relaxed);
+                    if part >= parts.len() {
+                        return;
+                    }
+                    wait(part, threads * AHEAD);
+                    if stop.load(Ordering::Relaxed) {
+                        return;
+                    }
+                    read_part(files, parts[part], part, progress, &|| wait(part, 0), &send);
+                }
+            });
+        }
+        drop(send);
+        let advance = |part: usize| {
+            *turn.lock().expect("no thread panics with the lock") = part;
+            changed.notify_all();
+        };
+        let done = take_in_order(files, &parts, &receive, progress, &advance, counter);
+        stop.store(true, Ordering::Relaxed);
+        changed.notify_all();
+        done
+    })
+}
+
+/// Cuts files into parts: large plain ones into several where that can help.
+fn split(files: &[FileWork], threads: usize) -> Vec<Part> {
+    let mut parts = Vec::new();
+    for (file, work) in files.iter().enumerate() {
+        let (mut start, end) = (work.offset, work.end());
+        let length = end.saturating_sub(start);
+        let wanted = (length / (4 * threads as u64)).clamp(PART_BYTES_MIN, PART_BYTES_MAX);
+        let mut first = true;
+        while work.can_be_split() && threads > 1 && end - start >= 2 * wanted {
+            parts.push(Part { file, start, until: Some(start + wanted), first });
+            start += wanted;
+            first = false;
+        }
+        parts.push(Part { file, start, until: None, first });
+    }
+    parts
+}
+
+/// Reads a part and sends its pieces.
+fn read_part(
+    files: &[FileWork],
+    part: Part,
+    number: usize,
+    progress: &(dyn Fn(u64) + Sync),
+    wait_for_turn: &dyn Fn(),
+    send: &mpsc::Sender<Piece>,
+) {
+    let work = &files[part.file];
+    let opened = if part.first {
+        work.reader(part.until).map(Some)
+    } else {
+        let end = part.until.unwrap_or(work.end());
+        let start = line_start(&work.file(), part.start, end);
+        start.map(|start| start.map(|start| work.reader_at(start, part.until)))
+    };
+    let mut reader = match opened {
+        Ok(Some(reader)) => reader,
+        // No line begins in this part: it belongs to the one before.
+        Ok(None) => {
+            let ended = Ended::Whole;
+            let piece = Piece { part: number, start: u64::MAX, batch: None, reader: None, ended };
+            let _ = send.send(piece);
+            return;
+        }
+        Err(error) => {
+            let ended = Ended::Broken(error);
+            let piece = Piece { part: number, start: part.start, batch: None, reader: None, ended };
+            let _ = send.send(piece);
+            return;
+        }
+    };
+    let start = reader.offset();
+    let mut batch = work.batch();
+    loop {
+        let ended = reader.read(&mut batch, BATCH_BYTES, progress);
+        if !matches!(ended, Ended::BatchFull) {
+            let (batch, reader) = (Some(batch), Some(reader));
+            let _ = send.send(Piece { part: number, start, batch, reader, ended });
+            return;
+        }
+        let full = std::mem::replace(&mut batch, work.batch_after(&batch));
+        let piece = Piece { part: number, start, batch: Some(full), reader: None, ended };
+        if send.send(piece).is_err() {
+            return;
+        }
+        wait_for_turn();
+    }
+}
+
+/// Takes the pieces of one part after the other.
+fn take_in_order(
+    files: &[FileWork],
+    parts: &[Part],
+    receive: &mpsc::Receiver<Piece>,
+    progress: &(dyn Fn(u64) + Sync),
+    advance: &dyn Fn(usize),
+    counter: &mut dyn Counter,
+) -> anyhow::Result<()> {
+    let mut waiting: BTreeMap<usize, Vec<Piece>> = BTreeMap::new();
+    // How far the file of the current part is read, and whether it can be read on.
+    let mut reached: Option<(u64, bool)> = None;
+    for (number, part) in parts.iter().enumerate() {
+        advance(number);
+        if part.first {
+            reached = None;
+        }
+        let mut wrong = false;
+        loop {
+            let piece = match waiting.get_mut(&number).filter(|pieces| !pieces.is_empty()) {
+                Some(pieces) => pieces.remove(0),
+                None => {
+                    let piece = receive.recv().expect("every part sends its end");
+                    if piece.part != number {
+                        waiting.entry(piece.part).or_default().push(piece);
+                        continue;
+                    }
+                    piece
+                }
+            };
+            let last = !matches!(piece.ended, Ended::BatchFull);
+            wrong |= match reached {
+                None => !part.first,
+                Some((offset, plain)) => !part.first && (!plain || piece.start != offset),
+            };
+            if wrong {
+                // Not where the part before it ended: what was read does not count.
+                if last {
+                    break;
+                }
+                continue;
+            }
+            let Some(batch) = piece.batch else {
+                if let Ended::Broken(error) = piece.ended {
+                    counter.failed(part.file, error);
+                }
+                break;
+            };
+            counter.count(part.file, batch)?;
+            if let Some(reader) = piece.reader {
+                reached = Some((reader.offset(), !reader.is_mid_record()));
+                let stays = part.until.is_some() && matches!(piece.ended, Ended::Whole);
+                counter.reached(part.file, &reader, (!stays).then_some(piece.ended))?;
+                if !stays && part.until.is_some() {
+                    // The file ends or breaks in this part: those after it do not count.
+                    reached = None;
+                }
+            }
+            if last {
+                break;
+            }
+        }
+        waiting.remove(&number);
+        if let (true, Some((offset, plain))) = (wrong, reached) {
+            reached = Some(read_again(files, *part, (offset, plain), progress, counter)?);
+        }
+    }
+    Ok(())
+}
+
+/// Reads a part from where the one before it really ended.
+fn read_again(
+    files: &[FileWork],
+    part: Part,
+    (offset, plain): (u64, bool),
+    progress: &(dyn Fn(u64) + Sync),
+    counter: &mut dyn Counter,
+) -> anyhow::Result<(u64, bool)> {
+    let work = &files[part.file];
+    let mut reader = work.reader_at(offset, part.until);
+    if !plain {
+        reader.resume_mid_record();
+    }
+    loop {
+        let mut batch = work.batch();
+        let ended = reader.read(&mut batch, BATCH_BYTES, progress);
+        counter.count(part.file, batch)?;
+        match ended {
+            Ended::BatchFull => {}
+            Ended::Whole if part.until.is_some() => {
+                counter.reached(part.file, &reader, None)?;
+                break;
+            }
+            ended => {
+                counter.reached(part.file, &reader, Some(ended))?;
+                break;
+            }
+        }
+    }
+    Ok((reader.offset(), !reader.is_mid_record()))
+}
