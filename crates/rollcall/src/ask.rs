@@ -79,11 +79,10 @@ impl Asked {
     /// Kept pieces of doubtful input.
     pub(crate) fn doubts(
         &self,
-        filter: &Filter,
         standing: Option<formats::Standing>,
         limit: usize,
     ) -> anyhow::Result<Vec<DoubtSample>> {
-        Ok(self.ledger.doubts(filter, standing, limit)?)
+        Ok(self.ledger.doubts(standing, limit)?)
     }
 
     /// Lives of servers.
@@ -134,7 +133,6 @@ mod stand_in {
         }
         pub(super) fn doubts(
             &self,
-            _: &Filter,
             _: Option<formats::Standing>,
             _: usize,
         ) -> Answer<Vec<DoubtSample>> {

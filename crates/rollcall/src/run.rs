@@ -24,7 +24,7 @@ use crate::job::ReadJob;
 use crate::out::{Out, replace_file};
 use crate::render::{Answer, Format, html_page};
 use crate::setup;
-use crate::time::{Zone, parse_time};
+use crate::time::{Zone, parse_time, table_text};
 
 /// Standard output did not take the answer.
 #[derive(Debug, thiserror::Error)]
@@ -129,6 +129,13 @@ impl<'a> Session<'a> {
         }
     }
 
+    /// Says on the page which hours were counted, where a window was asked for.
+    fn add_window(&self, answer: &mut Answer) {
+        if let Some(text) = window_text(&self.filter, &self.zone) {
+            answer.page.line(text);
+        }
+    }
+
     /// Puts an answer out, says what is doubtful about it, and judges `--fail-on`.
     fn answer(&self, answer: &Answer, doubts: Option<Doubts>) -> anyhow::Result<Exit> {
         put(self.out, answer, self.global.output)?;
@@ -220,7 +227,8 @@ impl<'a> Session<'a> {
             limit: args.limit,
         };
         let page = args.html.is_some() || self.global.output == Format::Table;
-        let answer = answers::report(&input, View { page, ..self.view() });
+        let mut answer = answers::report(&input, View { page, ..self.view() });
+        self.add_window(&mut answer);
         let exit = done.as_ref().map_or(Exit::Done, |done| self.say(done));
         let doubts = Doubts::of(&evidence);
         let Some(file) = &args.html else {
@@ -242,7 +250,8 @@ impl<'a> Session<'a> {
         let evidence = asked.evidence(&self.filter)?;
         let newest = evidence.iter().filter_map(|it| it.to).max();
         let options = SeenOptions { sort: args.sort, limit: args.limit, idle_for: args.idle_for };
-        let answer = answers::seen(&asked.seen(&filter)?, &options, newest, self.view());
+        let mut answer = answers::seen(&asked.seen(&filter)?, &options, newest, self.view());
+        self.add_window(&mut answer);
         self.answer(&answer, Some(Doubts::of(&evidence)))
     }
 
@@ -253,7 +262,9 @@ impl<'a> Session<'a> {
         filter.host = args.host.as_ref().map(|it| it.as_bytes().to_vec());
         let options = FailuresOptions { by: args.by, limit: args.limit };
         let health = &self.config.health_checks;
-        let answer = answers::failures(&asked.failures(&filter)?, &options, health, self.view());
+        let mut answer =
+            answers::failures(&asked.failures(&filter)?, &options, health, self.view());
+        self.add_window(&mut answer);
         let evidence = asked.evidence(&self.filter)?;
         self.answer(&answer, Some(Doubts::of(&evidence)))
     }
@@ -270,7 +281,7 @@ impl<'a> Session<'a> {
         let samples = match standing {
             Some(_) => {
                 let limit = args.limit.unwrap_or(SAMPLES_DEFAULT);
-                asked.doubts(&self.filter, standing, limit)?
+                asked.doubts(standing, limit)?
             }
             None => Vec::new(),
         };
@@ -318,6 +329,21 @@ fn condition(conditions: &[Condition], rows: bool, doubts: Doubts) -> Exit {
     if holds { Exit::Condition } else { Exit::Done }
 }
 
+/// The window of a filter in the whole hours that counts are kept in.
+fn window_text(filter: &Filter, zone: &Zone) -> Option<String> {
+    const HOUR: i64 = 3_600_000_000;
+    let since = filter.since.map(|it| it.div_euclid(HOUR).saturating_mul(HOUR));
+    let until = filter.until.map(|it| (-(-it).div_euclid(HOUR)).saturating_mul(HOUR));
+    let text = |time| table_text(time, zone);
+    let window = match (since, until) {
+        (None, None) => return None,
+        (Some(since), None) => format!("from {}", text(since)),
+        (None, Some(until)) => format!("before {}", text(until)),
+        (Some(since), Some(until)) => format!("from {} to {}", text(since), text(until)),
+    };
+    Some(format!("counted {window}: counts are kept per hour, old ones per day"))
+}
+
 /// The servers and times that the global flags choose.
 fn filter(global: &Global, config: &Config, now: Timestamp, zone: &Zone) -> Result<Filter, String> {
     let servers = config.chosen(global.server.as_deref(), global.group.as_deref())?;
@@ -362,6 +388,22 @@ mod tests {
         assert_eq!(text(filter.since), "2026-11-18T23:00:00Z");
         assert_eq!(text(filter.until), "2026-11-20T11:00:00Z");
         assert_eq!(filter_of(&["rollcall", "status"]).unwrap(), Filter::default());
+    }
+
+    #[test]
+    fn windows_are_named_in_whole_hours() {
+        let text = |line: &[&str]| {
+            let line = [&["rollcall", "status"], line].concat();
+            window_text(&filter_of(&line).unwrap(), &zurich())
+        };
+        assert_eq!(text(&[]), None);
+        let kept = ": counts are kept per hour, old ones per day";
+        let since = format!("counted from 2026-11-20 09:00{kept}");
+        assert_eq!(text(&["--since", "2026-11-20 09:59"]), Some(since.clone()));
+        assert_eq!(text(&["--since", "2026-11-20 09:00"]), Some(since));
+        let until = format!("counted before 2026-11-20 10:00{kept}");
+        assert_eq!(text(&["--until", "2026-11-20 09:01"]), Some(until.clone()));
+        assert_eq!(text(&["--until", "2026-11-20 10:00"]), Some(until));
     }
 
     #[test]

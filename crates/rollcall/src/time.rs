@@ -36,10 +36,7 @@ impl Zone {
     /// The machine's own zone; UTC where it has none.
     pub(crate) fn machine() -> Zone {
         match TimeZone::try_system() {
-            Ok(tz) => {
-                let name = tz.iana_name().unwrap_or("local time").to_owned();
-                Zone { tz, name }
-            }
+            Ok(tz) => Zone { name: known_name(&tz, "local time"), tz },
             Err(_) => Zone::utc(),
         }
     }
@@ -56,11 +53,19 @@ impl Zone {
             return Ok(Zone { tz: TimeZone::fixed(offset), name: name.to_owned() });
         }
         match TimeZone::get(name) {
-            Ok(tz) => Ok(Zone { name: tz.iana_name().unwrap_or(name).to_owned(), tz }),
+            Ok(tz) => Ok(Zone { name: known_name(&tz, name), tz }),
             Err(_) => Err(format!(
                 "no time zone {name:?}: write a name like Europe/Zurich, UTC, or an offset like +02:00"
             )),
         }
+    }
+}
+
+/// The name a zone is known by; what Debian calls Etc/UTC is UTC.
+fn known_name(tz: &TimeZone, other: &str) -> String {
+    match tz.iana_name().unwrap_or(other) {
+        "Etc/UTC" => "UTC".to_owned(),
+        name => name.to_owned(),
     }
 }
 
@@ -308,6 +313,7 @@ pub(crate) mod tests {
         for (text, name) in [
             ("europe/zurich", "Europe/Zurich"),
             ("utc", "UTC"),
+            ("Etc/UTC", "UTC"),
             ("Z", "UTC"),
             ("+02:00", "+02:00"),
             ("-0330", "-0330"),

@@ -56,7 +56,9 @@ pub(crate) fn evidence(
     let state = options.state;
     let mut chosen: Vec<&Evidence> =
         rows.iter().filter(|row| state.is_none_or(|state| row.state == state)).collect();
-    chosen.sort_by_key(|row| (row.server.clone(), row.from, row.to, row.state));
+    chosen.sort_by(|a, b| {
+        (&a.server, a.from, a.to, a.state).cmp(&(&b.server, b.from, b.to, b.state))
+    });
     let all = chosen.len();
     chosen.truncate(options.limit.unwrap_or(all));
     if chosen.len() < all {
@@ -212,7 +214,9 @@ fn months(answer: &mut Answer, rows: &[Evidence], options: &EvidenceOptions, vie
         }
     }
     answer.rows = records.rows.len();
-    answer.page.table(table);
+    if answer.rows > 0 {
+        answer.page.table(table);
+    }
     answer.records.push(records);
 }
 
@@ -506,7 +510,10 @@ mod tests {
 
     #[test]
     fn nothing_read_is_said() {
+        let by_month = EvidenceOptions { by_month: true, ..EvidenceOptions::default() };
         let answer = with_view(|view| evidence(&[], &[], &EvidenceOptions::default(), view));
+        let months = with_view(|view| evidence(&[], &[], &by_month, view));
+        assert_eq!(months.text(Format::Table, None), answer.text(Format::Table, None));
         assert_snapshot!(answer.text(Format::Table, Some(80)), @"No evidence: nothing was read yet. Read logs with: rollcall scan PATH");
     }
 }

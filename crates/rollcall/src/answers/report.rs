@@ -209,7 +209,7 @@ fn bars(periods: &[Period], view: View<'_>) -> Option<Bars> {
 fn last_logins(page: &mut Page, input: &ReportInput<'_>, view: View<'_>) {
     let mut rows: Vec<&Seen> = input.seen.iter().filter(|row| row.logins > 0).collect();
     let servers: HashSet<&[u8]> = rows.iter().map(|row| row.server.as_slice()).collect();
-    rows.sort_by_key(|row| (row.last_seen, row.user.clone(), row.host.clone()));
+    rows.sort_by(|a, b| (a.last_seen, &a.user, &a.host).cmp(&(b.last_seen, &b.user, &b.host)));
     let more = rows.len().saturating_sub(input.limit);
     rows.truncate(input.limit);
     if rows.is_empty() {

@@ -99,8 +99,7 @@ fn idle_basis(age: &str, newest: Option<i64>, view: View<'_>) -> String {
 }
 
 fn sort(rows: &mut [&Seen], options: &SeenOptions) {
-    let name = |row: &Seen| (row.user.clone(), row.host.clone(), row.server.clone());
-    rows.sort_by_cached_key(|row| name(row));
+    rows.sort_by(|a, b| (&a.user, &a.host, &a.server).cmp(&(&b.user, &b.host, &b.server)));
     match (options.sort, options.idle_for) {
         (None, Some(_)) => rows.sort_by_key(|row| row.last_seen),
         (None | Some(SeenSort::LastSeen), _) => rows.sort_by_key(|row| Reverse(row.last_seen)),

@@ -297,6 +297,16 @@ mod tests {
     }
 
     #[test]
+    fn the_documentation_shows_the_template() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/configuration.md");
+        let text = std::fs::read_to_string(path).unwrap();
+        assert!(
+            text.contains(&format!("```toml\n{TEMPLATE}```\n")),
+            "docs/configuration.md differs"
+        );
+    }
+
+    #[test]
     fn errors_name_line_and_remedy() {
         let check = |text: &str, expected: &str| {
             assert_eq!(parse(text).unwrap_err(), expected, "{text}");
