@@ -24,13 +24,16 @@ pub(crate) trait Masks {
 }
 
 /// What [`Masks::host_bytes`] looks for.
+#[cfg(any(test, not(target_arch = "x86_64")))]
 fn is_host_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b'%')
 }
 
 /// Eight bytes at a time in plain registers: for machines without a better way.
+#[cfg(any(test, not(any(target_arch = "x86_64", target_arch = "aarch64"))))]
 pub(crate) struct Portable;
 
+#[cfg(any(test, not(any(target_arch = "x86_64", target_arch = "aarch64"))))]
 impl Masks for Portable {
     #[inline(always)]
     fn marks(bytes: &[u8; 64]) -> Marks {

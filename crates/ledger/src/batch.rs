@@ -99,17 +99,28 @@ impl Batch {
         self.base = offset;
     }
 
-    /// Goes on with another file.
-    pub fn begin_file(&mut self, clock: LocalClock, file: i64) {
+    /// The ledger's number of the file the batch is at.
+    pub fn file(&self) -> i64 {
+        self.file
+    }
+
+    /// Goes on with another file of the same source, as `fresh`, an empty batch for it, would.
+    pub fn go_on_with(&mut self, fresh: Batch) {
         self.ambiguous_times += self.clock.ambiguous();
-        self.clock = clock;
-        self.base = 0;
-        self.stamp = Stamp::Local(i64::MIN);
         self.end_file();
         for server in &mut self.servers {
             server.runs.interrupt();
         }
-        self.file = file;
+        self.clock = fresh.clock;
+        self.file = fresh.file;
+        self.base = 0;
+        // No stamp of the new file may be taken for one of the old one's clock.
+        self.stamp = Stamp::Local(i64::MIN);
+    }
+
+    /// An empty batch that goes on in the same file.
+    pub fn successor(&self) -> Batch {
+        Batch::new(self.options.clone(), self.clock.successor(), self.file)
     }
 
     fn end_file(&mut self) {
@@ -125,9 +136,19 @@ impl Batch {
         self.done.iter().copied().chain(current(&self.servers, self.file))
     }
 
-    /// The newest record's time in the current file, in microseconds UTC.
-    pub fn newest(&self) -> Option<i64> {
-        self.servers.iter().filter(|server| server.records > 0).map(|server| server.last).max()
+    /// The newest record's time of a file in this batch, in microseconds UTC.
+    pub fn newest_of(&self, file: i64) -> Option<i64> {
+        self.spans().filter(|span| span.file == file).map(|span| span.last).max()
+    }
+
+    /// How much of the input was doubted, by standing and reason.
+    pub fn doubts(&self) -> impl Iterator<Item = (Standing, Reason, u64)> {
+        self.doubts.totals.iter().map(|(&(standing, reason), &(count, _))| (standing, reason, count))
+    }
+
+    /// Sessions that changed their user and that no later record of the batch names.
+    pub fn unnamed_changes(&self) -> u64 {
+        self.unnamed_changes + self.connections.unnamed() as u64
     }
 
     /// Records counted so far.
@@ -138,11 +159,6 @@ impl Batch {
     /// Records whose local time occurs twice or not at all.
     pub fn ambiguous_times(&self) -> u64 {
         self.ambiguous_times + self.clock.ambiguous()
-    }
-
-    /// How many pieces of input were doubted, by standing.
-    pub fn doubted(&self, standing: Standing) -> u64 {
-        self.doubts.total(standing)
     }
 
     /// About how many bytes of memory the batch holds.
@@ -173,7 +189,7 @@ impl Batch {
         self.trim_facts();
         self.records += other.records;
         self.ambiguous_times += other.ambiguous_times();
-        self.unnamed_changes += other.unnamed_changes + other.connections.unnamed() as u64;
+        self.unnamed_changes += other.unnamed_changes();
         self.doubts.absorb(other.doubts);
         self.server = u32::MAX;
     }

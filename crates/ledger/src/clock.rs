@@ -53,6 +53,11 @@ impl LocalClock {
             .map(|at| last + i64::from(self.zone.to_offset(at).seconds()) * 1_000_000);
     }
 
+    /// A clock that goes on where this one stands, with nothing counted.
+    pub(crate) fn successor(&self) -> LocalClock {
+        LocalClock { ambiguous: 0, ..self.clone() }
+    }
+
     /// How many records had a local time that occurs twice or not at all.
     pub fn ambiguous(&self) -> u64 {
         self.ambiguous

@@ -70,10 +70,6 @@ impl Doubts {
         }
     }
 
-    pub(crate) fn total(&self, standing: Standing) -> u64 {
-        self.totals.iter().filter(|((s, _), _)| *s == standing).map(|(_, (count, _))| count).sum()
-    }
-
     pub(crate) fn bytes(&self) -> usize {
         self.samples.values().flatten().map(|sample| sample.text.len() + 128).sum()
     }
@@ -108,7 +104,7 @@ mod tests {
         assert_eq!(forth.samples, halves.samples);
         assert_eq!(forth.totals, halves.totals);
         assert_eq!(forth.samples.values().next().unwrap().len(), SAMPLES_MAX);
-        assert_eq!(forth.total(Standing::Rejected), 1000);
+        assert_eq!(forth.totals[&(Standing::Rejected, Reason::NotARecord)].0, 1000);
         let few = fill(&mut (0..SAMPLES_MAX as u64));
         assert_eq!(few.samples.values().next().unwrap().len(), SAMPLES_MAX);
     }

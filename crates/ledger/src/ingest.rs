@@ -25,6 +25,7 @@ use std::ffi::OsStr;
 use std::io::{Read, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// A login is settled when its source goes on for longer than a handshake may take (`connect_timeout`
 /// is 10 s by default) without a contradiction.
@@ -46,11 +47,7 @@ pub struct Keeping {
     /// Refused pairs that never logged in, kept by name per server, source and hour.
     pub strangers_per_hour: usize,
     /// A time in microseconds UTC as local text, for the view `Accounts`.
-    pub local_text: fn(i64, &str, &jiff::tz::TimeZone) -> String,
-    /// The pattern given to `local_text`.
-    pub local_format: String,
-    /// The zone given to `local_text`.
-    pub local_zone: jiff::tz::TimeZone,
+    pub local_text: Arc<dyn Fn(i64) -> String + Send + Sync>,
 }
 
 impl Keeping {
@@ -63,18 +60,10 @@ impl Keeping {
             connection_days: 30,
             connections: 100_000,
             strangers_per_hour: 1000,
-            local_text: |at, format, zone| {
-                jiff::Timestamp::from_microsecond(at)
-                    .map(|at| at.to_zoned(zone.clone()).strftime(format).to_string())
-                    .unwrap_or_default()
-            },
-            local_format: "%Y-%m-%d %H:%M:%S%:z".to_owned(),
-            local_zone: jiff::tz::TimeZone::UTC,
+            local_text: Arc::new(|at| {
+                jiff::Timestamp::from_microsecond(at).map(|at| at.to_string()).unwrap_or_default()
+            }),
         }
-    }
-
-    fn text(&self, at: i64) -> String {
-        (self.local_text)(at, &self.local_format, &self.local_zone)
     }
 
     /// Periods that end before this are kept by the day.
@@ -430,7 +419,7 @@ impl Ingest<'_> {
             timeline::normalize(&mut slots, days);
             slots.retain(|slot| slot.end() > gone);
             timeline::encode(&slots, &mut hours);
-            let text = sums.last.map(|last| self.keeping.text(last));
+            let text = sums.last.map(|last| (self.keeping.local_text)(last));
             upsert.execute(params![
                 server,
                 source,
@@ -764,6 +753,62 @@ impl Ingest<'_> {
         Ok(())
     }
 
+    /// Takes the rows of a conntracker ledger over, once: who was seen when it last looked, of a server
+    /// that it did not name. `parse` reads its times, into microseconds UTC; a row whose time it
+    /// cannot read is left where it is, in the table `conntracker_accounts`.
+    ///
+    /// # Errors
+    /// Where SQLite fails.
+    pub fn take_over_accounts(&self, parse: &dyn Fn(&str) -> Option<i64>) -> Result<(), Error> {
+        self.take_over(parse).map_err(self.failed())
+    }
+
+    fn take_over(&self, parse: &dyn Fn(&str) -> Option<i64>) -> rusqlite::Result<()> {
+        let db = self.db();
+        let waiting: bool = db.query_row(
+            "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = 'conntracker_accounts')
+               AND NOT EXISTS (SELECT 1 FROM meta WHERE key = 'conntracker_taken_over')",
+            [],
+            |row| row.get(0),
+        )?;
+        if !waiting {
+            return Ok(());
+        }
+        let source: i64 = db.query_row(
+            "INSERT INTO source (location, label, dialect) VALUES ('conntracker', '', 'conntracker')
+             RETURNING id",
+            [],
+            |row| row.get(0),
+        )?;
+        let server: i64 = db.query_row(
+            "INSERT INTO server (name) VALUES ('') ON CONFLICT DO UPDATE SET name = '' RETURNING id",
+            [],
+            |row| row.get(0),
+        )?;
+        let rows = db
+            .prepare("SELECT name, host, CAST(last_seen AS TEXT) FROM conntracker_accounts")?
+            .query_map([], |row| {
+                Ok((name(row.get_ref(0)?), name(row.get_ref(1)?), name(row.get_ref(2)?)))
+            })?
+            .collect::<rusqlite::Result<Vec<_>>>()?;
+        let mut hours = Vec::new();
+        timeline::encode(&[], &mut hours);
+        for (user, host, text) in rows {
+            // Its marker for the time of the last run.
+            if (&user[..], &host[..]) == (b"mysql", b"localhost") {
+                continue;
+            }
+            let text = String::from_utf8_lossy(&text).into_owned();
+            let Some(last) = parse(&text) else { continue };
+            let (user, host, none) = (Bytes(&user), Bytes(&host), None::<i64>);
+            db.prepare_cached(UPSERT_TALLY)?.execute(params![
+                server, source, user, host, 0, 0, none, last, last, text, hours, 0, 0
+            ])?;
+        }
+        db.execute("INSERT INTO meta VALUES ('conntracker_taken_over', 1)", [])?;
+        Ok(())
+    }
+
     /// Commits what was added and begins again. Once a day it also forgets what is kept no longer.
     ///
     /// # Errors
@@ -788,7 +833,7 @@ impl Ingest<'_> {
         let ledger = self.ledger;
         let mut set = ledger.db.prepare_cached("INSERT OR REPLACE INTO meta VALUES (?1, ?2)")?;
         set.execute(params!["last_commit_us", now])?;
-        set.execute(params!["last_scan_text", self.keeping.text(now)])?;
+        set.execute(params!["last_scan_text", (self.keeping.local_text)(now)])?;
         let pruned: Option<i64> = ledger
             .db
             .prepare_cached("SELECT value FROM meta WHERE key = 'last_pruned_us'")?

@@ -11,7 +11,6 @@
 #![forbid(unsafe_code)]
 
 mod answers;
-mod ask;
 mod cli;
 mod config;
 mod exit;
@@ -19,6 +18,7 @@ mod job;
 mod out;
 mod render;
 mod run;
+mod scan;
 mod setup;
 mod time;
 

@@ -8,12 +8,11 @@ use std::time::Instant;
 
 use anyhow::{anyhow, bail};
 use jiff::Timestamp;
-use ledger::{EvidenceState, Filter};
+use ledger::{EvidenceState, Filter, Ledger};
 
 use crate::answers::{
     self, Doubts, EvidenceOptions, FailuresOptions, ReportInput, SeenOptions, View,
 };
-use crate::ask::{Asked, ReadDone};
 use crate::cli::{
     Cli, Command, Condition, EvidenceArgs, FailuresArgs, Global, ReadArgs, ReportArgs, ScanArgs,
     SeenArgs,
@@ -23,6 +22,7 @@ use crate::exit::Exit;
 use crate::job::ReadJob;
 use crate::out::{Out, replace_file};
 use crate::render::{Answer, Format, html_page};
+use crate::scan::{ReadDone, scan};
 use crate::setup;
 use crate::time::{Zone, parse_time, table_text};
 
@@ -129,7 +129,7 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Says on the page which hours were counted, where a window was asked for.
+    /// Says on the page which hours were counted, where a window was ledger for.
     fn add_window(&self, answer: &mut Answer) {
         if let Some(text) = window_text(&self.filter, &self.zone) {
             answer.page.line(text);
@@ -159,11 +159,11 @@ impl<'a> Session<'a> {
         let job = self.job(&args.paths, &args.read)?;
         let ledger = self.ledger()?;
         self.out.detail(&format!("log times in {}", job.zone_text()));
-        let done = Asked::scan(&ledger, &job, self.out)?;
+        let done = scan(&mut Ledger::create(&ledger)?, &job, self.now, self.out)?;
         let exit = self.say(&done);
         let doubts = match self.global.fail_on.is_empty() {
             true => Doubts::default(),
-            false => Doubts::of(&Asked::open(&ledger)?.evidence(&self.filter)?),
+            false => Doubts::of(&Ledger::open(&ledger)?.evidence(&self.filter)?),
         };
         Ok(exit.max(condition(&self.global.fail_on, done.files > 0, doubts)))
     }
@@ -196,12 +196,13 @@ impl<'a> Session<'a> {
             bail!("--time-zone, --dialect and --threads say how logs are read: give PATH as well");
         }
         let start = Instant::now();
-        let (asked, done, log_zone) = match args.paths.is_empty() {
-            true => (Asked::open(&self.ledger()?)?, None, "read by rollcall scan".to_owned()),
+        let (ledger, done, log_zone) = match args.paths.is_empty() {
+            true => (Ledger::open(&self.ledger()?)?, None, "read by rollcall scan".to_owned()),
             false => {
                 let job = self.job(&args.paths, &args.read)?;
-                let (asked, done) = Asked::throw_away(&job, self.out)?;
-                (asked, Some(done), job.zone_text())
+                let mut ledger = Ledger::in_memory()?;
+                let done = scan(&mut ledger, &job, self.now, self.out)?;
+                (ledger, Some(done), job.zone_text())
             }
         };
         let read_seconds = done.as_ref().map(|_| start.elapsed().as_secs_f64());
@@ -210,15 +211,15 @@ impl<'a> Session<'a> {
             // There, --server is the name that was given to all of it.
             filter.servers.clear();
         }
-        let status = asked.status()?;
+        let status = ledger.status()?;
         let sum = |count: fn(&ledger::SourceStatus) -> u64| status.sources.iter().map(count).sum();
-        let evidence = asked.evidence(&filter)?;
+        let evidence = ledger.evidence(&filter)?;
         let input = ReportInput {
-            seen: &asked.seen(&filter)?,
-            failures: &asked.failures(&filter)?,
-            periods: &asked.periods(&filter)?,
+            seen: &ledger.seen(&filter)?,
+            failures: &ledger.failures(&filter)?,
+            periods: &ledger.periods(&filter)?,
             evidence: &evidence,
-            runs: &asked.runs(&filter)?,
+            runs: &ledger.runs(&filter)?,
             files: done.as_ref().map_or_else(|| sum(|it| it.files), |it| it.files),
             bytes: done.as_ref().map_or_else(|| sum(|it| it.bytes), |it| it.bytes),
             read_seconds,
@@ -243,35 +244,35 @@ impl<'a> Session<'a> {
     }
 
     fn seen(&self, args: &SeenArgs) -> anyhow::Result<Exit> {
-        let asked = Asked::open(&self.ledger()?)?;
+        let ledger = Ledger::open(&self.ledger()?)?;
         let mut filter = self.filter.clone();
         filter.user = args.user.as_ref().map(|it| it.as_bytes().to_vec());
         filter.host = args.host.as_ref().map(|it| it.as_bytes().to_vec());
-        let evidence = asked.evidence(&self.filter)?;
+        let evidence = ledger.evidence(&self.filter)?;
         let newest = evidence.iter().filter_map(|it| it.to).max();
         let options = SeenOptions { sort: args.sort, limit: args.limit, idle_for: args.idle_for };
-        let mut answer = answers::seen(&asked.seen(&filter)?, &options, newest, self.view());
+        let mut answer = answers::seen(&ledger.seen(&filter)?, &options, newest, self.view());
         self.add_window(&mut answer);
         self.answer(&answer, Some(Doubts::of(&evidence)))
     }
 
     fn failures(&self, args: &FailuresArgs) -> anyhow::Result<Exit> {
-        let asked = Asked::open(&self.ledger()?)?;
+        let ledger = Ledger::open(&self.ledger()?)?;
         let mut filter = self.filter.clone();
         filter.user = args.user.as_ref().map(|it| it.as_bytes().to_vec());
         filter.host = args.host.as_ref().map(|it| it.as_bytes().to_vec());
         let options = FailuresOptions { by: args.by, limit: args.limit };
         let health = &self.config.health_checks;
         let mut answer =
-            answers::failures(&asked.failures(&filter)?, &options, health, self.view());
+            answers::failures(&ledger.failures(&filter)?, &options, health, self.view());
         self.add_window(&mut answer);
-        let evidence = asked.evidence(&self.filter)?;
+        let evidence = ledger.evidence(&self.filter)?;
         self.answer(&answer, Some(Doubts::of(&evidence)))
     }
 
     fn evidence(&self, args: &EvidenceArgs) -> anyhow::Result<Exit> {
-        let asked = Asked::open(&self.ledger()?)?;
-        let evidence = asked.evidence(&self.filter)?;
+        let ledger = Ledger::open(&self.ledger()?)?;
+        let evidence = ledger.evidence(&self.filter)?;
         let state: Option<EvidenceState> = args.state.map(Into::into);
         let standing = match state {
             Some(EvidenceState::Rejected) => Some(formats::Standing::Rejected),
@@ -281,7 +282,7 @@ impl<'a> Session<'a> {
         let samples = match standing {
             Some(_) => {
                 let limit = args.limit.unwrap_or(SAMPLES_DEFAULT);
-                asked.doubts(standing, limit)?
+                ledger.doubts(standing, limit)?
             }
             None => Vec::new(),
         };
@@ -299,9 +300,9 @@ impl<'a> Session<'a> {
 
     fn status(&self) -> anyhow::Result<Exit> {
         let path = self.ledger()?;
-        let asked = Asked::open(&path)?;
-        let doubts = Doubts::of(&asked.evidence(&self.filter)?);
-        let answer = answers::status(&asked.status()?, &path, self.view());
+        let ledger = Ledger::open(&path)?;
+        let doubts = Doubts::of(&ledger.evidence(&self.filter)?);
+        let answer = answers::status(&ledger.status()?, &path, self.view());
         self.answer(&answer, Some(doubts))
     }
 

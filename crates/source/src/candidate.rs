@@ -1,6 +1,6 @@
 //! An open file whose place among the marks is to be found, with as much of its content as that takes.
 
-use std::cell::OnceCell;
+use std::sync::OnceLock;
 
 use sha2::{Digest, Sha256};
 
@@ -15,7 +15,7 @@ use crate::open::OpenFile;
 pub struct Candidate {
     pub(crate) file: OpenFile,
     pub(crate) print: [u8; 16],
-    head: OnceCell<Vec<u8>>,
+    head: OnceLock<Vec<u8>>,
 }
 
 impl Candidate {
@@ -28,7 +28,7 @@ impl Candidate {
             Compression::Plain => [0; 16],
             Compression::Gzip | Compression::Zstd => print_of(&file)?,
         };
-        Ok(Candidate { file, print, head: OnceCell::new() })
+        Ok(Candidate { file, print, head: OnceLock::new() })
     }
 
     /// The open file.

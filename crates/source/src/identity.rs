@@ -22,6 +22,7 @@
 //!   of it (`Covered`). So no record is counted twice, whatever copies lie about.
 //! * A file in which nothing is new costs two reads of at most 4 KiB.
 
+use std::borrow::Borrow;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::Bound;
 
@@ -107,7 +108,12 @@ impl Resume {
 /// Decides for all files of one run together: which mark belongs to which file can only be told
 /// where all files that may hold it are seen. The answers stand in the order of the candidates; a
 /// file that cannot be read has its error.
-pub fn decide(candidates: &[Candidate], known: &Known) -> Vec<Result<Resume, Error>> {
+pub fn decide<C: Borrow<Candidate>>(
+    candidates: &[C],
+    known: &Known,
+) -> Vec<Result<Resume, Error>> {
+    let candidates: Vec<&Candidate> = candidates.iter().map(Borrow::borrow).collect();
+    let candidates = &candidates[..];
     let mut failed: Vec<Option<Error>> = Vec::with_capacity(candidates.len());
     let mut fits = Vec::with_capacity(candidates.len());
     for candidate in candidates {
@@ -142,7 +148,7 @@ enum Alike {
 }
 
 /// Finds files that begin alike, so that only one of them is read now.
-fn alike(candidates: &[Candidate], fits: &[Fit], known: &Known) -> HashMap<usize, Alike> {
+fn alike(candidates: &[&Candidate], fits: &[Fit], known: &Known) -> HashMap<usize, Alike> {
     let mut readers: Vec<(usize, &[u8])> = Vec::new();
     for (i, candidate) in candidates.iter().enumerate() {
         let wants = matches!(fits[i], Fit::Nothing | Fit::At { more: true, .. });
@@ -166,7 +172,7 @@ fn alike(candidates: &[Candidate], fits: &[Fit], known: &Known) -> HashMap<usize
     // Who has been read furthest goes first, then the longest, the known, the plain.
     readers.sort_by_key(|&(i, head)| {
         let (offset, same) = match fits[i] {
-            Fit::At { mark, offset, .. } => (offset, known.nearness(mark, &candidates[i]).0),
+            Fit::At { mark, offset, .. } => (offset, known.nearness(mark, candidates[i]).0),
             _ => (0, false),
         };
         let file = &candidates[i].file;
@@ -203,7 +209,7 @@ fn longer(heads: &BTreeMap<&[u8], usize>, head: &[u8]) -> Option<usize> {
 
 /// Which marks have found their file.
 struct Claims<'a> {
-    candidates: &'a [Candidate],
+    candidates: &'a [&'a Candidate],
     known: &'a Known,
     fits: &'a [Fit],
     claimed: HashSet<usize>,
@@ -212,12 +218,12 @@ struct Claims<'a> {
 }
 
 impl<'a> Claims<'a> {
-    fn new(candidates: &'a [Candidate], known: &'a Known, fits: &'a [Fit]) -> Claims<'a> {
+    fn new(candidates: &'a [&'a Candidate], known: &'a Known, fits: &'a [Fit]) -> Claims<'a> {
         let mut claimed = HashSet::new();
         let mut owner: HashMap<usize, usize> = HashMap::new();
         let rank = |i: usize, mark: usize| {
             let more = matches!(fits[i], Fit::At { more: true, .. });
-            let (same_file, same_path, _) = known.nearness(mark, &candidates[i]);
+            let (same_file, same_path, _) = known.nearness(mark, candidates[i]);
             (same_file, more, same_path, candidates[i].is_plain())
         };
         for (i, fit) in fits.iter().enumerate() {

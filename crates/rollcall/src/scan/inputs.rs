@@ -38,7 +38,7 @@ pub(super) fn groups(job: &ReadJob) -> Vec<Group> {
     for input in &job.inputs {
         let label = input.server.clone().unwrap_or_default().into_bytes();
         let key = (label.clone(), input.zone.name.clone());
-        let zone = input.zone.zone.clone();
+        let zone = input.zone.tz.clone();
         let group =
             groups.entry(key).or_insert_with(|| Group { label, zone, paths: Vec::new() });
         group.paths.push(input.path.clone());
@@ -58,6 +58,7 @@ pub(super) fn read_group(
     ingest: &mut Ingest<'_>,
     job: &ReadJob,
     group: &Group,
+    now: i64,
     out: Out,
     done: &mut ReadDone,
 ) -> anyhow::Result<()> {
@@ -71,7 +72,7 @@ pub(super) fn read_group(
     }
     if !piped.is_empty() {
         done.files += 1;
-        standard_input::read(ingest, job, group, forced, done)?;
+        standard_input::read(ingest, job, group, forced, now, done)?;
     }
     Ok(())
 }

@@ -17,12 +17,10 @@ mod standard_input;
 mod work;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use formats::{Reason, Standing};
 use indicatif::{ProgressBar, ProgressStyle};
 use ledger::{Batch, Checkpoint, Error as LedgerError, Ingest, Keeping, Ledger};
 use source::Error;
@@ -74,7 +72,7 @@ pub(crate) fn scan(
     take_over(&ingest, job)?;
     let mut done = ReadDone::default();
     for group in inputs::groups(job) {
-        inputs::read_group(&mut ingest, job, &group, out, &mut done)?;
+        inputs::read_group(&mut ingest, job, &group, now, out, &mut done)?;
     }
     ingest.finish()?;
     Ok(done)
@@ -94,7 +92,7 @@ fn take_over(ingest: &Ingest<'_>, job: &ReadJob) -> Result<(), LedgerError> {
 fn conntracker_zone(job: &ReadJob) -> jiff::tz::TimeZone {
     let own = job.conntracker.as_ref().and_then(|it| it.zone.as_ref());
     let zone = own.cloned().or_else(|| job.inputs.first().map(|input| input.zone.clone()));
-    zone.unwrap_or_else(crate::time::Zone::machine).zone
+    zone.unwrap_or_else(crate::time::Zone::machine).tz
 }
 
 fn keeping(job: &ReadJob, now: i64) -> Keeping {
@@ -289,6 +287,3 @@ fn read_files(
     sums.notes.hand_over(done);
     Ok(())
 }
-
-/// Places doubtful input is counted under.
-type DoubtKey = (PathBuf, Standing, Reason);

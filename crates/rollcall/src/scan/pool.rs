@@ -172,7 +172,8 @@ fn read_part(
             let _ = send.send(Piece { part: number, start, batch, reader, ended });
             return;
         }
-        let full = std::mem::replace(&mut batch, work.batch_after(&batch));
+        let next = batch.successor();
+        let full = std::mem::replace(&mut batch, next);
         let piece = Piece { part: number, start, batch: Some(full), reader: None, ended };
         if send.send(piece).is_err() {
             return;

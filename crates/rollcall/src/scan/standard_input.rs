@@ -25,6 +25,7 @@ pub(super) fn read(
     job: &ReadJob,
     group: &Group,
     forced: Option<Dialect>,
+    now: i64,
     done: &mut ReadDone,
 ) -> anyhow::Result<()> {
     let name = Path::new(NAME);
@@ -85,7 +86,7 @@ pub(super) fn read(
     if start.mid_record {
         reader.resume_mid_record();
     }
-    let mut clock = LocalClock::new(group.zone.clone(), job.now);
+    let mut clock = LocalClock::new(group.zone.clone(), now);
     if let Some(newest) = start.newest {
         clock.resume(newest);
     }
@@ -104,7 +105,8 @@ fn count(
     let mut notes = Notes::default();
     loop {
         let ended = reader.read(&mut batch, SUMS_BYTES, &|_| {});
-        let full = std::mem::replace(&mut batch, batch.successor());
+        let next = batch.successor();
+        let full = std::mem::replace(&mut batch, next);
         notes.batch(&full);
         let mark = Checkpoint {
             path: NAME.into(),
