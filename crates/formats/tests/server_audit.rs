@@ -296,6 +296,7 @@ fn hostile_input_takes_no_quadratic_time() {
         ",h,1,0,CONNECT,",
         ",h,1,2,READ,",
         ",h,1,0,PROXY_CONNECT,`",
+        ",h,1,0,PROXY_CONNECT,x`@`",
         ",h,1,2,QUERY,'",
     ] {
         for end in ["", ",0", ",,0", "',0", ","] {
