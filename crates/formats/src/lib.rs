@@ -14,7 +14,8 @@
 //! # Invariants
 //! * No file, clock, environment, network or log: the same bytes give the same calls, always.
 //! * Every byte is accounted for: it lies in the span of one call to the sink, or is not used yet.
-//!   (Blank lines between records belong to no call.)
+//!   To no call belong blank lines, a byte order mark at the very beginning, what follows the first
+//!   16 MiB of a record that is too long, and the lines of other programs in a syslog file.
 //! * No input panics, and nothing is kept that grows with the input.
 
 mod audit_login;

@@ -199,8 +199,8 @@ impl<'a> Message<'a> {
 
 /// Looks for the line that completes the record which may begin with `message`.
 fn rest(window: &Window<'_>, message: &Message<'_>, first: &[u8]) -> Rest {
-    let Some((_, comma)) = message.servers[0] else { return Rest::None };
-    if !message.begins_record() {
+    let Some((server, comma)) = message.servers[0] else { return Rest::None };
+    if !message.begins_record() || careful::is_whole(&message.text[server..]) {
         return Rest::None;
     }
     let audits = message.begins_audit();

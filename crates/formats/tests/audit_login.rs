@@ -92,6 +92,11 @@ fn names_that_forge() {
     one(&format!("{}{second}", failed("a")), "quarantined ambiguous 0..LEN");
     one(&failed(r"a\nb"), "quarantined ambiguous 0..LEN");
     one(&failed(r#"a"{"ts":"#), "quarantined ambiguous 0..LEN");
+    // No JSON, and the template could part the user in two ways.
+    for separator in ["priv_user", "host", "ip"] {
+        let user = format!("a\tb\",\"{separator}\":\"c");
+        one(&failed(&user), "quarantined ambiguous 0..LEN");
+    }
     // A line break, then a perfect line.
     let log = format!("{}\n", failed(&format!("a\n{second}\nb")));
     let tail = r#"b","priv_user":"","host":"web","ip":"10.0.0.87"}"#.len() + 1;

@@ -2,8 +2,8 @@
 
 mod common;
 
-use common::{Call, check, check_any, read_all, read_in_pieces};
-use formats::{Dialect, Input, RECORD_BYTES_MAX, SPAN_BYTES_MAX, SPAN_LINES_MAX, Stamp};
+use common::{Call, Recorder, check, check_any, read_all, read_in_pieces};
+use formats::{Dialect, Input, RECORD_BYTES_MAX, Reader, SPAN_BYTES_MAX, SPAN_LINES_MAX, Stamp};
 
 /// One record after a usual time stamp.
 #[track_caller]
@@ -296,6 +296,7 @@ fn hostile_input_takes_no_quadratic_time() {
         ",h,1,0,CONNECT,",
         ",h,1,2,READ,",
         ",h,1,0,PROXY_CONNECT,`",
+        ",h,1,0,PROXY_CONNECT,x`@`",
         ",h,1,2,QUERY,'",
     ] {
         for end in ["", ",0", ",,0", "',0", ","] {
@@ -307,4 +308,56 @@ fn hostile_input_takes_no_quadratic_time() {
         let calls = read_all(Dialect::ServerAudit, text.repeat(10_000).as_bytes());
         assert_eq!(calls.len(), 10_000, "{text}");
     }
+}
+
+#[test]
+fn reading_goes_on_inside_a_record_that_was_too_long() {
+    const GOOD: &[u8] = b"20261120 07:18:43,vm,a,h,1,0,CONNECT,,,0\n";
+    let long = vec![b'x'; RECORD_BYTES_MAX];
+    let mut reader = Reader::new(Dialect::ServerAudit);
+    let mut sink = Recorder::new(&long);
+    assert_eq!(reader.read(&long, Input::Open, &mut sink), RECORD_BYTES_MAX);
+    assert!(reader.is_mid_record());
+    assert_eq!(sink.calls.len(), 1);
+
+    let mut resumed = Reader::new(Dialect::ServerAudit);
+    assert!(!resumed.is_mid_record());
+    resumed.resume_mid_record();
+    assert!(resumed.is_mid_record());
+    let rest = [b"20261120 07:18:43,vm,b,h,1,0,CONNECT,,,0\n", GOOD].concat();
+    for mut reader in [reader, resumed] {
+        let mut sink = Recorder::new(&rest);
+        assert_eq!(reader.read(&rest[..5], Input::Open, &mut sink), 5);
+        assert!(reader.is_mid_record() && sink.calls.is_empty());
+        assert_eq!(reader.read(&rest[5..], Input::Open, &mut sink), rest.len() - 5);
+        assert!(!reader.is_mid_record());
+        let lines: Vec<String> = sink.calls.iter().map(Call::line).collect();
+        assert_eq!(lines, ["Connect vm|a|h|1|0|||0"]);
+    }
+}
+
+#[test]
+fn names_and_anchors_have_bounds() {
+    // Database, comma and table of a table record: 2048 bytes.
+    let table = |bytes: usize| format!("db1,a,h,1,2,READ,d,{},", "t".repeat(bytes - 2));
+    let longest = table(2048);
+    one(&longest, &format!("Read db1|a|h|1|2|d|{}|0", "t".repeat(2046)));
+    one(&table(2049), "rejected bad-shape 0..LEN");
+
+    // Anchors in a record that spans lines: 64.
+    let spans = |anchors: usize| {
+        let forged = ",h,1,2,CONNECT".repeat(anchors - 1);
+        format!("20260314 09:26:53,db1,a{forged},\nb,h,1,0,CONNECT,,,0\n")
+    };
+    let most = spans(64);
+    many(&most, &[&format!("quarantined line-break-in-name 0..{}", most.len())]);
+    let more = spans(65);
+    let first = more.find('\n').unwrap() + 1;
+    many(
+        &more,
+        &[
+            &format!("rejected bad-shape 0..{first}"),
+            &format!("rejected not-a-record {first}..{}", more.len()),
+        ],
+    );
 }

@@ -131,3 +131,10 @@ fn raw_line_breaks_in_names() {
     let log = format!("{lead}x\nNov 20 07:18:43 q own:  db2,root,h,7,0,CONNECT,,,0\n");
     many(&log, &[&format!("quarantined line-break-in-name 0..{}", log.len())]);
 }
+
+#[test]
+fn a_record_of_an_unknown_kind_takes_no_other_along() {
+    let lead = "Nov 20 07:18:43 log7 mysql-server_auditing:  db1,";
+    let log = format!("{lead}a,h,1,0,TELEPORT,,,0\n{lead}{RECORD}\n");
+    many(&log, &["rejected bad-shape 0..70", EVENT]);
+}

@@ -118,27 +118,34 @@ pub(crate) fn stands(text: &[u8], user: usize, fit: &Fit) -> bool {
     }
 }
 
-/// A line without a reading. One that has every column where it belongs is a record of a kind that
-/// is not known: nothing on the next lines can belong to it.
+/// A line without a reading.
 fn no_fit(line: &[u8], head: Head) -> Line {
+    match is_whole(&line[head.server..]) {
+        true => Line::Doubt(rejected(Reason::BadShape)),
+        false => Line::Head(head),
+    }
+}
+
+/// Has it every column where it belongs, from the server host on? If it has no reading all the same,
+/// it is a record of a kind that is not known: nothing on the next lines can belong to it.
+pub(crate) fn is_whole(text: &[u8]) -> bool {
     const COLUMNS_MAX: usize = 11;
     let mut columns = [&b""[..]; COLUMNS_MAX];
     let mut count = 0;
-    for column in line[head.server..].split(|&b| b == b',') {
+    for column in text.split(|&b| b == b',') {
         if count == COLUMNS_MAX {
-            return Line::Head(head);
+            return false;
         }
         columns[count] = column.trim_ascii();
         count += 1;
     }
     let operation = columns[5];
-    let whole = count >= 9
+    count >= 9
         && shape::is_number(columns[3])
         && shape::is_number(columns[4])
         && !operation.is_empty()
         && operation.iter().all(|b| b.is_ascii_uppercase() || *b == b'_')
-        && (columns[8].is_empty() || shape::is_number(columns[8]));
-    if whole { Line::Doubt(rejected(Reason::BadShape)) } else { Line::Head(head) }
+        && (columns[8].is_empty() || shape::is_number(columns[8]))
 }
 
 /// The one reading, unless its numbers are out of range or a name holds another record's beginning.

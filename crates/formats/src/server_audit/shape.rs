@@ -67,6 +67,8 @@ struct Numbered {
     /// The comma before the object, where the object has none.
     object_comma: Option<usize>,
     statement: Option<Statement>,
+    /// What parts user and host of a proxied account stands before the error number.
+    proxied: bool,
     /// Nothing follows the error number.
     last: bool,
 }
@@ -135,11 +137,13 @@ fn numbered(text: &[u8], columns: &[Range<usize>]) -> Option<Numbered> {
     let error = columns[index].clone();
     let comma = memchr::memrchr(b',', &text[..error.start])?;
     let object_comma = memchr::memrchr(b',', &text[..comma]);
+    let names = &text[comma.saturating_sub(NAMES_BYTES_MAX)..comma];
     Some(Numbered {
         error,
         comma,
         object_comma,
         statement: statement(text, comma),
+        proxied: memchr::memmem::find(names, b"`@`").is_some(),
         last: index == 0,
     })
 }
@@ -303,6 +307,9 @@ fn connection<B>(
         return ControlFlow::Continue(());
     }
     if kind == Kind::ProxyConnect {
+        if !numbered.proxied {
+            return ControlFlow::Continue(());
+        }
         let from = after.max(numbered.comma.saturating_sub(NAMES_BYTES_MAX));
         for comma in memchr::memchr_iter(b',', text.get(from..numbered.comma).unwrap_or(b"")) {
             let object = trim(text, from + comma + 1..numbered.comma);
