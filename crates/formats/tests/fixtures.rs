@@ -360,3 +360,17 @@ fn statements_come_whole() {
         assert!(count >= 3, "{scenario}: {count} statements");
     }
 }
+
+/// The sample logs of the README are made, not recorded: they must read as recorded ones do.
+#[test]
+fn the_samples_hold_one_doubtful_record() {
+    let samples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../samples");
+    let mut found = Found::default();
+    let mut reader = Reader::new(Dialect::ServerAudit);
+    for file in ["server_audit.log.1", "server_audit.log"] {
+        let log = fs::read(samples.join(file)).expect("a sample");
+        assert_eq!(reader.read(&log, Input::Ended, &mut found), log.len(), "{file}");
+    }
+    assert_eq!((found.rejected, found.quarantined), (0, 1));
+    assert!(found.deeds.len() > 1_000 && found.statements.len() > 20);
+}
