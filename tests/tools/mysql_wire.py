@@ -149,7 +149,8 @@ class Wire:
             text = packet[3:]
             if text[:1] == b"#":
                 text = text[6:]
-            raise ServerError(struct.unpack_from("<H", packet, 1)[0], text.decode("utf-8", "replace"))
+            number = struct.unpack_from("<H", packet, 1)[0]
+            raise ServerError(number, text.decode("utf-8", "replace"))
 
     @staticmethod
     def _length(packet, at):
