@@ -264,6 +264,9 @@ pub struct Record<'a> {
     pub span: Span,
     /// What it says.
     pub event: Event<'a>,
+    /// Time and server are those of the record before it in the same call of [`Sink::records`]. False
+    /// may also mean that it was not looked at.
+    pub like_last: bool,
 }
 
 impl Record<'_> {
@@ -283,6 +286,7 @@ impl Record<'_> {
             object: &[],
             account_user: None,
         },
+        like_last: false,
     };
 }
 

@@ -30,7 +30,8 @@ mod syslog;
 
 pub use dialect::{DETECT_BYTES_MAX, Dialect, UnknownDialect, detect};
 pub use event::{
-    BLOCK_RECORDS_MAX, Doubt, Event, Input, Kind, Peer, RECORD_BYTES_MAX, Reason, Record, Sink, Span, Stamp, Standing,
+    BLOCK_RECORDS_MAX, Doubt, Event, Input, Kind, Peer, RECORD_BYTES_MAX, Reason, Record, Sink,
+    Span, Stamp, Standing,
 };
 pub use reader::{Reader, SHOWN_BYTES_MAX};
 pub use span::{SPAN_BYTES_MAX, SPAN_LINES_MAX};

@@ -3,18 +3,9 @@
 //! Bit `i` of a mask stands for byte `i`. The widest instructions that the machine has are chosen at
 //! run time, once per call of a reader; every implementation gives the same masks (tested).
 
-/// Commas and line breaks in 64 bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Marks {
-    pub(crate) commas: u64,
-    pub(crate) newlines: u64,
-}
-
-/// A way to find marks and single bytes. Implementations are stateless; they are types so that a
+/// A way to find bytes. Implementations are stateless; they are types so that a
 /// loop is compiled once for each.
 pub(crate) trait Masks {
-    /// Commas and line breaks.
-    fn marks(bytes: &[u8; 64]) -> Marks;
     /// Where `byte` occurs.
     fn of(bytes: &[u8; 64], byte: u8) -> u64;
     /// Where bytes of host names stand: letters, digits, `.`, `-`, `_`, `%`.
@@ -24,8 +15,7 @@ pub(crate) trait Masks {
 }
 
 /// What [`Masks::host_bytes`] looks for.
-#[cfg(any(test, not(target_arch = "x86_64")))]
-fn is_host_byte(byte: u8) -> bool {
+pub(crate) fn is_host_byte(&byte: &u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b'%')
 }
 
@@ -35,11 +25,6 @@ pub(crate) struct Portable;
 
 #[cfg(any(test, not(any(target_arch = "x86_64", target_arch = "aarch64"))))]
 impl Masks for Portable {
-    #[inline(always)]
-    fn marks(bytes: &[u8; 64]) -> Marks {
-        Marks { commas: Self::of(bytes, b','), newlines: Self::of(bytes, b'\n') }
-    }
-
     #[inline(always)]
     fn of(bytes: &[u8; 64], byte: u8) -> u64 {
         const LOW: u64 = 0x7f7f_7f7f_7f7f_7f7f;
@@ -55,7 +40,7 @@ impl Masks for Portable {
 
     #[inline(always)]
     fn host_bytes(bytes: &[u8; 64]) -> u64 {
-        (0..64).fold(0, |mask, i| mask | u64::from(is_host_byte(bytes[i])) << i)
+        (0..64).fold(0, |mask, i| mask | u64::from(is_host_byte(&bytes[i])) << i)
     }
 
     #[inline(always)]
@@ -65,134 +50,181 @@ impl Masks for Portable {
 }
 
 #[cfg(target_arch = "x86_64")]
-pub(crate) use x86::{Avx2, Sse2};
+pub(crate) use x86::{Avx2, Avx512, Sse2};
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
-    use super::{Marks, Masks};
+    use super::Masks;
     use std::arch::x86_64::*;
+
+    /// Which halves of a byte go together to a byte of a host name: for each low half the sets it
+    /// belongs to, for each high half the set that goes with it. 0x2-: % - .   0x3-: digits
+    /// 0x4-, 0x6-: from A or a on   0x5-: up to Z, and _   0x7-: up to z
+    const HOST_LOW: [u8; 16] = [26, 30, 30, 30, 30, 31, 30, 30, 30, 30, 28, 4, 4, 5, 5, 12];
+    const HOST_HIGH: [u8; 16] = [0, 0, 1, 2, 4, 8, 4, 16, 0, 0, 0, 0, 0, 0, 0, 0];
 
     /// 16 bytes at a time; every x86-64 machine has it.
     pub(crate) struct Sse2;
 
-    impl Masks for Sse2 {
+    impl Sse2 {
         #[inline(always)]
-        fn marks(bytes: &[u8; 64]) -> Marks {
-            Marks { commas: Self::of(bytes, b','), newlines: Self::of(bytes, b'\n') }
+        fn part(bytes: &[u8; 64], i: usize) -> __m128i {
+            // SAFETY: SSE2 is part of x86-64; the unaligned load stays inside the 64 bytes, because
+            // `i` is below 4.
+            unsafe { _mm_loadu_si128(bytes.as_ptr().add(16 * i).cast()) }
         }
 
         #[inline(always)]
-        fn of(bytes: &[u8; 64], byte: u8) -> u64 {
-            // SAFETY: SSE2 is part of x86-64; the four unaligned loads stay inside the 64 bytes.
-            unsafe {
-                let wanted = _mm_set1_epi8(byte as i8);
-                let at = bytes.as_ptr();
-                let part = |i: usize| {
-                    let part = _mm_loadu_si128(at.add(16 * i).cast());
-                    u64::from(_mm_movemask_epi8(_mm_cmpeq_epi8(part, wanted)) as u32) << (16 * i)
-                };
-                part(0) | part(1) | part(2) | part(3)
-            }
+        fn equal(a: __m128i, b: __m128i) -> u64 {
+            // SAFETY: SSE2 is part of x86-64.
+            unsafe { u64::from(_mm_movemask_epi8(_mm_cmpeq_epi8(a, b)) as u32) }
         }
 
         #[inline(always)]
-        fn host_bytes(bytes: &[u8; 64]) -> u64 {
-            // SAFETY: as above.
-            unsafe {
-                let within = |byte, first: u8, last: u8| {
+        fn host_part(byte: __m128i) -> u64 {
+            #[inline(always)]
+            fn within(byte: __m128i, first: u8, last: u8) -> __m128i {
+                // SAFETY: SSE2 is part of x86-64.
+                unsafe {
                     let low = _mm_max_epu8(byte, _mm_set1_epi8(first as i8));
                     _mm_cmpeq_epi8(byte, _mm_min_epu8(low, _mm_set1_epi8(last as i8)))
-                };
-                let part = |i: usize| {
-                    let byte = _mm_loadu_si128(bytes.as_ptr().add(16 * i).cast());
-                    let is = |wanted: u8| _mm_cmpeq_epi8(byte, _mm_set1_epi8(wanted as i8));
-                    let letter = within(_mm_or_si128(byte, _mm_set1_epi8(0x20)), b'a', b'z');
-                    let plain = _mm_or_si128(letter, within(byte, b'0', b'9'));
-                    let others = _mm_or_si128(is(b'_'), is(b'%'));
-                    let all = _mm_or_si128(_mm_or_si128(plain, within(byte, b'-', b'.')), others);
-                    u64::from(_mm_movemask_epi8(all) as u32) << (16 * i)
-                };
-                part(0) | part(1) | part(2) | part(3)
+                }
             }
-        }
-
-        #[inline(always)]
-        fn same(a: &[u8; 64], b: &[u8; 64]) -> u64 {
-            // SAFETY: as above, for both blocks.
+            // SAFETY: SSE2 is part of x86-64.
             unsafe {
-                let part = |i: usize| {
-                    let a = _mm_loadu_si128(a.as_ptr().add(16 * i).cast());
-                    let b = _mm_loadu_si128(b.as_ptr().add(16 * i).cast());
-                    u64::from(_mm_movemask_epi8(_mm_cmpeq_epi8(a, b)) as u32) << (16 * i)
-                };
-                part(0) | part(1) | part(2) | part(3)
+                let letter = within(_mm_or_si128(byte, _mm_set1_epi8(0x20)), b'a', b'z');
+                let plain = _mm_or_si128(letter, within(byte, b'0', b'9'));
+                let others = _mm_or_si128(within(byte, b'_', b'_'), within(byte, b'%', b'%'));
+                let all = _mm_or_si128(_mm_or_si128(plain, within(byte, b'-', b'.')), others);
+                u64::from(_mm_movemask_epi8(all) as u32)
             }
         }
     }
 
-    /// 32 bytes at a time. To be used only inside functions compiled for AVX2.
-    pub(crate) struct Avx2;
-
-    impl Masks for Avx2 {
-        #[inline(always)]
-        fn marks(bytes: &[u8; 64]) -> Marks {
-            Marks { commas: Self::of(bytes, b','), newlines: Self::of(bytes, b'\n') }
-        }
-
+    impl Masks for Sse2 {
         #[inline(always)]
         fn of(bytes: &[u8; 64], byte: u8) -> u64 {
-            // SAFETY: callers use this type only where AVX2 was found; the loads stay inside the
-            // 64 bytes.
-            unsafe {
-                let wanted = _mm256_set1_epi8(byte as i8);
-                let at = bytes.as_ptr();
-                let low = _mm256_cmpeq_epi8(_mm256_loadu_si256(at.cast()), wanted);
-                let high = _mm256_cmpeq_epi8(_mm256_loadu_si256(at.add(32).cast()), wanted);
-                u64::from(_mm256_movemask_epi8(low) as u32)
-                    | u64::from(_mm256_movemask_epi8(high) as u32) << 32
-            }
+            // SAFETY: SSE2 is part of x86-64.
+            let wanted = unsafe { _mm_set1_epi8(byte as i8) };
+            Self::equal(Self::part(bytes, 0), wanted)
+                | Self::equal(Self::part(bytes, 1), wanted) << 16
+                | Self::equal(Self::part(bytes, 2), wanted) << 32
+                | Self::equal(Self::part(bytes, 3), wanted) << 48
         }
 
         #[inline(always)]
         fn host_bytes(bytes: &[u8; 64]) -> u64 {
-            // Which halves of a byte go together: one bit for each set of low halves, and for each
-            // high half the set that belongs to it. 0x2-: % - .   0x3-: digits   0x4-, 0x6-: from
-            // A or a on   0x5-: up to Z, and _   0x7-: up to z
-            const LOW: [u8; 16] =
-                [26, 30, 30, 30, 30, 31, 30, 30, 30, 30, 28, 4, 4, 5, 5, 12];
-            const HIGH: [u8; 16] = [0, 0, 1, 2, 4, 8, 4, 16, 0, 0, 0, 0, 0, 0, 0, 0];
-            // SAFETY: as above.
+            Self::host_part(Self::part(bytes, 0))
+                | Self::host_part(Self::part(bytes, 1)) << 16
+                | Self::host_part(Self::part(bytes, 2)) << 32
+                | Self::host_part(Self::part(bytes, 3)) << 48
+        }
+
+        #[inline(always)]
+        fn same(a: &[u8; 64], b: &[u8; 64]) -> u64 {
+            Self::equal(Self::part(a, 0), Self::part(b, 0))
+                | Self::equal(Self::part(a, 1), Self::part(b, 1)) << 16
+                | Self::equal(Self::part(a, 2), Self::part(b, 2)) << 32
+                | Self::equal(Self::part(a, 3), Self::part(b, 3)) << 48
+        }
+    }
+
+    /// 64 bytes at a time. To be used only inside functions compiled for AVX-512BW; see [`Avx2`].
+    pub(crate) struct Avx512;
+
+    impl Avx512 {
+        #[inline(always)]
+        fn load(bytes: &[u8; 64]) -> __m512i {
+            // SAFETY: callers use this type only where AVX-512BW was found; the array has 64 bytes.
+            unsafe { _mm512_loadu_si512(bytes.as_ptr().cast()) }
+        }
+    }
+
+    impl Masks for Avx512 {
+        #[inline(always)]
+        fn of(bytes: &[u8; 64], byte: u8) -> u64 {
+            // SAFETY: callers use this type only where AVX-512BW was found.
+            unsafe { _mm512_cmpeq_epi8_mask(Self::load(bytes), _mm512_set1_epi8(byte as i8)) }
+        }
+
+        #[inline(always)]
+        fn host_bytes(bytes: &[u8; 64]) -> u64 {
+            // SAFETY: callers use this type only where AVX-512BW was found; the tables have 16 bytes.
             unsafe {
-                let both = |table: &[u8; 16]| {
-                    _mm256_broadcastsi128_si256(_mm_loadu_si128(table.as_ptr().cast()))
-                };
-                let (low, high, half) = (both(&LOW), both(&HIGH), _mm256_set1_epi8(0x0f));
-                let part = |i: usize| {
-                    let byte = _mm256_loadu_si256(bytes.as_ptr().add(32 * i).cast());
-                    let upper = _mm256_and_si256(_mm256_srli_epi16::<4>(byte), half);
-                    let lower = _mm256_and_si256(byte, half);
-                    let sets = _mm256_and_si256(
-                        _mm256_shuffle_epi8(low, lower),
-                        _mm256_shuffle_epi8(high, upper),
-                    );
-                    let none = _mm256_cmpeq_epi8(sets, _mm256_setzero_si256());
-                    u64::from(!_mm256_movemask_epi8(none) as u32) << (32 * i)
-                };
-                part(0) | part(1)
+                let low = _mm512_broadcast_i32x4(_mm_loadu_si128(HOST_LOW.as_ptr().cast()));
+                let high = _mm512_broadcast_i32x4(_mm_loadu_si128(HOST_HIGH.as_ptr().cast()));
+                let (byte, half) = (Self::load(bytes), _mm512_set1_epi8(0x0f));
+                let upper = _mm512_and_si512(_mm512_srli_epi16::<4>(byte), half);
+                let lower = _mm512_and_si512(byte, half);
+                _mm512_test_epi8_mask(
+                    _mm512_shuffle_epi8(low, lower),
+                    _mm512_shuffle_epi8(high, upper),
+                )
             }
         }
 
         #[inline(always)]
         fn same(a: &[u8; 64], b: &[u8; 64]) -> u64 {
-            // SAFETY: as above, for both blocks.
+            // SAFETY: callers use this type only where AVX-512BW was found.
+            unsafe { _mm512_cmpeq_epi8_mask(Self::load(a), Self::load(b)) }
+        }
+    }
+
+    /// 32 bytes at a time. To be used only inside functions compiled for AVX2. (No closures here: they
+    /// would be compiled without it, and every instruction would become a call.)
+    pub(crate) struct Avx2;
+
+    impl Avx2 {
+        #[inline(always)]
+        fn part(bytes: &[u8; 64], i: usize) -> __m256i {
+            // SAFETY: callers use this type only where AVX2 was found; the unaligned load stays inside
+            // the 64 bytes, because `i` is below 2.
+            unsafe { _mm256_loadu_si256(bytes.as_ptr().add(32 * i).cast()) }
+        }
+
+        #[inline(always)]
+        fn equal(a: __m256i, b: __m256i) -> u64 {
+            // SAFETY: callers use this type only where AVX2 was found.
+            unsafe { u64::from(_mm256_movemask_epi8(_mm256_cmpeq_epi8(a, b)) as u32) }
+        }
+
+        #[inline(always)]
+        fn host_part(byte: __m256i) -> u64 {
+            // SAFETY: callers use this type only where AVX2 was found; the tables have 16 bytes.
             unsafe {
-                let part = |i: usize| {
-                    let a = _mm256_loadu_si256(a.as_ptr().add(32 * i).cast());
-                    let b = _mm256_loadu_si256(b.as_ptr().add(32 * i).cast());
-                    u64::from(_mm256_movemask_epi8(_mm256_cmpeq_epi8(a, b)) as u32) << (32 * i)
-                };
-                part(0) | part(1)
+                let low = _mm256_broadcastsi128_si256(_mm_loadu_si128(HOST_LOW.as_ptr().cast()));
+                let high = _mm256_broadcastsi128_si256(_mm_loadu_si128(HOST_HIGH.as_ptr().cast()));
+                let half = _mm256_set1_epi8(0x0f);
+                let upper = _mm256_and_si256(_mm256_srli_epi16::<4>(byte), half);
+                let lower = _mm256_and_si256(byte, half);
+                let sets = _mm256_and_si256(
+                    _mm256_shuffle_epi8(low, lower),
+                    _mm256_shuffle_epi8(high, upper),
+                );
+                let none = _mm256_cmpeq_epi8(sets, _mm256_setzero_si256());
+                u64::from(!_mm256_movemask_epi8(none) as u32)
             }
+        }
+    }
+
+    impl Masks for Avx2 {
+        #[inline(always)]
+        fn of(bytes: &[u8; 64], byte: u8) -> u64 {
+            // SAFETY: callers use this type only where AVX2 was found.
+            let wanted = unsafe { _mm256_set1_epi8(byte as i8) };
+            Self::equal(Self::part(bytes, 0), wanted)
+                | Self::equal(Self::part(bytes, 1), wanted) << 32
+        }
+
+        #[inline(always)]
+        fn host_bytes(bytes: &[u8; 64]) -> u64 {
+            Self::host_part(Self::part(bytes, 0)) | Self::host_part(Self::part(bytes, 1)) << 32
+        }
+
+        #[inline(always)]
+        fn same(a: &[u8; 64], b: &[u8; 64]) -> u64 {
+            Self::equal(Self::part(a, 0), Self::part(b, 0))
+                | Self::equal(Self::part(a, 1), Self::part(b, 1)) << 32
         }
     }
 }
@@ -202,7 +234,7 @@ pub(crate) use arm::Neon;
 
 #[cfg(target_arch = "aarch64")]
 mod arm {
-    use super::{Marks, Masks};
+    use super::{Masks, is_host_byte};
     use std::arch::aarch64::*;
 
     /// 16 bytes at a time; every 64-bit ARM machine has it.
@@ -210,19 +242,15 @@ mod arm {
 
     impl Masks for Neon {
         #[inline(always)]
-        fn marks(bytes: &[u8; 64]) -> Marks {
-            Marks { commas: Self::of(bytes, b','), newlines: Self::of(bytes, b'\n') }
-        }
-
-        #[inline(always)]
         fn of(bytes: &[u8; 64], byte: u8) -> u64 {
             const BIT: [u8; 16] = [1, 2, 4, 8, 16, 32, 64, 128, 1, 2, 4, 8, 16, 32, 64, 128];
             // SAFETY: NEON is part of the 64-bit ARM targets; the loads stay inside the 64 bytes.
             unsafe {
                 let wanted = vdupq_n_u8(byte);
                 let bit = vld1q_u8(BIT.as_ptr());
-                let part =
-                    |i: usize| vandq_u8(vceqq_u8(vld1q_u8(bytes.as_ptr().add(16 * i)), wanted), bit);
+                let part = |i: usize| {
+                    vandq_u8(vceqq_u8(vld1q_u8(bytes.as_ptr().add(16 * i)), wanted), bit)
+                };
                 let low = vpaddq_u8(part(0), part(1));
                 let high = vpaddq_u8(part(2), part(3));
                 let all = vpaddq_u8(low, high);
@@ -234,7 +262,7 @@ mod arm {
         fn host_bytes(bytes: &[u8; 64]) -> u64 {
             let mut found = [0; 64];
             for (found, &byte) in found.iter_mut().zip(bytes) {
-                *found = u8::from(is_host_byte(byte));
+                *found = u8::from(is_host_byte(&byte));
             }
             Self::of(&found, 1)
         }
@@ -267,25 +295,31 @@ mod tests {
             let bytes: [u8; 64] = raw.try_into().unwrap();
             let other: [u8; 64] = std::array::from_fn(|i| if i % 3 == 0 { b',' } else { bytes[i] });
             let same: u64 = (0..64).filter(|&i| bytes[i] == other[i]).map(|i| 1 << i).sum();
-            let host: u64 = (0..64).filter(|&i| is_host_byte(bytes[i])).map(|i| 1 << i).sum();
+            let host: u64 = (0..64).filter(|&i| is_host_byte(&bytes[i])).map(|i| 1 << i).sum();
             prop_assert_eq!(Portable::host_bytes(&bytes), host);
             prop_assert_eq!(Portable::same(&bytes, &other), same);
-            let truth = Marks { commas: plain(&bytes, b','), newlines: plain(&bytes, b'\n') };
-            prop_assert_eq!(Portable::marks(&bytes), truth);
+            let commas = plain(&bytes, b',');
+            prop_assert_eq!(Portable::of(&bytes, b','), commas);
             #[cfg(target_arch = "x86_64")]
             {
-                prop_assert_eq!(Sse2::marks(&bytes), truth);
+                prop_assert_eq!(Sse2::of(&bytes, b','), commas);
                 prop_assert_eq!(Sse2::host_bytes(&bytes), host);
                 prop_assert_eq!(Sse2::same(&bytes, &other), same);
                 if std::is_x86_feature_detected!("avx2") {
-                    prop_assert_eq!(Avx2::marks(&bytes), truth);
+                    prop_assert_eq!(Avx2::of(&bytes, b','), commas);
                 prop_assert_eq!(Avx2::host_bytes(&bytes), host);
                 prop_assert_eq!(Avx2::same(&bytes, &other), same);
                 }
             }
+            #[cfg(target_arch = "x86_64")]
+            if std::is_x86_feature_detected!("avx512bw") {
+                prop_assert_eq!(Avx512::of(&bytes, b','), commas);
+                prop_assert_eq!(Avx512::host_bytes(&bytes), host);
+                prop_assert_eq!(Avx512::same(&bytes, &other), same);
+            }
             #[cfg(target_arch = "aarch64")]
             {
-                prop_assert_eq!(Neon::marks(&bytes), truth);
+                prop_assert_eq!(Neon::of(&bytes, b','), commas);
                 prop_assert_eq!(Neon::host_bytes(&bytes), host);
                 prop_assert_eq!(Neon::same(&bytes, &other), same);
             }

@@ -53,6 +53,11 @@ impl Count {
         }
     }
 
+    /// The periods that overlap a window.
+    fn within(&self, since: i64, until: i64) -> impl Iterator<Item = &Slot> {
+        self.slots.iter().filter(move |slot| slot.end() > since && slot.start < until)
+    }
+
     fn add(&mut self, other: Count) {
         self.count += other.count;
         self.first = min(self.first, other.first);
@@ -76,7 +81,7 @@ fn unite(counts: Vec<Count>, window: Option<(i64, i64)>) -> Count {
         Err(counts) => largest(counts),
     };
     let Some((since, until)) = window else { return united };
-    united.slots.retain(|slot| slot.end() > since && slot.start < until);
+    united.slots = united.within(since, until).copied().collect();
     united.count = united.slots.iter().map(|slot| slot.count).sum();
     united.first = united.slots.iter().map(|slot| slot.first).min();
     united.last = united.slots.iter().map(|slot| slot.last).max();
@@ -142,7 +147,11 @@ impl Ledger {
         let inside = |at: &i64| window.is_none_or(|(since, until)| (since..until).contains(at));
         let mut rows = Vec::new();
         for ((server, user, host), pair) in self.gather(filter, &names)?.pairs {
-            let logins = unite(pair.logins.into_values().collect(), window);
+            let mut logins = unite(pair.logins.into_values().collect(), None);
+            if let Some((since, until)) = window {
+                // A window recounts; when somebody was first and last seen stays what it is.
+                logins.count = logins.within(since, until).map(|slot| slot.count).sum();
+            }
             let mut failures = 0;
             let mut last: Option<(i64, u32)> = None;
             for (error, counts) in pair.refused {
@@ -150,8 +159,9 @@ impl Ledger {
                 failures += refused.count;
                 last = last.max(refused.last.map(|at| (at, error)));
             }
-            let last_active = pair.active.max(logins.last).filter(inside).max(logins.last);
-            if logins.last.is_none() && failures == 0 && last_active.is_none() {
+            let last_active = pair.active.max(logins.last);
+            let active = last_active.as_ref().is_some_and(inside);
+            if logins.count == 0 && failures == 0 && !active {
                 continue;
             }
             rows.push(Seen {
@@ -168,7 +178,9 @@ impl Ledger {
                 contested: false,
             });
         }
-        rows.sort_unstable_by(|a, b| (&a.server, &a.user, &a.host).cmp(&(&b.server, &b.user, &b.host)));
+        rows.sort_unstable_by(|a, b| {
+            (&a.server, &a.user, &a.host).cmp(&(&b.server, &b.user, &b.host))
+        });
         Ok(rows)
     }
 
@@ -295,7 +307,12 @@ impl Ledger {
         });
         rows.sort_by(|a, b| {
             let key = |row: &Evidence| (row.state, row.from, row.to);
-            (&a.server, &a.source, key(a), &a.reason).cmp(&(&b.server, &b.source, key(b), &b.reason))
+            (&a.server, &a.source, key(a), &a.reason).cmp(&(
+                &b.server,
+                &b.source,
+                key(b),
+                &b.reason,
+            ))
         });
         Ok(rows)
     }
@@ -328,7 +345,8 @@ impl Ledger {
         )?;
         rows.retain(|row| standing.is_none_or(|wanted| wanted == row.standing));
         rows.sort_by(|a, b| {
-            (&a.source, &a.file, a.offset, a.standing).cmp(&(&b.source, &b.file, b.offset, b.standing))
+            (&a.source, &a.file, a.offset, a.standing)
+                .cmp(&(&b.source, &b.file, b.offset, b.standing))
         });
         rows.truncate(limit);
         Ok(rows)
@@ -393,7 +411,8 @@ impl Ledger {
             let found = self.db.query_row(sql, [], |row| row.get(0)).optional();
             Ok(found.map_err(self.failed())?.flatten())
         };
-        let bytes = number("SELECT page_count * page_size FROM pragma_page_count, pragma_page_size")?;
+        let bytes =
+            number("SELECT page_count * page_size FROM pragma_page_count, pragma_page_size")?;
         Ok(Status {
             last_commit: number("SELECT value FROM meta WHERE key = 'last_commit_us'")?,
             schema: SCHEMA as u32,
@@ -458,9 +477,8 @@ impl Ledger {
                 continue;
             }
             let mut slots = Vec::new();
-            timeline::decode(row.get_ref(9)?.as_blob().unwrap_or(&[]), &mut slots).ok_or_else(|| {
-                rusqlite::Error::UserFunctionError("a timeline in tally".into())
-            })?;
+            timeline::decode(row.get_ref(9)?.as_blob().unwrap_or(&[]), &mut slots)
+                .ok_or_else(|| rusqlite::Error::UserFunctionError("a timeline in tally".into()))?;
             let (first, last) = (row.get(6)?, row.get(7)?);
             let count = Count { count: row.get::<_, i64>(5)? as u64, first, last, slots };
             let key = (server, name(row.get_ref(2)?), name(row.get_ref(3)?));
@@ -512,7 +530,8 @@ impl Ledger {
             if !wanted.contains(&hour.server) {
                 return;
             }
-            let takes = |wanted: &Option<Name>, name: &Name| wanted.as_ref().is_none_or(|w| w == name);
+            let takes =
+                |wanted: &Option<Name>, name: &Name| wanted.as_ref().is_none_or(|w| w == name);
             for (user, host, error, slot) in hour.named {
                 if takes(&filter.user, &user) && takes(&filter.host, &host) {
                     let pair = gathered.pairs.entry((hour.server, user, host)).or_default();
@@ -549,8 +568,7 @@ fn evidence(row: &Row<'_>) -> rusqlite::Result<Evidence> {
     })
 }
 
-/// The oldest login that is known not to lie before `first`.
+/// A login that does not lie before `first`: the oldest one that is known to the moment.
 fn login_from(logins: &Count, first: i64) -> Option<i64> {
-    let slot = logins.slots.iter().filter(|slot| slot.last >= first).min_by_key(|s| s.start)?;
-    Some(if slot.first >= first { slot.first } else { slot.last })
+    logins.first.filter(|&at| at >= first).or(logins.last.filter(|&at| at >= first))
 }

@@ -54,7 +54,6 @@ pub struct Batch {
     /// Facts taken over from other batches, with this batch's numbers.
     pub(crate) facts: Vec<Fact>,
     pub(crate) doubts: Doubts,
-    pub(crate) records: u64,
     pub(crate) unnamed_changes: u64,
     ambiguous_times: u64,
     // The record before: most records resemble it.
@@ -85,7 +84,6 @@ impl Batch {
             pairs: Pairs::default(),
             facts: Vec::new(),
             doubts: Doubts::default(),
-            records: 0,
             unnamed_changes: 0,
             ambiguous_times: 0,
             stamp,
@@ -143,7 +141,10 @@ impl Batch {
 
     /// How much of the input was doubted, by standing and reason.
     pub fn doubts(&self) -> impl Iterator<Item = (Standing, Reason, u64)> {
-        self.doubts.totals.iter().map(|(&(standing, reason), &(count, _))| (standing, reason, count))
+        self.doubts
+            .totals
+            .iter()
+            .map(|(&(standing, reason), &(count, _))| (standing, reason, count))
     }
 
     /// Sessions that changed their user and that no later record of the batch names.
@@ -153,7 +154,7 @@ impl Batch {
 
     /// Records counted so far.
     pub fn records(&self) -> u64 {
-        self.records
+        self.spans().map(|span| span.records).sum()
     }
 
     /// Records whose local time occurs twice or not at all.
@@ -187,7 +188,6 @@ impl Batch {
             ..fact
         }));
         self.trim_facts();
-        self.records += other.records;
         self.ambiguous_times += other.ambiguous_times();
         self.unnamed_changes += other.unnamed_changes();
         self.doubts.absorb(other.doubts);
@@ -202,8 +202,7 @@ impl Batch {
         if count <= keep {
             return;
         }
-        let (mut whole, halves): (Vec<Fact>, Vec<Fact>) =
-            self.facts.drain(..).partition(finished);
+        let (mut whole, halves): (Vec<Fact>, Vec<Fact>) = self.facts.drain(..).partition(finished);
         whole.select_nth_unstable_by_key(keep, |fact| {
             (std::cmp::Reverse(fact.to), fact.server, fact.id, fact.from)
         });
@@ -251,13 +250,16 @@ impl Batch {
         self.server
     }
 
+    /// The records that follow are of this server and time.
     #[inline(always)]
-    fn moment(&mut self, stamp: Stamp) -> Moment {
+    fn begin_moment(&mut self, server: u32, stamp: Stamp) {
         if stamp != self.stamp {
             self.moment = Moment::new(self.clock.utc(stamp));
             self.stamp = stamp;
         }
-        self.moment
+        let server = &mut self.servers[server as usize];
+        server.first = server.first.min(self.moment.utc);
+        server.last = server.last.max(self.moment.utc);
     }
 
     /// Whatever is not a login, a refused one or an end.
@@ -303,51 +305,69 @@ fn current(servers: &[Server], file: i64) -> impl Iterator<Item = Span> {
 
 impl Sink for Batch {
     fn event(&mut self, span: formats::Span, event: &Event<'_>) {
-        self.records(&[Record { span, event: *event }]);
+        self.records(&[Record { span, event: *event, like_last: false }]);
     }
 
     #[inline]
     fn records(&mut self, records: &[Record<'_>]) {
         // First every look-up, none of which depends on another, so that the processor waits for
         // memory once; then the counting, in order.
-        let mut found = [(0, 0); BLOCK_RECORDS_MAX];
-        for (place, record) in found.iter_mut().zip(records) {
-            let event = &record.event;
-            if event.peer.joined().len() > PEER_BYTES_MAX {
+        let mut guesses = [(0, 0); BLOCK_RECORDS_MAX];
+        let mut servers = [0; BLOCK_RECORDS_MAX];
+        for (i, record) in records.iter().enumerate().take(BLOCK_RECORDS_MAX) {
+            let server = match record.like_last {
+                true => self.server,
+                false => self.server(&record.event),
+            };
+            servers[i] = server;
+            guesses[i] = self.pairs.guess(server, record.event.peer);
+        }
+        let mut pairs = [0; BLOCK_RECORDS_MAX];
+        for (i, record) in records.iter().enumerate().take(BLOCK_RECORDS_MAX) {
+            if record.event.peer.joined().len() <= PEER_BYTES_MAX {
+                pairs[i] = self.pairs.confirm(guesses[i], servers[i], record.event.peer);
+            }
+        }
+        for (i, record) in records.iter().enumerate().take(BLOCK_RECORDS_MAX) {
+            if record.event.peer.joined().len() > PEER_BYTES_MAX {
                 self.too_long(record);
                 continue;
             }
-            let server = self.server(event);
-            *place = (server, self.pairs.find_or_add(server, event.peer));
-        }
-        for (&(server, pair), record) in found.iter().zip(records) {
-            if record.event.peer.joined().len() <= PEER_BYTES_MAX {
-                self.count(server, pair, &record.event);
+            if !record.like_last {
+                self.begin_moment(servers[i], record.event.time);
             }
+            self.count(servers[i], pairs[i], &record.event);
         }
     }
 
     #[cold]
     fn doubt(&mut self, span: formats::Span, doubt: Doubt, bytes: &[u8]) {
-        self.doubts.add(self.file, self.base + span.start as u64, span.end - span.start, doubt, bytes);
+        self.doubts.add(
+            self.file,
+            self.base + span.start as u64,
+            span.end - span.start,
+            doubt,
+            bytes,
+        );
     }
 }
 
 impl Batch {
     #[inline(always)]
     fn count(&mut self, number: u32, pair: u32, event: &Event<'_>) {
-        let at = self.moment(event.time);
+        let at = self.moment;
         let server = &mut self.servers[number as usize];
         server.records += 1;
-        server.first = server.first.min(at.utc);
-        server.last = server.last.max(at.utc);
-        self.records += 1;
         match event.kind {
             Kind::Connect => {
                 server.runs.connected(event.connection, at.utc);
                 self.pairs.login(pair, at);
                 let (id, port) = (event.connection, event.port);
                 self.connections.begin(number, id, pair, port, at.utc, Beginning::Login);
+            }
+            Kind::Disconnect if event.connection == 0 && event.error != 0 => {
+                // Too many connections: refused before the handshake, which leaves no other record.
+                self.pairs.refused(pair, event.error, at);
             }
             Kind::Disconnect => {
                 if self.connections.awaits_names() {

@@ -8,7 +8,9 @@ use std::path::PathBuf;
 #[non_exhaustive]
 pub enum Error {
     /// There is no ledger yet.
-    #[error("{path}: there is no ledger yet: run rollcall scan first, or name another with --ledger")]
+    #[error(
+        "{path}: there is no ledger yet: run rollcall scan first, or name another with --ledger"
+    )]
     Missing {
         /// Its path.
         path: PathBuf,
@@ -36,7 +38,9 @@ pub enum Error {
         known: i64,
     },
     /// Another process writes to it.
-    #[error("{path}: another rollcall is writing to this ledger{holder}: try again when it has ended")]
+    #[error(
+        "{path}: another rollcall is writing to this ledger{holder}: try again when it has ended"
+    )]
     Busy {
         /// Its path.
         path: PathBuf,
@@ -44,7 +48,9 @@ pub enum Error {
         holder: String,
     },
     /// No room left.
-    #[error("{path}: no space left for the ledger: free some, then run again; nothing was half stored")]
+    #[error(
+        "{path}: no space left for the ledger: free some, then run again; nothing was half stored"
+    )]
     Full {
         /// Its path.
         path: PathBuf,
@@ -60,7 +66,9 @@ pub enum Error {
         error: std::io::Error,
     },
     /// Part of the ledger cannot be read.
-    #[error("{path}: the ledger is damaged ({what}): restore it from a copy, or move it away and scan again")]
+    #[error(
+        "{path}: the ledger is damaged ({what}): restore it from a copy, or move it away and scan again"
+    )]
     Damaged {
         /// Its path.
         path: PathBuf,

@@ -265,12 +265,7 @@ impl Ingest<'_> {
     ///
     /// # Errors
     /// Where SQLite fails.
-    pub fn checkpoint(
-        &self,
-        key: Option<i64>,
-        source: i64,
-        at: &Checkpoint,
-    ) -> Result<i64, Error> {
+    pub fn checkpoint(&self, key: Option<i64>, source: i64, at: &Checkpoint) -> Result<i64, Error> {
         let (facts, print) = (&at.raw.facts, &at.fingerprint);
         self.db()
             .prepare_cached(
@@ -397,11 +392,11 @@ impl Ingest<'_> {
         let mut upsert = self.db().prepare_cached(UPSERT_TALLY)?;
         let pairs = &batch.pairs;
         let refusals = pairs.refusals();
-        let strangers: bool = self
-            .db()
-            .query_row("SELECT EXISTS (SELECT 1 FROM stranger WHERE source = ?1)", [source], |row| {
-                row.get(0)
-            })?;
+        let strangers: bool = self.db().query_row(
+            "SELECT EXISTS (SELECT 1 FROM stranger WHERE source = ?1)",
+            [source],
+            |row| row.get(0),
+        )?;
         let mut slots: Vec<Slot> = Vec::new();
         let mut hours = Vec::new();
         for number in pairs.sorted() {
@@ -415,20 +410,20 @@ impl Ingest<'_> {
             if strangers && !slots.is_empty() {
                 self.welcome(server, source, pair.user, pair.host)?;
             }
-            let sums = Sums::of(&slots);
+            let count: u64 = slots.iter().map(|slot| slot.count).sum();
             timeline::normalize(&mut slots, days);
             slots.retain(|slot| slot.end() > gone);
-            timeline::encode(&slots, &mut hours);
-            let text = sums.last.map(|last| (self.keeping.local_text)(last));
+            timeline::encode_counts(&slots, &mut hours);
+            let text = pair.last.map(|last| (self.keeping.local_text)(last));
             upsert.execute(params![
                 server,
                 source,
                 Bytes(pair.user),
                 Bytes(pair.host),
                 0,
-                sums.count as i64,
-                sums.first,
-                sums.last,
+                count as i64,
+                pair.first,
+                pair.last,
                 pair.active,
                 text,
                 hours,
@@ -583,7 +578,9 @@ impl Ingest<'_> {
         }
         if stored > 0 {
             self.db()
-                .prepare_cached("DELETE FROM connection WHERE server = ?1 AND source = ?2 AND id = ?3")?
+                .prepare_cached(
+                    "DELETE FROM connection WHERE server = ?1 AND source = ?2 AND id = ?3",
+                )?
                 .execute(params![server, source, signed(id)])?;
         }
         join(&mut facts);
@@ -611,7 +608,7 @@ impl Ingest<'_> {
         at: i64,
     ) -> rusqlite::Result<()> {
         let (mut hours, none) = (Vec::new(), None::<i64>);
-        timeline::encode(&[], &mut hours);
+        timeline::encode_counts(&[], &mut hours);
         self.db().prepare_cached(UPSERT_TALLY)?.execute(params![
             server,
             source,
@@ -670,14 +667,23 @@ impl Ingest<'_> {
                  WHERE to_us <= ?1 AND NOT refused GROUP BY 1, 2, 3, 4",
             )?
             .query_map([oldest], |row| {
-                Ok((row.get(0)?, row.get(1)?, name(row.get_ref(2)?), name(row.get_ref(3)?), row.get(4)?))
+                Ok((
+                    row.get(0)?,
+                    row.get(1)?,
+                    name(row.get_ref(2)?),
+                    name(row.get_ref(3)?),
+                    row.get(4)?,
+                ))
             })?
             .collect::<rusqlite::Result<Vec<(i64, i64, Vec<u8>, Vec<u8>, i64)>>>()?;
         for (server, source, user, host, to) in ends {
             self.settle_activity(server, source, &user, &host, to)?;
         }
         self.db().execute("DELETE FROM connection WHERE to_us <= ?1", [oldest])?;
-        self.db().execute("DELETE FROM connection WHERE to_us IS NULL AND refused AND from_us <= ?1", [oldest])?;
+        self.db().execute(
+            "DELETE FROM connection WHERE to_us IS NULL AND refused AND from_us <= ?1",
+            [oldest],
+        )?;
         Ok(())
     }
 
@@ -699,8 +705,9 @@ impl Ingest<'_> {
                 "DELETE FROM unsettled WHERE server = ?1 AND source = ?2 AND at_us <= ?3",
             )?
             .execute([server, source, settled])?;
-            let mut insert = db
-                .prepare_cached("INSERT OR IGNORE INTO unsettled VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?;
+            let mut insert = db.prepare_cached(
+                "INSERT OR IGNORE INTO unsettled VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            )?;
             for fact in facts.iter().filter(|fact| fact.server == number && !fact.refused) {
                 let Some(from) = fact.from.filter(|&from| from > settled) else { continue };
                 let pair = batch.pairs.get(fact.pair);
@@ -748,7 +755,12 @@ impl Ingest<'_> {
                    WHERE source = ?1 AND standing = ?2 AND reason = ?3
                    ORDER BY rank, file, offset LIMIT -1 OFFSET ?4)",
             )?
-            .execute(params![source, standing.as_str(), reason.code(), SAMPLES_MAX as i64])?;
+            .execute(params![
+                source,
+                standing.as_str(),
+                reason.code(),
+                SAMPLES_MAX as i64
+            ])?;
         }
         Ok(())
     }
@@ -792,7 +804,7 @@ impl Ingest<'_> {
             })?
             .collect::<rusqlite::Result<Vec<_>>>()?;
         let mut hours = Vec::new();
-        timeline::encode(&[], &mut hours);
+        timeline::encode_counts(&[], &mut hours);
         for (user, host, text) in rows {
             // Its marker for the time of the last run.
             if (&user[..], &host[..]) == (b"mysql", b"localhost") {

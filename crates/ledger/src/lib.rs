@@ -5,6 +5,7 @@ mod clock;
 mod connections;
 mod doubts;
 mod error;
+mod hours;
 mod ingest;
 mod pairs;
 mod rows;

@@ -4,6 +4,7 @@
 //! log and compared with a copy in one arena.
 
 use crate::clock::HOUR;
+use crate::hours::{Chain, Hours};
 use crate::timeline::Slot;
 use formats::Peer;
 use hashbrown::HashTable;
@@ -37,7 +38,7 @@ impl Moment {
     }
 }
 
-/// The counts of one hour, and behind it those of other hours.
+/// Refusals of one hour, and behind it those of other hours.
 #[derive(Debug, Clone, Copy)]
 struct Tally {
     hour: u32,
@@ -64,7 +65,7 @@ impl Tally {
 }
 
 /// Names of this many bytes, `user,host`, stand in the pair itself.
-const SHORT: usize = 28;
+const SHORT: usize = 32;
 
 /// One user from one host on one server: one cache line, so that a record waits for memory once.
 #[derive(Debug, Clone)]
@@ -75,7 +76,11 @@ struct Pair {
     server: u32,
     /// The `user,host` slice; a longer one stands in the arena, at the offset in the first four bytes.
     text: [u8; SHORT],
-    logins: Tally,
+    /// The hour of the last login, and the logins in it.
+    hour: u32,
+    logins: u32,
+    /// The newest login; `i64::MIN` for none.
+    last: i64,
     /// The newest sign of a session; `i64::MIN` for none.
     active: i64,
 }
@@ -94,17 +99,37 @@ impl Pair {
     }
 }
 
+/// What is seldom needed of a pair: its first login, and its logins of other hours.
+#[derive(Debug, Clone, Copy)]
+struct Past {
+    first: i64,
+    hours: Chain,
+}
+
 /// The table.
 #[derive(Debug, Default)]
 pub(crate) struct Pairs {
     index: HashTable<u32>,
     pairs: Vec<Pair>,
+    past: Vec<Past>,
+    hours: Hours,
     /// The names that are too long for a pair.
     arena: Vec<u8>,
     spilled: Vec<Tally>,
     /// Refusals by pair and error number.
     refused: hashbrown::HashMap<(u32, u32), Tally, foldhash::fast::RandomState>,
     hasher: foldhash::fast::RandomState,
+    keys: Keys,
+}
+
+/// Keys of the hash, chosen anew for each table: whoever writes the names cannot know which collide.
+#[derive(Debug)]
+struct Keys([u64; 4]);
+
+impl Default for Keys {
+    fn default() -> Self {
+        Keys([0, 1, 2, 3].map(|n: u64| foldhash::quality::RandomState::default().hash_one(n)))
+    }
 }
 
 /// One pair's counts, as handed on to the ledger.
@@ -113,22 +138,52 @@ pub(crate) struct PairView<'a> {
     pub(crate) server: u32,
     pub(crate) user: &'a [u8],
     pub(crate) host: &'a [u8],
+    /// The oldest login.
+    pub(crate) first: Option<i64>,
+    /// The newest login.
+    pub(crate) last: Option<i64>,
+    /// The newest sign of a session.
     pub(crate) active: Option<i64>,
 }
 
 impl Pairs {
+    /// A hash of the pair and the number of the pair that is probably it ([`NONE`]: of none). Touches
+    /// only the index, so that many can be under way at once.
+    #[inline(always)]
+    pub(crate) fn guess(&self, server: u32, peer: Peer<'_>) -> (u64, u32) {
+        let hash = hash(&self.hasher, &self.keys.0, server, peer.joined());
+        let mut guess = NONE;
+        let _ = self.index.find(hash, |&number| {
+            guess = number;
+            true
+        });
+        (hash, guess)
+    }
+
     /// The number of the pair, made if it is new. The peer must not be longer than [`PEER_BYTES_MAX`].
     #[inline(always)]
+    pub(crate) fn confirm(
+        &mut self,
+        (hash, guess): (u64, u32),
+        server: u32,
+        peer: Peer<'_>,
+    ) -> u32 {
+        match self.pairs.get(guess as usize) {
+            Some(pair) if is_pair(pair, &self.arena, server, peer) => guess,
+            _ => self.find_or_add_hashed(hash, server, peer),
+        }
+    }
+
+    /// [`Pairs::guess`] and [`Pairs::confirm`] at once.
     pub(crate) fn find_or_add(&mut self, server: u32, peer: Peer<'_>) -> u32 {
-        let hash = hash(&self.hasher, server, peer.joined());
+        let guess = self.guess(server, peer);
+        self.confirm(guess, server, peer)
+    }
+
+    #[inline(never)]
+    fn find_or_add_hashed(&mut self, hash: u64, server: u32, peer: Peer<'_>) -> u32 {
         let (pairs, arena) = (&self.pairs, &self.arena);
-        let found = self.index.find(hash, |&i| {
-            let pair = &pairs[i as usize];
-            pair.text_bytes as usize == peer.joined().len()
-                && pair.user_bytes as usize == peer.user_bytes()
-                && pair.server == server
-                && same(pair.text(arena), peer.joined())
-        });
+        let found = self.index.find(hash, |&i| is_pair(&pairs[i as usize], arena, server, peer));
         match found {
             Some(&pair) => pair,
             None => self.add(hash, server, peer),
@@ -152,23 +207,36 @@ impl Pairs {
             text_bytes: peer.joined().len() as u16,
             user_bytes: peer.user_bytes() as u16,
             server,
-            logins: Tally::EMPTY,
+            hour: 0,
+            logins: 0,
+            last: i64::MIN,
             active: i64::MIN,
         });
-        let (hasher, pairs, arena) = (&self.hasher, &self.pairs, &self.arena);
+        self.past.push(Past { first: i64::MAX, hours: Chain::EMPTY });
+        let (hasher, keys, pairs, arena) = (&self.hasher, &self.keys.0, &self.pairs, &self.arena);
         self.index.insert_unique(hash, number, |&i| {
             let pair = &pairs[i as usize];
-            crate::pairs::hash(hasher, pair.server, pair.text(arena))
+            crate::pairs::hash(hasher, keys, pair.server, pair.text(arena))
         });
         number
     }
 
     /// Counts a login.
     #[inline(always)]
-    pub(crate) fn login(&mut self, pair: u32, at: Moment) {
-        let pair = &mut self.pairs[pair as usize];
-        count(&mut pair.logins, &mut self.spilled, at);
+    pub(crate) fn login(&mut self, number: u32, at: Moment) {
+        let pair = &mut self.pairs[number as usize];
+        if pair.hour != at.hour || pair.logins == u32::MAX {
+            turn(pair, &mut self.past[number as usize], &mut self.hours, at.hour);
+        }
+        pair.logins += 1;
         pair.active = pair.active.max(at.utc);
+        if at.utc != pair.last {
+            if pair.last == i64::MIN || at.utc < pair.last {
+                let past = &mut self.past[number as usize];
+                past.first = past.first.min(at.utc);
+            }
+            pair.last = pair.last.max(at.utc);
+        }
     }
 
     /// Notes a sign of a session.
@@ -192,16 +260,22 @@ impl Pairs {
             let joined = other.joined(pair);
             let peer = Peer::new(joined, pair.user_bytes as usize);
             let number = self.find_or_add(servers[pair.server as usize], peer);
-            let mine = &mut self.pairs[number as usize];
+            let past = &other.past[numbers.len()];
+            let (mine, mine_past) =
+                (&mut self.pairs[number as usize], &mut self.past[number as usize]);
             mine.active = mine.active.max(pair.active);
-            for tally in other.chain(&pair.logins) {
-                merge(&mut self.pairs[number as usize].logins, &mut self.spilled, tally);
+            mine.last = mine.last.max(pair.last);
+            mine_past.first = mine_past.first.min(past.first);
+            for (hour, logins) in other.hours.of(past.hours).chain([(pair.hour, pair.logins)]) {
+                if mine.hour != hour || mine.logins.checked_add(logins).is_none() {
+                    turn(mine, mine_past, &mut self.hours, hour);
+                }
+                mine.logins += logins;
             }
             numbers.push(number);
         }
         for (&(pair, error), tally) in &other.refused {
-            let mine =
-                self.refused.entry((numbers[pair as usize], error)).or_insert(Tally::EMPTY);
+            let mine = self.refused.entry((numbers[pair as usize], error)).or_insert(Tally::EMPTY);
             for tally in other.chain(tally) {
                 merge(mine, &mut self.spilled, tally);
             }
@@ -211,7 +285,8 @@ impl Pairs {
 
     /// About how many bytes of memory it holds.
     pub(crate) fn bytes(&self) -> usize {
-        self.pairs.len() * size_of::<Pair>()
+        self.pairs.len() * (size_of::<Pair>() + size_of::<Past>())
+            + self.hours.bytes()
             + self.arena.len()
             + self.spilled.len() * size_of::<Tally>()
             + self.index.capacity() * 5
@@ -219,14 +294,17 @@ impl Pairs {
     }
 
     /// A pair by its number.
-    pub(crate) fn get(&self, pair: u32) -> PairView<'_> {
-        let pair = &self.pairs[pair as usize];
+    pub(crate) fn get(&self, number: u32) -> PairView<'_> {
+        let pair = &self.pairs[number as usize];
+        let known = |at: i64| (at != i64::MIN && at != i64::MAX).then_some(at);
         let (user, host) = self.joined(pair).split_at(pair.user_bytes as usize);
         PairView {
             server: pair.server,
             user,
             host: &host[1..],
-            active: (pair.active != i64::MIN).then_some(pair.active),
+            first: known(self.past[number as usize].first),
+            last: known(pair.last),
+            active: known(pair.active),
         }
     }
 
@@ -255,10 +333,14 @@ impl Pairs {
         keys.into_iter().map(|(_, _, number)| number).collect()
     }
 
-    /// The login slots of a pair, appended to `slots`; not normalized.
-    pub(crate) fn logins(&self, pair: u32, slots: &mut Vec<Slot>) {
-        let tally = &self.pairs[pair as usize].logins;
-        slots.extend(self.chain(tally).map(Tally::slot));
+    /// The login slots of a pair, appended to `slots`; not normalized. Only their hours and counts are
+    /// kept: first and last are those of the hours.
+    pub(crate) fn logins(&self, number: u32, slots: &mut Vec<Slot>) {
+        let pair = &self.pairs[number as usize];
+        let hours = self.hours.of(self.past[number as usize].hours);
+        let all = hours.chain([(pair.hour, pair.logins)]).filter(|(_, logins)| *logins > 0);
+        slots
+            .extend(all.map(|(hour, logins)| Slot::counted(i64::from(hour) * HOUR, logins.into())));
     }
 
     /// The refusals as (pair, error), sorted.
@@ -286,7 +368,7 @@ impl Pairs {
 #[inline(always)]
 fn count(tally: &mut Tally, spilled: &mut Vec<Tally>, at: Moment) {
     if tally.hour != at.hour || tally.count == 0 || tally.count == u32::MAX {
-        turn(tally, spilled, at.hour);
+        spill(tally, spilled, at.hour);
         tally.first = at.in_hour;
         tally.last = at.in_hour;
     }
@@ -295,9 +377,18 @@ fn count(tally: &mut Tally, spilled: &mut Vec<Tally>, at: Moment) {
     tally.last = tally.last.max(at.in_hour);
 }
 
+/// Puts a pair's current hour away and starts another.
+#[cold]
+fn turn(pair: &mut Pair, past: &mut Past, hours: &mut Hours, hour: u32) {
+    if pair.logins > 0 {
+        hours.push(&mut past.hours, pair.hour, pair.logins);
+    }
+    (pair.hour, pair.logins) = (hour, 0);
+}
+
 /// Puts the current hour away and starts another.
 #[cold]
-fn turn(tally: &mut Tally, spilled: &mut Vec<Tally>, hour: u32) {
+fn spill(tally: &mut Tally, spilled: &mut Vec<Tally>, hour: u32) {
     if tally.count > 0 {
         spilled.push(*tally);
         *tally = Tally { next: spilled.len() as u32 - 1, ..Tally::EMPTY };
@@ -307,7 +398,7 @@ fn turn(tally: &mut Tally, spilled: &mut Vec<Tally>, hour: u32) {
 
 fn merge(into: &mut Tally, spilled: &mut Vec<Tally>, from: &Tally) {
     if into.hour != from.hour || into.count == 0 || into.count.checked_add(from.count).is_none() {
-        turn(into, spilled, from.hour);
+        spill(into, spilled, from.hour);
         into.first = from.first;
         into.last = from.last;
     }
@@ -317,28 +408,49 @@ fn merge(into: &mut Tally, spilled: &mut Vec<Tally>, from: &Tally) {
 }
 
 #[inline(always)]
-fn hash(state: &foldhash::fast::RandomState, server: u32, joined: &[u8]) -> u64 {
-    let mut hasher = state.build_hasher();
-    hasher.write_u32(server);
-    hasher.write(joined);
-    hasher.finish()
+fn is_pair(pair: &Pair, arena: &[u8], server: u32, peer: Peer<'_>) -> bool {
+    pair.text_bytes as usize == peer.joined().len()
+        && pair.user_bytes as usize == peer.user_bytes()
+        && pair.server == server
+        && same(pair.text(arena), peer.joined())
+}
+
+/// A keyed hash. Names of usual length are mixed without a branch on their length, which cannot be
+/// foreseen; foldhash does the others.
+#[inline(always)]
+fn hash(state: &foldhash::fast::RandomState, keys: &[u64; 4], server: u32, joined: &[u8]) -> u64 {
+    let n = joined.len();
+    if !(16..=48).contains(&n) {
+        let mut hasher = state.build_hasher();
+        hasher.write_u32(server);
+        hasher.write(joined);
+        return hasher.finish();
+    }
+    let word = |at: usize| u64::from_le_bytes(joined[at..at + 8].try_into().expect("eight bytes"));
+    let fold = |a: u64, b: u64| {
+        let product = u128::from(a) * u128::from(b);
+        product as u64 ^ (product >> 64) as u64
+    };
+    let ends = fold(word(0) ^ keys[0], word(n - 8) ^ keys[1]);
+    let inner = fold(word(8) ^ keys[2], word(n - 16) ^ keys[3]);
+    let middle = fold(word(16.min(n - 8)) ^ keys[1], word(n.max(24) - 24) ^ keys[2]);
+    fold(ends ^ u64::from(server) ^ keys[3], inner ^ middle.rotate_left(23) ^ n as u64 ^ keys[0])
 }
 
 /// Equality of slices of the same length, without a call for the short ones that names are.
 #[inline(always)]
 pub(crate) fn same(a: &[u8], b: &[u8]) -> bool {
     let n = a.len();
-    if n > 48 || n < 8 || b.len() != n {
+    if !(16..=48).contains(&n) || b.len() != n {
         return a == b;
     }
-    if n < 16 {
-        let word = |s: &[u8], i: usize| u64::from_le_bytes(s[i..i + 8].try_into().expect("8"));
-        return word(a, 0) == word(b, 0) && word(a, n - 8) == word(b, n - 8);
-    }
-    let wide = |s: &[u8], i: usize| u128::from_le_bytes(s[i..i + 16].try_into().expect("16"));
-    (n <= 32 || wide(a, 16) == wide(b, 16))
-        && wide(a, 0) == wide(b, 0)
-        && wide(a, n - 16) == wide(b, n - 16)
+    let wide =
+        |s: &[u8], i: usize| u128::from_le_bytes(s[i..i + 16].try_into().expect("sixteen bytes"));
+    let middle = 16.min(n - 16);
+    (wide(a, 0) ^ wide(b, 0))
+        | (wide(a, middle) ^ wide(b, middle))
+        | (wide(a, n - 16) ^ wide(b, n - 16))
+        == 0
 }
 
 #[cfg(test)]
@@ -371,7 +483,9 @@ mod tests {
     #[test]
     fn absorbing_equals_counting_together() {
         let events: Vec<(u32, &[u8], i64)> = (0..5000)
-            .map(|i: i64| ((i % 2) as u32, [&b"u,h"[..], b"v,h", b"u,i"][(i % 3) as usize], i * HOUR / 7))
+            .map(|i: i64| {
+                ((i % 2) as u32, [&b"u,h"[..], b"v,h", b"u,i"][(i % 3) as usize], i * HOUR / 7)
+            })
             .collect();
         let fill = |part: &[(u32, &[u8], i64)]| {
             let mut pairs = Pairs::default();
@@ -391,7 +505,15 @@ mod tests {
                 pairs.refusal((number, 1045), &mut refused);
                 crate::timeline::normalize(&mut logins, 0);
                 crate::timeline::normalize(&mut refused, 0);
-                all.push((pair.server, pair.user.to_vec(), pair.host.to_vec(), logins, refused));
+                let moments = (pair.first, pair.last, pair.active);
+                all.push((
+                    pair.server,
+                    pair.user.to_vec(),
+                    pair.host.to_vec(),
+                    moments,
+                    logins,
+                    refused,
+                ));
             }
             all
         };

@@ -21,7 +21,8 @@ pub struct Filter {
     pub until: Option<i64>,
 }
 
-/// One user from one client host on one server.
+/// One user from one client host on one server. A window chooses rows and recounts logins and
+/// failures; the moments of logins and of activity are always those of all evidence.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Seen {
     /// The audited server; empty where no record names it.
@@ -67,8 +68,8 @@ pub struct Failure {
     pub first: i64,
     /// The newest of them.
     pub last: i64,
-    /// The first login of this user from this host that is known to follow `last` or to lie after
-    /// `first`: the oldest login that is not older than `first`.
+    /// A login of this user from this host that does not lie before `first`: the oldest one that is
+    /// known to the moment, which is their first or their last.
     pub then_logged_in: Option<i64>,
 }
 

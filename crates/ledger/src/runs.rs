@@ -138,8 +138,12 @@ mod tests {
     #[test]
     fn pieces_of_one_run_are_one_run_in_any_order() {
         let piece = |from, to, first_id, last_id| RunPiece { from, to, first_id, last_id };
-        let pieces =
-            [piece(0, 10, 1, 100), piece(10, 20, 101, 180), piece(21, 30, 4, 50), piece(31, 40, 51, 60)];
+        let pieces = [
+            piece(0, 10, 1, 100),
+            piece(10, 20, 101, 180),
+            piece(21, 30, 4, 50),
+            piece(31, 40, 51, 60),
+        ];
         let expected = vec![piece(0, 20, 1, 180), piece(21, 40, 4, 60)];
         for turn in 0..4 {
             let mut turned = pieces.to_vec();

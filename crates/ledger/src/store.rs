@@ -84,8 +84,8 @@ impl Ledger {
 
     fn connect(path: &Path) -> Result<Ledger, Error> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let db = Connection::open_with_flags(path, flags)
-            .map_err(|error| Error::sqlite(path, error))?;
+        let db =
+            Connection::open_with_flags(path, flags).map_err(|error| Error::sqlite(path, error))?;
         let mut ledger = Ledger { db, path: path.to_path_buf() };
         ledger.prepare()?;
         Ok(ledger)
@@ -114,7 +114,11 @@ impl Ledger {
         let (application, version) = (pragma("application_id")?, pragma("user_version")?);
         if application == APPLICATION {
             if version > SCHEMA {
-                return Err(Error::Newer { path: self.path.clone(), found: version, known: SCHEMA });
+                return Err(Error::Newer {
+                    path: self.path.clone(),
+                    found: version,
+                    known: SCHEMA,
+                });
             }
             return Ok(version);
         }
@@ -156,21 +160,12 @@ impl Ledger {
 
     fn add_functions(&self) -> rusqlite::Result<()> {
         let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC;
-        // hours(a, b, days_before, gone_before): two timelines united.
+        // unite_hours(a, b, days_before, gone_before)
         self.db.create_scalar_function("unite_hours", 4, flags, |context| {
-            let mut slots = Vec::new();
-            for argument in 0..2 {
-                let bytes = context.get_raw(argument).as_blob().unwrap_or(&[]);
-                timeline::decode(bytes, &mut slots).ok_or_else(|| {
-                    rusqlite::Error::UserFunctionError("a timeline in tally is damaged".into())
-                })?;
-            }
-            timeline::normalize(&mut slots, context.get(2)?);
-            let gone: i64 = context.get(3)?;
-            slots.retain(|slot| slot.end() > gone);
-            let mut bytes = Vec::new();
-            timeline::encode(&slots, &mut bytes);
-            Ok(bytes)
+            let blob = |argument| context.get_raw(argument).as_blob().unwrap_or(&[]);
+            timeline::unite(blob(0), blob(1), context.get(2)?, context.get(3)?).ok_or_else(|| {
+                rusqlite::Error::UserFunctionError("a timeline in tally is damaged".into())
+            })
         })
     }
 }

@@ -67,10 +67,7 @@ struct Hour {
 impl Hour {
     fn add(&mut self, stranger: Stranger, error: u32, slot: Slot) {
         let slots = self.named.entry(stranger).or_default();
-        slots
-            .entry(error)
-            .and_modify(|known| *known = united(*known, slot))
-            .or_insert(slot);
+        slots.entry(error).and_modify(|known| *known = united(*known, slot)).or_insert(slot);
     }
 
     /// Takes away the names beyond the bound.
@@ -245,10 +242,18 @@ fn damaged() -> rusqlite::Error {
     rusqlite::Error::UserFunctionError("a row of stranger is damaged".into())
 }
 
-fn store(db: &Connection, server: i64, source: i64, start: i64, hour: &Hour) -> rusqlite::Result<()> {
+fn store(
+    db: &Connection,
+    server: i64,
+    source: i64,
+    start: i64,
+    hour: &Hour,
+) -> rusqlite::Result<()> {
     if hour.named.is_empty() && hour.unnamed.is_none() {
-        db.prepare_cached("DELETE FROM stranger WHERE server = ?1 AND source = ?2 AND hour_us = ?3")?
-            .execute([server, source, start])?;
+        db.prepare_cached(
+            "DELETE FROM stranger WHERE server = ?1 AND source = ?2 AND hour_us = ?3",
+        )?
+        .execute([server, source, start])?;
         return Ok(());
     }
     let mut entries = vec![VERSION];
@@ -267,15 +272,15 @@ fn store(db: &Connection, server: i64, source: i64, start: i64, hour: &Hour) -> 
     let unnamed = hour.unnamed.unwrap_or(Slot { start, day: false, count: 0, first: 0, last: 0 });
     db.prepare_cached("INSERT OR REPLACE INTO stranger VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?
         .execute(params![
-            server,
-            source,
-            start,
-            hour.pairs as i64,
-            unnamed.count as i64,
-            unnamed.first,
-            unnamed.last,
-            entries
-        ])?;
+        server,
+        source,
+        start,
+        hour.pairs as i64,
+        unnamed.count as i64,
+        unnamed.first,
+        unnamed.last,
+        entries
+    ])?;
     Ok(())
 }
 

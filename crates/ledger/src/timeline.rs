@@ -1,11 +1,12 @@
 //! When something happened, by the hour, in a few bytes: the ledger's counts.
 //!
 //! A timeline is a sorted list of periods, each an hour or (for old ones) a day, with how often it
-//! happened in it and the first and last moment. It is stored as one BLOB:
+//! happened in it and (for refusals) the first and last moment. It is stored as one BLOB:
 //!
 //! ```text
 //! version 1 | per period, oldest first: varint (start gap * 2 + is_day), varint count,
 //!           |                           varint first - start, varint last - first
+//! version 2 | per period, oldest first: varint (start gap * 2 + is_day), varint count
 //! ```
 //!
 //! Start gaps are in hours since the end of the period before (the first: since 1970), moments in
@@ -21,7 +22,11 @@ use crate::clock::HOUR;
 /// Microseconds in a day.
 pub(crate) const DAY: i64 = 24 * HOUR;
 
-const VERSION: u8 = 1;
+/// With first and last moments: refusals.
+const MOMENTS: u8 = 1;
+
+/// Without them: logins, of which there are far more.
+const COUNTS: u8 = 2;
 
 /// One hour or day in which something happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -42,6 +47,11 @@ impl Slot {
     pub(crate) fn at(moment: i64) -> Self {
         let start = moment.div_euclid(HOUR) * HOUR;
         Slot { start, day: false, count: 1, first: moment, last: moment }
+    }
+
+    /// So many occurrences somewhere in the hour that begins at `start`.
+    pub(crate) fn counted(start: i64, count: u64) -> Self {
+        Slot { start, day: false, count, first: start, last: start + HOUR - 1 }
     }
 
     /// The first microsecond after it.
@@ -86,25 +96,48 @@ pub(crate) fn normalize(slots: &mut Vec<Slot>, days_before: i64) {
     });
 }
 
-/// Encodes normalized slots.
+/// Encodes normalized slots with their first and last moments.
 pub(crate) fn encode(slots: &[Slot], out: &mut Vec<u8>) {
+    write(slots, MOMENTS, out);
+}
+
+/// Encodes the counts of normalized slots.
+pub(crate) fn encode_counts(slots: &[Slot], out: &mut Vec<u8>) {
+    write(slots, COUNTS, out);
+}
+
+fn write(slots: &[Slot], version: u8, out: &mut Vec<u8>) {
     out.clear();
-    out.push(VERSION);
+    out.push(version);
     let mut end = 0;
     for slot in slots {
         put(out, ((slot.start - end) / HOUR) as u64 * 2 + u64::from(slot.day));
         put(out, slot.count);
-        put(out, (slot.first - slot.start) as u64);
-        put(out, (slot.last - slot.first) as u64);
+        if version == MOMENTS {
+            put(out, (slot.first - slot.start) as u64);
+            put(out, (slot.last - slot.first) as u64);
+        }
         end = slot.end();
     }
+}
+
+/// Unites two stored timelines of the same kind; `None` where one is damaged.
+pub(crate) fn unite(a: &[u8], b: &[u8], days_before: i64, gone_before: i64) -> Option<Vec<u8>> {
+    let mut slots = Vec::new();
+    decode(a, &mut slots)?;
+    decode(b, &mut slots)?;
+    normalize(&mut slots, days_before);
+    slots.retain(|slot| slot.end() > gone_before);
+    let mut bytes = Vec::new();
+    write(&slots, *a.first()?, &mut bytes);
+    Some(bytes)
 }
 
 /// Appends the slots of a stored timeline to `slots`. `None` where it is damaged: the caller says
 /// which row. `slots` then holds what could be read.
 pub(crate) fn decode(mut bytes: &[u8], slots: &mut Vec<Slot>) -> Option<()> {
     let (&version, rest) = bytes.split_first()?;
-    if version != VERSION {
+    if version != MOMENTS && version != COUNTS {
         return None;
     }
     bytes = rest;
@@ -112,14 +145,20 @@ pub(crate) fn decode(mut bytes: &[u8], slots: &mut Vec<Slot>) -> Option<()> {
     while !bytes.is_empty() {
         let head = take(&mut bytes)?;
         let count = take(&mut bytes)?;
-        let first = i64::try_from(take(&mut bytes)?).ok()?;
-        let lasted = i64::try_from(take(&mut bytes)?).ok()?;
         let gap = i64::try_from(head / 2).ok()?.checked_mul(HOUR)?;
         let start = end.checked_add(gap)?;
         let day = head % 2 == 1;
         let length = if day { DAY } else { HOUR };
-        let (first, last) = (start.checked_add(first)?, start.checked_add(first)?.checked_add(lasted)?);
         end = start.checked_add(length)?;
+        let (first, last) = match version {
+            MOMENTS => {
+                let first = i64::try_from(take(&mut bytes)?).ok()?;
+                let lasted = i64::try_from(take(&mut bytes)?).ok()?;
+                let first = start.checked_add(first)?;
+                (first, first.checked_add(lasted)?)
+            }
+            _ => (start, end - 1),
+        };
         if count == 0 || last >= end || (day && start % DAY != 0) {
             return None;
         }
@@ -128,14 +167,16 @@ pub(crate) fn decode(mut bytes: &[u8], slots: &mut Vec<Slot>) -> Option<()> {
     Some(())
 }
 
-pub(crate) fn put(out: &mut Vec<u8>, mut value: u64) {
+/// Appends a LEB128 varint.
+pub(crate) fn put(out: &mut impl Extend<u8>, mut value: u64) {
     while value >= 0x80 {
-        out.push(value as u8 | 0x80);
+        out.extend([value as u8 | 0x80]);
         value >>= 7;
     }
-    out.push(value as u8);
+    out.extend([value as u8]);
 }
 
+/// Takes a LEB128 varint; `None` where it is cut or larger than 64 bits.
 pub(crate) fn take(bytes: &mut &[u8]) -> Option<u64> {
     let mut value = 0u64;
     for shift in (0..64).step_by(7) {

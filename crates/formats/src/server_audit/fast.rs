@@ -9,18 +9,25 @@
 //! 20260314 09:26:53,db1,app,10.0.0.7,42,977,QUERY,shop,'…',0     the object holds no bare quote up to the last
 //! ```
 //!
-//! Stamp and server are compared with those of the line before; the rest of the header lies in the
-//! 64 bytes that follow, whose commas are found at once. Everything else is left to `careful`.
+//! Stamp and server are compared with those of the line before; user to operation lie in the 64 bytes
+//! that follow, the rest of a connection record in 64 more, whose commas are found at once. Everything
+//! else is left to `careful`, and what is taken here `careful` reads the same way (tested).
 
-use crate::event::{BLOCK_RECORDS_MAX, Event, Kind, Peer, RECORD_BYTES_MAX, Record, Sink, Span, Stamp};
-use crate::mask::{self, Masks};
+use crate::event::{
+    BLOCK_RECORDS_MAX, Event, Kind, Peer, RECORD_BYTES_MAX, Record, Sink, Span, Stamp,
+};
+use crate::mask::{self, Masks, is_host_byte};
 use crate::stamp;
 
 /// A line is looked at here only with this many bytes from its start on, so that no load runs past
-/// the end: stamp and server, then a block of 64.
-const LOOKAHEAD: usize = PREFIX_MAX + 64;
+/// the end: stamp and server, the rest of the header, a block of 64 that begins at its end.
+const LOOKAHEAD: usize = PREFIX_MAX + HEADER_MAX + 64;
 
-/// Stamp and server with the comma behind it. Longer server names are left to `careful`.
+/// User to operation with the comma behind it: 64 bytes hold most, 128 what resolvers make of cloud
+/// addresses. Longer ones are left to `careful`.
+const HEADER_MAX: usize = 128;
+
+/// Stamp and server with the comma behind it, less one. Longer server names are left to `careful`.
 const PREFIX_MAX: usize = 64;
 
 /// The stamp's length in bytes.
@@ -53,6 +60,10 @@ pub(crate) fn read<S: Sink>(memory: &mut Memory, bytes: &[u8], from: usize, sink
             && std::is_x86_feature_detected!("lzcnt")
             && std::is_x86_feature_detected!("popcnt")
         {
+            if std::is_x86_feature_detected!("avx512bw") {
+                // SAFETY: the machine has the features the function is compiled for.
+                return unsafe { read_avx512(memory, bytes, from, sink) };
+            }
             // SAFETY: the machine has the features the function is compiled for.
             return unsafe { read_avx2(memory, bytes, from, sink) };
         }
@@ -65,225 +76,232 @@ pub(crate) fn read<S: Sink>(memory: &mut Memory, bytes: &[u8], from: usize, sink
 }
 
 #[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512bw,avx2,bmi1,bmi2,lzcnt,popcnt")]
+fn read_avx512<S: Sink>(memory: &mut Memory, bytes: &[u8], from: usize, sink: &mut S) -> usize {
+    read_with::<mask::Avx512, S>(memory, bytes, from, sink)
+}
+
+#[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
 fn read_avx2<S: Sink>(memory: &mut Memory, bytes: &[u8], from: usize, sink: &mut S) -> usize {
     read_with::<mask::Avx2, S>(memory, bytes, from, sink)
 }
 
+/// The loop. All of it is inlined into a function that is compiled for the machine's instructions,
+/// which a closure would not be.
 #[inline(always)]
-fn read_with<'a, M: Masks, S: Sink>(
+fn read_with<M: Masks, S: Sink>(
     memory: &mut Memory,
-    bytes: &'a [u8],
+    bytes: &[u8],
     from: usize,
     sink: &mut S,
 ) -> usize {
-    let mut line = |at: usize, record: &mut Record<'a>| {
-        let view = bytes[at..].first_chunk::<LOOKAHEAD>()?;
-        let end = Line { bytes, at, view }.read::<M>(memory, record)?;
-        record.span = Span { start: at, end };
-        Some(end)
-    };
     // Where uncommon lines are many, a call often ends here: the block is not made in vain.
     let mut first = Record::EMPTY;
-    let Some(mut at) = line(from, &mut first) else { return from };
+    let Some(mut at) = line::<M>(memory, bytes, from, &mut first) else { return from };
     let mut block = [first; BLOCK_RECORDS_MAX];
     let mut filled = 1;
-    while let Some(end) = line(at, &mut block[filled]) {
+    while let Some(end) = line::<M>(memory, bytes, at, &mut block[filled]) {
         at = end;
         filled += 1;
         if filled == BLOCK_RECORDS_MAX {
+            block[0].like_last = false;
             sink.records(&block);
             filled = 0;
         }
     }
     if filled > 0 {
+        block[0].like_last = false;
         sink.records(&block[..filled]);
     }
     at
 }
 
-/// A line at its place.
-#[derive(Clone, Copy)]
-struct Line<'a> {
-    bytes: &'a [u8],
-    at: usize,
-    /// The first bytes from `at` on.
-    view: &'a [u8; LOOKAHEAD],
-}
-
 /// Where the header's fields end, counted from the end of the prefix: each the offset of a comma.
+#[derive(Clone, Copy)]
 struct Header {
     host: usize,
     id: usize,
     query: usize,
     operation: usize,
     database: usize,
-    object: usize,
+    /// The host consists of the bytes of host names: no port, no address with colons.
+    plain_host: bool,
 }
 
-impl<'a> Line<'a> {
-    /// Reads the line into `record`; returns where the next one starts, or `None` where it is not
-    /// common.
+impl Header {
+    /// Finds the fields in the first 64 bytes; `None` where they are longer, or a line break is among
+    /// them.
     #[inline(always)]
-    fn read<M: Masks>(&self, memory: &mut Memory, record: &mut Record<'a>) -> Option<usize> {
-        let head: &[u8; PREFIX_MAX] = self.view.first_chunk()?;
-        // One bit too many would be needed for a prefix of 64 bytes; `learn` allows 63.
-        if memory.bytes == 0 || M::same(head, &memory.prefix) & low(memory.bytes) != low(memory.bytes)
-        {
-            learn(memory, head)?;
-        }
-        let skip = memory.bytes;
-        let window: &[u8; 64] = self.view[skip..].first_chunk()?;
-        let marks = M::marks(window);
-        let mut commas = marks.commas;
-        let header = Header {
-            host: next(&mut commas),
-            id: next(&mut commas),
-            query: next(&mut commas),
-            operation: next(&mut commas),
-            database: next(&mut commas),
-            object: next(&mut commas),
-        };
-        // A line break inside the header, or one longer than the window, shows as a missing comma.
-        if header.database >= 64 || marks.newlines & low(header.database) != 0 {
+    fn near<M: Masks>(window: &[u8; 64]) -> Option<Header> {
+        let mut commas = M::of(window, b',');
+        let host = next(&mut commas);
+        let id = next(&mut commas);
+        let query = next(&mut commas);
+        let operation = next(&mut commas);
+        let database = next(&mut commas);
+        if database >= 64 || M::of(window, b'\n') & low(database) != 0 {
             return None;
         }
-        if window[0] == b' '
-            || window[(header.host + 1) & 63] == b' '
-            || window[(header.database + 1) & 63] == b' '
-        {
+        let plain_host = !M::host_bytes(window) & low(id) & !low(host + 1) == 0;
+        Some(Header { host, id, query, operation, database, plain_host })
+    }
+
+    /// The same in 128 bytes.
+    #[cold]
+    #[inline(never)]
+    fn far(window: &[u8; HEADER_MAX]) -> Option<Header> {
+        let mut commas = memchr::memchr2_iter(b',', b'\n', window);
+        let mut next = || commas.next().filter(|&at| window[at] == b',');
+        let (host, id, query) = (next()?, next()?, next()?);
+        let (operation, database) = (next()?, next()?);
+        let plain_host = window[host + 1..id].iter().all(is_host_byte);
+        Some(Header { host, id, query, operation, database, plain_host })
+    }
+}
+
+/// Reads the line at `at` into `record`, which holds an earlier one or none; returns where the next
+/// one starts, or `None` where the line is not common.
+#[inline(always)]
+fn line<'a, M: Masks>(
+    memory: &mut Memory,
+    bytes: &'a [u8],
+    at: usize,
+    record: &mut Record<'a>,
+) -> Option<usize> {
+    let view: &[u8; LOOKAHEAD] = bytes[at..].first_chunk()?;
+    let head: &[u8; PREFIX_MAX] = view.first_chunk()?;
+    record.like_last = M::same(head, &memory.prefix) & low(memory.bytes) == low(memory.bytes);
+    if !record.like_last || memory.bytes == 0 {
+        learn(memory, head)?;
+    }
+    let skip = memory.bytes;
+    let header = match Header::near::<M>(view[skip..].first_chunk()?) {
+        Some(header) => header,
+        None => Header::far(view[skip..].first_chunk()?)?,
+    };
+    let Header { host, id, query, operation, database, plain_host } = header;
+    let tail: &[u8; 64] = view[skip + database + 1..].first_chunk()?;
+    if view[skip] == b' ' || view[skip + host + 1] == b' ' || tail[0] == b' ' {
+        return None;
+    }
+    let connection = number(view, skip + id + 1, skip + query)?;
+    let (port, port_bytes) =
+        if plain_host { (None, 0) } else { port(view, skip + host + 1, skip + id)? };
+    // A host of digits alone is none: an address has a dot within its first four bytes.
+    if view[skip + host + 1].is_ascii_digit() {
+        let three: &[u8; 3] = view[skip + host + 2..].first_chunk()?;
+        if !three.contains(&b'.') {
             return None;
         }
-        let connection = number(self.view, skip + header.id + 1, skip + header.query)?;
-        let foreign = !M::host_bytes(window) & low(header.id) & !low(header.host + 1);
-        let (port, port_bytes) = if foreign == 0 {
-            (None, 0)
-        } else {
-            port(self.view, skip + header.host + 1, skip + header.id)?
-        };
-        // A host of digits alone is none: an address has a dot within its first four bytes.
-        if window[(header.host + 1) & 63].is_ascii_digit() {
-            let start = skip + header.host + 2;
-            let three: &[u8; 3] = self.view[start..].first_chunk()?;
-            if !three.contains(&b'.') {
+    }
+    let base = at + skip;
+    let event = &mut record.event;
+    event.time = Stamp::Local(memory.micros);
+    event.server = &bytes[at + STAMP + 1..base - 1];
+    event.peer = Peer::new(&bytes[base..base + id - port_bytes], host);
+    event.port = port;
+    event.connection = connection;
+    let rest = base + database + 1;
+    let end = match connection_kind(view, skip + operation + 1) {
+        Some(kind) => {
+            // Connection records write a zero where the query id stands.
+            if operation != query + 2 || view[skip + query + 1] != b'0' {
                 return None;
             }
+            let end = M::of(tail, b'\n').trailing_zeros() as usize;
+            let commas = M::of(tail, b',') & if end < 64 { low(end) } else { 0 };
+            event.kind = kind;
+            event.query = 0;
+            event.object = &[];
+            rest + connection_end(bytes, rest, commas, end, event)?
         }
-        let base = self.at + skip;
-        let event = &mut record.event;
-        event.time = Stamp::Local(memory.micros);
-        event.server = &self.bytes[self.at + STAMP + 1..base - 1];
-        event.peer = Peer::new(&self.bytes[base..base + header.id - port_bytes], header.host);
-        event.port = port;
-        event.connection = connection;
-        event.account_user = None;
-        let end = marks.newlines.trailing_zeros() as usize;
-        match connection_kind(self.view, skip + header.operation + 1, header.database) {
-            // `,shop,,0` and nothing else: all but the failures.
-            Some(kind)
-                if end == header.object + 3
-                    && self.view[skip + header.object..].starts_with(b",,0")
-                    && kind != Kind::Failed
-                    && self.zero_query(&header, skip) =>
-            {
-                event.kind = kind;
-                event.query = 0;
-                event.error = 0;
-                event.database =
-                    &self.bytes[base + header.database + 1..base + header.object];
-                event.object = &[];
-                Some(base + end + 1)
-            }
-            Some(kind) => self.connection(kind, &header, skip, end, event),
-            None => self.other(&header, skip, event),
-        }
-    }
+        None => other(bytes, at, rest, view, header, skip, event)?,
+    };
+    record.span = Span { start: at, end };
+    Some(end)
+}
 
-    /// Connection records write a zero where the query id stands.
-    #[inline(always)]
-    fn zero_query(&self, header: &Header, skip: usize) -> bool {
-        header.operation == header.query + 2 && self.view[skip + header.query + 1] == b'0'
+/// What follows the operation of a connection record, at `rest`: `shop,,0` and a line break at `end`.
+/// Two commas side by side and no other: `commas` are all of the line's.
+#[inline(always)]
+fn connection_end<'a>(
+    bytes: &'a [u8],
+    rest: usize,
+    commas: u64,
+    end: usize,
+    event: &mut Event<'a>,
+) -> Option<usize> {
+    let database = commas.trailing_zeros() as usize;
+    if end >= 64 || database >= 63 || commas != 0b11 << database {
+        return None;
     }
+    event.database = &bytes[rest..rest + database];
+    let digits = end - database - 2;
+    event.error = match digits {
+        1 => u32::from(bytes[rest + end - 1].wrapping_sub(b'0')),
+        2..=5 => digits_of(&bytes[rest + database + 2..rest + end])?,
+        _ => return None,
+    };
+    let fits = match event.kind {
+        Kind::Connect => event.error == 0,
+        Kind::Failed => event.error != 0 && database == 0,
+        _ => true,
+    };
+    (fits && (digits > 1 || event.error <= 9)).then_some(end + 1)
+}
 
-    /// `…,shop,,1045`: two more commas side by side, then the error number up to the line break.
-    fn connection(
-        &self,
-        kind: Kind,
-        header: &Header,
-        skip: usize,
-        end: usize,
-        event: &mut Event<'a>,
-    ) -> Option<usize> {
-        if end >= 64 || header.object >= end || !self.zero_query(header, skip) {
+/// Statement and table records, which may be longer than the windows. `rest`: the database's offset.
+fn other<'a>(
+    bytes: &'a [u8],
+    at: usize,
+    rest: usize,
+    view: &[u8; LOOKAHEAD],
+    header: Header,
+    skip: usize,
+    event: &mut Event<'a>,
+) -> Option<usize> {
+    event.kind = match &view[skip + header.operation + 1..skip + header.database] {
+        b"QUERY" => Kind::Query,
+        b"READ" => Kind::Read,
+        b"WRITE" => Kind::Write,
+        b"CREATE" => Kind::Create,
+        b"ALTER" => Kind::Alter,
+        b"DROP" => Kind::Drop,
+        b"RENAME" => Kind::Rename,
+        _ => return None,
+    };
+    event.query = number(view, skip + header.query + 1, skip + header.operation)?;
+    let held = &bytes[rest..bytes.len().min(at + RECORD_BYTES_MAX)];
+    let end = memchr::memchr(b'\n', held)?;
+    let held = &held[..end];
+    let comma = memchr::memchr(b',', held)?;
+    event.database = &held[..comma];
+    let object = &held[comma + 1..];
+    (event.object, event.error) = if event.kind == Kind::Query {
+        statement(object)?
+    } else {
+        let (&last, object) = object.split_last()?;
+        if last != b',' || object.first() == Some(&b' ') || object.contains(&b',') {
             return None;
         }
-        let rest = &self.view[skip + header.object..skip + end];
-        if !rest.starts_with(b",,") || rest[2..].contains(&b',') {
-            return None;
-        }
-        let error = number(self.view, skip + header.object + 2, skip + end)?;
-        let fits = match kind {
-            Kind::Connect => error == 0,
-            Kind::Failed => error != 0 && header.object == header.database + 1,
-            _ => true,
-        };
-        if !fits {
-            return None;
-        }
-        let base = self.at + skip;
-        event.kind = kind;
-        event.query = 0;
-        event.error = u32::try_from(error).ok()?;
-        event.database = &self.bytes[base + header.database + 1..base + header.object];
-        event.object = &[];
-        Some(base + end + 1)
-    }
-
-    /// Statement and table records, which may be longer than the window.
-    fn other(&self, header: &Header, skip: usize, event: &mut Event<'a>) -> Option<usize> {
-        event.kind = match &self.view[skip + header.operation + 1..skip + header.database] {
-            b"QUERY" => Kind::Query,
-            b"READ" => Kind::Read,
-            b"WRITE" => Kind::Write,
-            b"CREATE" => Kind::Create,
-            b"ALTER" => Kind::Alter,
-            b"DROP" => Kind::Drop,
-            b"RENAME" => Kind::Rename,
-            _ => return None,
-        };
-        event.query = number(self.view, skip + header.query + 1, skip + header.operation)?;
-        let from = self.at + skip + header.database + 1;
-        let held = &self.bytes[from..self.bytes.len().min(self.at + RECORD_BYTES_MAX)];
-        let end = from + memchr::memchr(b'\n', held)?;
-        let rest = &self.bytes[from..end];
-        let comma = memchr::memchr(b',', rest)?;
-        let object = &rest[comma + 1..];
-        event.database = &rest[..comma];
-        (event.object, event.error) = if event.kind == Kind::Query {
-            statement(object)?
-        } else {
-            let (&last, object) = object.split_last()?;
-            if last != b',' || object.first() == Some(&b' ') || object.contains(&b',') {
-                return None;
-            }
-            (object, 0)
-        };
-        Some(end + 1)
-    }
+        (object, 0)
+    };
+    Some(rest + end + 1)
 }
 
 #[inline(always)]
-fn connection_kind(view: &[u8; LOOKAHEAD], start: usize, _end: usize) -> Option<Kind> {
+fn connection_kind(view: &[u8; LOOKAHEAD], start: usize) -> Option<Kind> {
+    // Selected, not branched on: which of the first two comes next cannot be foreseen.
     let word = u64::from_le_bytes(*view[start..].first_chunk()?);
-    if word == u64::from_le_bytes(*b"CONNECT,") {
-        Some(Kind::Connect)
-    } else if word == u64::from_le_bytes(*b"DISCONNE") {
-        view[start + 8..].starts_with(b"CT,").then_some(Kind::Disconnect)
-    } else if word == u64::from_le_bytes(*b"FAILED_C") {
-        view[start + 8..].starts_with(b"ONNECT,").then_some(Kind::Failed)
-    } else {
-        None
+    let more = u32::from_le_bytes(*view[start + 7..].first_chunk()?);
+    let connect = word == u64::from_le_bytes(*b"CONNECT,");
+    let disconnect =
+        (word == u64::from_le_bytes(*b"DISCONNE")) & (more == u32::from_le_bytes(*b"ECT,"));
+    if connect | disconnect {
+        return Some(if connect { Kind::Connect } else { Kind::Disconnect });
     }
+    view[start..].starts_with(b"FAILED_CONNECT,").then_some(Kind::Failed)
 }
 
 /// `'select \'x\'',0` → the statement between the quotes and the error number; `None` where a bare
@@ -293,11 +311,7 @@ fn statement(text: &[u8]) -> Option<(&[u8], u32)> {
     if quote == 0 || text[0] != b'\'' || text.get(quote + 1) != Some(&b',') {
         return None;
     }
-    let digits = &text[quote + 2..];
-    if digits.is_empty() || digits.len() > 5 || !digits.iter().all(u8::is_ascii_digit) {
-        return None;
-    }
-    let error = digits.iter().fold(0, |sum, digit| sum * 10 + u32::from(digit - b'0'));
+    let error = digits_of(&text[quote + 2..])?;
     // Each quote, the closing one too, is judged by the backslashes before it.
     let bare = |found: usize| {
         let slashes = text[1..found].iter().rev().take_while(|&&byte| byte == b'\\').count();
@@ -305,6 +319,14 @@ fn statement(text: &[u8]) -> Option<(&[u8], u32)> {
     };
     let inner = memchr::memchr_iter(b'\'', &text[1..quote]).all(|found| !bare(found + 1));
     (inner && bare(quote)).then_some((&text[1..quote], error))
+}
+
+/// An error number of one to five digits.
+fn digits_of(digits: &[u8]) -> Option<u32> {
+    if digits.is_empty() || digits.len() > 5 || !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    Some(digits.iter().fold(0, |sum, digit| sum * 10 + u32::from(digit - b'0')))
 }
 
 /// Takes the lowest mark: its position, or 64 where none is left.
@@ -346,8 +368,7 @@ fn number(view: &[u8; LOOKAHEAD], start: usize, end: usize) -> Option<u64> {
 fn port(view: &[u8; LOOKAHEAD], start: usize, end: usize) -> Option<(Option<u16>, usize)> {
     let host = &view[start..end];
     let colon = host.iter().position(|&byte| byte == b':')?;
-    let name = |byte: &u8| byte.is_ascii_alphanumeric() || b".-_%".contains(byte);
-    if colon == 0 || host.len() - colon > 6 || !host[..colon].iter().all(name) {
+    if colon == 0 || host.len() - colon > 6 || !host[..colon].iter().all(is_host_byte) {
         return None;
     }
     let port = u16::try_from(number(view, start + colon + 1, end)?).ok()?;

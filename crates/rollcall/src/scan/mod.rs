@@ -177,7 +177,10 @@ impl<'i, 'l, 'f> Sums<'i, 'l, 'f> {
                     fingerprint,
                     raw: work.candidate.raw(drained),
                     mid_record: reader.is_mid_record(),
-                    newest: self.batches.get(&work.source).and_then(|batch| batch.newest_of(work.id)),
+                    newest: self
+                        .batches
+                        .get(&work.source)
+                        .and_then(|batch| batch.newest_of(work.id)),
                 };
                 self.marks.insert(file, mark);
             }
@@ -234,7 +237,9 @@ impl pool::Counter for Sums<'_, '_, '_> {
     fn count(&mut self, file: usize, batch: Batch) -> anyhow::Result<()> {
         let source = self.files[file].source;
         match self.batches.entry(source) {
-            std::collections::btree_map::Entry::Occupied(mut entry) => entry.get_mut().absorb(batch),
+            std::collections::btree_map::Entry::Occupied(mut entry) => {
+                entry.get_mut().absorb(batch)
+            }
             std::collections::btree_map::Entry::Vacant(entry) => {
                 entry.insert(batch);
             }

@@ -40,7 +40,8 @@ pub(super) fn read(
     let filled = fill(&mut stream, &mut ahead, done);
     ahead.truncate(filled);
     let Some(dialect) = detect(&ahead, forced) else {
-        let what = if ahead.is_empty() { "it is empty" } else { "no audit log is recognised in it" };
+        let what =
+            if ahead.is_empty() { "it is empty" } else { "no audit log is recognised in it" };
         done.failed.push(format!("{NAME}: {what}: rollcall dialects lists what can be read"));
         return Ok(());
     };
