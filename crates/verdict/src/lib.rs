@@ -1,11 +1,19 @@
 //! What follows from evidence: judgement without I/O.
 //!
-//! * [`failure`]: what kind of refusal an error number stands for
-//! * [`network`]: client hosts as addresses and networks
-//! * [`secrets`]: statements without what they may hold
+//! ```text
+//! error number, user name   ── failure ──► access-denied, locked, no-credentials, …
+//! client host               ── network ──► 203.0.113.0/24, 2001:db8:1:2::/64, or a name
+//! hosts an administrator lists ─ network ► whether a client is one of them
+//! text of a log             ── secrets ──► how much of it may be shown
+//! ```
+//!
+//! What is decided here is said in every answer alike. Not here: reading logs (`formats`), counting
+//! (`ledger`), words and layout of answers (`rollcall`).
 //!
 //! # Invariants
-//! * No file, clock, environment, network or log. No input panics.
+//! * No file, clock, environment, network or log: the same arguments give the same answer, always.
+//! * No input panics. Names and hosts are what attackers chose.
+//! * What a log cannot tell is not split: a wrong password and an unknown user are one kind.
 
 pub mod failure;
 pub mod network;
