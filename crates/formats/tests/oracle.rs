@@ -654,11 +654,13 @@ proptest! {
     #[test]
     fn generated_logs_give_the_same_calls(log in log()) {
         agree(&log);
+        agree(&followed(&log));
     }
 
     #[test]
     fn mutated_logs_give_the_same_calls(log in mutated(), cut in any::<prop::sample::Index>()) {
         agree(&log);
+        agree(&followed(&log));
         check_any(Dialect::ServerAudit, &log, &[cut.index(log.len() + 1)]);
     }
 
@@ -672,6 +674,12 @@ proptest! {
         check_any(Dialect::ServerAuditSyslog, &syslog, &[cut.index(syslog.len() + 1)]);
         check_any(Dialect::AuditLogin, &log, &[cut.index(log.len() + 1)]);
     }
+}
+
+/// The log with more behind it: the fast path looks only at lines that are far from the end.
+fn followed(log: &[u8]) -> Vec<u8> {
+    let line = b"\n20260314 09:26:53,db1,app,10.0.0.7,42,0,CONNECT,shop,,0".repeat(8);
+    [log, &line, b"\n"].concat()
 }
 
 #[test]

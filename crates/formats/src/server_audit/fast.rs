@@ -16,6 +16,7 @@
 use crate::event::{
     BLOCK_RECORDS_MAX, Event, Kind, Peer, RECORD_BYTES_MAX, Record, Sink, Span, Stamp,
 };
+use super::shape::NAMES_BYTES_MAX;
 use crate::mask::{self, Masks, is_host_byte};
 use crate::stamp;
 
@@ -143,6 +144,10 @@ impl Header {
         if database >= 64 || M::of(window, b'\n') & low(database) != 0 {
             return None;
         }
+        // Where a user name holds a colon, it may hold the beginning of another record.
+        if M::of(window, b':') & low(host) != 0 {
+            return None;
+        }
         let plain_host = !M::host_bytes(window) & low(id) & !low(host + 1) == 0;
         Some(Header { host, id, query, operation, database, plain_host })
     }
@@ -155,6 +160,9 @@ impl Header {
         let mut next = || commas.next().filter(|&at| window[at] == b',');
         let (host, id, query) = (next()?, next()?, next()?);
         let (operation, database) = (next()?, next()?);
+        if window[..host].contains(&b':') {
+            return None;
+        }
         let plain_host = window[host + 1..id].iter().all(is_host_byte);
         Some(Header { host, id, query, operation, database, plain_host })
     }
@@ -211,6 +219,10 @@ fn line<'a, M: Masks>(
             }
             let end = M::of(tail, b'\n').trailing_zeros() as usize;
             let commas = M::of(tail, b',') & if end < 64 { low(end) } else { 0 };
+            // The same in a database name.
+            if end < 64 && M::of(tail, b':') & low(end) != 0 {
+                return None;
+            }
             event.kind = kind;
             event.query = 0;
             event.object = &[];
@@ -268,7 +280,6 @@ fn other<'a>(
         b"CREATE" => Kind::Create,
         b"ALTER" => Kind::Alter,
         b"DROP" => Kind::Drop,
-        b"RENAME" => Kind::Rename,
         _ => return None,
     };
     event.query = number(view, skip + header.query + 1, skip + header.operation)?;
@@ -278,11 +289,15 @@ fn other<'a>(
     let comma = memchr::memchr(b',', held)?;
     event.database = &held[..comma];
     let object = &held[comma + 1..];
+    if event.database.contains(&b':') {
+        return None;
+    }
     (event.object, event.error) = if event.kind == Kind::Query {
         statement(object)?
     } else {
         let (&last, object) = object.split_last()?;
-        if last != b',' || object.first() == Some(&b' ') || object.contains(&b',') {
+        let fits = last == b',' && end <= NAMES_BYTES_MAX && !object.contains(&b',');
+        if !fits || object.first().is_none_or(u8::is_ascii_whitespace) || object.contains(&b':') {
             return None;
         }
         (object, 0)
@@ -384,8 +399,8 @@ fn learn(memory: &mut Memory, head: &[u8; PREFIX_MAX]) -> Option<()> {
             return None;
         }
         let server = &head[STAMP + 1..PREFIX_MAX - 1];
-        let end = memchr::memchr2(b',', b'\n', server)?;
-        if server[end] != b',' {
+        let end = memchr::memchr3(b',', b'\n', b':', server)?;
+        if server[end] != b',' || server[..end].iter().any(u8::is_ascii_whitespace) {
             return None;
         }
         memory.bytes = STAMP + 1 + end + 1;
