@@ -85,7 +85,7 @@ impl Facts {
     fn of(input: &ReportInput<'_>) -> Facts {
         let mut users: HashSet<&[u8]> = HashSet::new();
         let mut hosts: HashSet<&[u8]> = HashSet::new();
-        for row in input.seen.iter().filter(|row| row.logins > 0) {
+        for row in input.seen.iter().filter(|row| row.last_seen.is_some()) {
             users.insert(&row.user);
             hosts.insert(&row.host);
         }
@@ -121,7 +121,11 @@ fn header(page: &mut Page, input: &ReportInput<'_>, facts: &Facts, view: View<'_
     }
     let mut line = format!("{} ({})", parts.join(", "), inert(input.log_zone));
     if let Some(seconds) = input.read_seconds {
-        line.push_str(&format!(", read in {seconds:.1} s"));
+        let seconds = match seconds {
+            ..0.1 => "under 0.1".to_owned(),
+            _ => format!("{seconds:.1}"),
+        };
+        line.push_str(&format!(", read in {seconds} s"));
     }
     page.line(line);
     if facts.span.is_none() && input.seen.is_empty() && input.failures.is_empty() {
@@ -207,7 +211,8 @@ fn bars(periods: &[Period], view: View<'_>) -> Option<Bars> {
 }
 
 fn last_logins(page: &mut Page, input: &ReportInput<'_>, view: View<'_>) {
-    let mut rows: Vec<&Seen> = input.seen.iter().filter(|row| row.logins > 0).collect();
+    // Also those of whom only the last login is known: taken over from conntracker.
+    let mut rows: Vec<&Seen> = input.seen.iter().filter(|row| row.last_seen.is_some()).collect();
     let servers: HashSet<&[u8]> = rows.iter().map(|row| row.server.as_slice()).collect();
     rows.sort_by(|a, b| (a.last_seen, &a.user, &a.host).cmp(&(b.last_seen, &b.user, &b.host)));
     let more = rows.len().saturating_sub(input.limit);

@@ -68,6 +68,14 @@ pub(crate) fn seen(
         Some(age) => {
             let age = length_text(i64::try_from(age.as_micros()).unwrap_or(i64::MAX));
             answer.page.line(idle_basis(&age, newest, view));
+            if let (true, Some(since), Some(newest)) = (all > 0, idle_since, newest)
+                && newest < since
+            {
+                answer.page.line(
+                    "The logs end before that time, so nobody can show up: read newer logs first \
+                     (rollcall scan)",
+                );
+            }
         }
         None if all == 0 => answer.page.line(NEVER_USED),
         None => {}
