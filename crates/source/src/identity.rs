@@ -108,10 +108,7 @@ impl Resume {
 /// Decides for all files of one run together: which mark belongs to which file can only be told
 /// where all files that may hold it are seen. The answers stand in the order of the candidates; a
 /// file that cannot be read has its error.
-pub fn decide<C: Borrow<Candidate>>(
-    candidates: &[C],
-    known: &Known,
-) -> Vec<Result<Resume, Error>> {
+pub fn decide<C: Borrow<Candidate>>(candidates: &[C], known: &Known) -> Vec<Result<Resume, Error>> {
     let candidates: Vec<&Candidate> = candidates.iter().map(Borrow::borrow).collect();
     let candidates = &candidates[..];
     let mut failed: Vec<Option<Error>> = Vec::with_capacity(candidates.len());

@@ -232,7 +232,7 @@ fn last_logins(page: &mut Page, input: &ReportInput<'_>, view: View<'_>) {
         if servers.len() > 1 {
             cells.push(server_cell(&row.server));
         }
-        cells.extend([thousands(row.logins), thousands(row.failures)]);
+        cells.extend([super::seen::logins_cell(row), thousands(row.failures)]);
         table.push(cells);
     }
     page.blank();
@@ -360,7 +360,7 @@ fn refused(page: &mut Page, input: &ReportInput<'_>, view: View<'_>) {
         });
         format!("{} {tries}, {names}{then}", group_name(group))
     });
-    page.items("refused", cut(named.collect(), input.limit));
+    page.list("refused", cut(named.collect(), input.limit));
     let (checks, probes): (Vec<&Group<'_>>, Vec<&Group<'_>>) =
         unnamed.into_iter().partition(|group| group.is_health_check(input.health));
     let texts = |groups: &[&Group<'_>]| {
@@ -581,7 +581,8 @@ pub(super) mod tests {
                     web-87.localdomain 4 · 10.0.0.5 3 · 203.0.113.9 1
         root from   localhost 812 · 10.0.0.5 3 (new since 2026-11-17)
         refused     203.0.113.9 812 tries, 31 names, then LOGGED IN: admin at 02:14
-                    185.1.2.3 400 tries, 1 name · 185.1.2.200 300 tries, 1 name
+                    185.1.2.3 400 tries, 1 name
+                    185.1.2.200 300 tries, 1 name
                     � 1 try, 1 name, then LOGGED IN: x\n=1\x1b[2J at 2026-11-21 08:00
         checks      lb-1 8,640
         probes      198.51.100.7 12
@@ -624,7 +625,8 @@ pub(super) mod tests {
         refused     203.0.113.9 812 tries, 31 names, then LOGGED
                       IN: admin at 02:14
                     185.1.2.3 400 tries, 1 name
-                    185.1.2.200 300 tries, 1 name · 1 more
+                    185.1.2.200 300 tries, 1 name
+                    1 more
         checks      lb-1 8,640
         probes      198.51.100.7 12
         probes opened a connection and sent no user name: port scans
@@ -667,8 +669,10 @@ pub(super) mod tests {
         accounts    app 1,234,567 · root 815 · caf� 7 · old_blog 4 · x\n=1\x1b[2J 1
         hosts       10.0.0.7 1,234,567 · localhost 812 · 2001:db8::1 7 · web-87.localdomain 4 · 10.0.0.5 3 · 203.0.113.9 1
         root from   localhost 812 · 10.0.0.5 3 (new since 2026-11-17)
-        refused     203.0.113.9 812 tries, 31 names, then LOGGED IN: admin at 02:14 · 185.1.2.3 400 tries, 1 name
-                    185.1.2.200 300 tries, 1 name · � 1 try, 1 name, then LOGGED IN: x\n=1\x1b[2J at 2026-11-21 08:00
+        refused     203.0.113.9 812 tries, 31 names, then LOGGED IN: admin at 02:14
+                    185.1.2.3 400 tries, 1 name
+                    185.1.2.200 300 tries, 1 name
+                    � 1 try, 1 name, then LOGGED IN: x\n=1\x1b[2J at 2026-11-21 08:00
         checks      lb-1 8,640
         probes      198.51.100.7 12
         probes opened a connection and sent no user name: port scans (configured health checks are shown apart)

@@ -146,7 +146,7 @@ fn table(rows: &[&Seen], view: View<'_>) -> Table {
             shown(&row.user),
             shown(&row.host),
             server_cell(&row.server),
-            thousands(row.logins),
+            logins_cell(row),
             thousands(row.failures),
             match (refused, row.last_error.filter(|&it| it != 0)) {
                 (None, _) => "–".to_owned(),
@@ -162,6 +162,14 @@ fn table(rows: &[&Seen], view: View<'_>) -> Table {
         table.push(cells);
     }
     table
+}
+
+/// The number of logins, or a dash where only the last is known: taken over from conntracker.
+pub(super) fn logins_cell(row: &Seen) -> String {
+    match row.logins {
+        0 if row.last_seen.is_some() => "–".to_owned(),
+        logins => thousands(logins),
+    }
 }
 
 /// A server's name, or a dash where no record tells it.

@@ -39,8 +39,7 @@ pub(super) fn groups(job: &ReadJob) -> Vec<Group> {
         let label = input.server.clone().unwrap_or_default().into_bytes();
         let key = (label.clone(), input.zone.name.clone());
         let zone = input.zone.tz.clone();
-        let group =
-            groups.entry(key).or_insert_with(|| Group { label, zone, paths: Vec::new() });
+        let group = groups.entry(key).or_insert_with(|| Group { label, zone, paths: Vec::new() });
         group.paths.push(input.path.clone());
     }
     groups.into_values().collect()
@@ -71,7 +70,6 @@ pub(super) fn read_group(
         read_found(ingest, job, group, &found, now, out, done)?;
     }
     if !piped.is_empty() {
-        done.files += 1;
         standard_input::read(ingest, job, group, forced, now, done)?;
     }
     Ok(())

@@ -178,7 +178,10 @@ impl<'i, 'l, 'f> Sums<'i, 'l, 'f> {
                     fingerprint,
                     raw: work.candidate.raw(drained),
                     mid_record: reader.is_mid_record(),
-                    newest: self.batches.get(&work.source).and_then(|batch| batch.newest_of(work.id)),
+                    newest: self
+                        .batches
+                        .get(&work.source)
+                        .and_then(|batch| batch.newest_of(work.id)),
                 };
                 self.marks.insert(file, mark);
             }
@@ -241,7 +244,9 @@ impl pool::Counter for Sums<'_, '_, '_> {
         let work = &self.files[file];
         self.notes.file(work.candidate.file().path(), &batch, &Before::default());
         match self.batches.entry(work.source) {
-            std::collections::btree_map::Entry::Occupied(mut entry) => entry.get_mut().absorb(batch),
+            std::collections::btree_map::Entry::Occupied(mut entry) => {
+                entry.get_mut().absorb(batch)
+            }
             std::collections::btree_map::Entry::Vacant(entry) => {
                 entry.insert(batch);
             }

@@ -60,7 +60,12 @@ pub(super) trait Counter {
     fn count(&mut self, file: usize, batch: Batch) -> anyhow::Result<()>;
     /// How far the file is read, after everything before it was counted. `ended`: nothing more of it
     /// will come.
-    fn reached(&mut self, file: usize, reader: &LogReader, ended: Option<Ended>) -> anyhow::Result<()>;
+    fn reached(
+        &mut self,
+        file: usize,
+        reader: &LogReader,
+        ended: Option<Ended>,
+    ) -> anyhow::Result<()>;
     /// The file cannot be read at all.
     fn failed(&mut self, file: usize, error: Error);
 }

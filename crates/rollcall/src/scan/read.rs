@@ -183,7 +183,9 @@ impl LogReader {
                 let place = &mut self.buffer[self.filled..self.filled + room];
                 let n = match file.read_at(place, at) {
                     Ok(n) => n,
-                    Err(error) if error.kind() == std::io::ErrorKind::Interrupted => return Ok(true),
+                    Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {
+                        return Ok(true);
+                    }
                     // Told with its path and remedy.
                     Err(_) => file.read_full_at(place, at)?,
                 };

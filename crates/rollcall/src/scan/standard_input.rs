@@ -40,10 +40,12 @@ pub(super) fn read(
     let filled = fill(&mut stream, &mut ahead, done);
     ahead.truncate(filled);
     let Some(dialect) = detect(&ahead, forced) else {
-        let what = if ahead.is_empty() { "it is empty" } else { "no audit log is recognised in it" };
+        let what =
+            if ahead.is_empty() { "it is empty" } else { "no audit log is recognised in it" };
         done.failed.push(format!("{NAME}: {what}: rollcall dialects lists what can be read"));
         return Ok(());
     };
+    done.files += 1;
     let source = ingest.source(NAME.as_bytes(), &group.label, dialect.as_str())?;
     let marks = ingest.marks(&group.label)?;
     let mark = marks.iter().filter(|mark| begins_with(&ahead, &mark.known.fingerprint));

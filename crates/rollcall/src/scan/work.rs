@@ -51,8 +51,7 @@ impl FileWork<'_> {
 
     /// An empty batch for records of this file.
     pub(super) fn batch(&self) -> Batch {
-        let mut clock =
-            LocalClock::new(self.zone.clone(), self.candidate.file().facts().modified);
+        let mut clock = LocalClock::new(self.zone.clone(), self.candidate.file().facts().modified);
         if let Some(newest) = self.newest {
             clock.resume(newest);
         }
