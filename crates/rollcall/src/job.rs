@@ -141,6 +141,9 @@ fn configured(
     }
     let place = config.path.as_deref().unwrap_or(Path::new("/etc/rollcall/rollcall.toml"));
     let place = place.display();
+    if config.conntracker.is_some() && !any {
+        return Err(format!("{place}: AuditLogPath is not set: add it, or give PATH"));
+    }
     Err(match (&config.path, any) {
         (Some(_), true) => format!("{place}: no audit_logs are configured: add them, or give PATH"),
         (Some(_), false) => match &global.server {

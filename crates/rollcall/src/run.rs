@@ -96,6 +96,9 @@ impl<'a> Session<'a> {
         for warning in &config.warnings {
             out.detail(warning);
         }
+        for note in &config.notes {
+            out.note(note);
+        }
         // conntracker's log level goes on meaning what it meant.
         let level = config.conntracker.as_ref().map(|it| it.log_level);
         let talks = level.is_some_and(|it| it >= LogLevel::Info) && !out.quiet;
@@ -221,7 +224,7 @@ impl<'a> Session<'a> {
             evidence: &evidence,
             runs: &ledger.runs(&filter)?,
             files: done.as_ref().map_or_else(|| sum(|it| it.files), |it| it.files),
-            bytes: done.as_ref().map_or_else(|| sum(|it| it.bytes), |it| it.bytes),
+            bytes: sum(|it| it.bytes),
             read_seconds,
             log_zone: &log_zone,
             health: &self.config.health_checks,

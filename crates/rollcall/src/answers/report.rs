@@ -85,7 +85,7 @@ impl Facts {
     fn of(input: &ReportInput<'_>) -> Facts {
         let mut users: HashSet<&[u8]> = HashSet::new();
         let mut hosts: HashSet<&[u8]> = HashSet::new();
-        for row in input.seen.iter().filter(|row| row.logins > 0) {
+        for row in input.seen.iter().filter(|row| row.last_seen.is_some()) {
             users.insert(&row.user);
             hosts.insert(&row.host);
         }
@@ -121,7 +121,11 @@ fn header(page: &mut Page, input: &ReportInput<'_>, facts: &Facts, view: View<'_
     }
     let mut line = format!("{} ({})", parts.join(", "), inert(input.log_zone));
     if let Some(seconds) = input.read_seconds {
-        line.push_str(&format!(", read in {seconds:.1} s"));
+        let seconds = match seconds {
+            ..0.1 => "under 0.1".to_owned(),
+            _ => format!("{seconds:.1}"),
+        };
+        line.push_str(&format!(", read in {seconds} s"));
     }
     page.line(line);
     if facts.span.is_none() && input.seen.is_empty() && input.failures.is_empty() {
@@ -207,7 +211,8 @@ fn bars(periods: &[Period], view: View<'_>) -> Option<Bars> {
 }
 
 fn last_logins(page: &mut Page, input: &ReportInput<'_>, view: View<'_>) {
-    let mut rows: Vec<&Seen> = input.seen.iter().filter(|row| row.logins > 0).collect();
+    // Also those of whom only the last login is known: taken over from conntracker.
+    let mut rows: Vec<&Seen> = input.seen.iter().filter(|row| row.last_seen.is_some()).collect();
     let servers: HashSet<&[u8]> = rows.iter().map(|row| row.server.as_slice()).collect();
     rows.sort_by(|a, b| (a.last_seen, &a.user, &a.host).cmp(&(b.last_seen, &b.user, &b.host)));
     let more = rows.len().saturating_sub(input.limit);
@@ -227,7 +232,7 @@ fn last_logins(page: &mut Page, input: &ReportInput<'_>, view: View<'_>) {
         if servers.len() > 1 {
             cells.push(server_cell(&row.server));
         }
-        cells.extend([thousands(row.logins), thousands(row.failures)]);
+        cells.extend([super::seen::logins_cell(row), thousands(row.failures)]);
         table.push(cells);
     }
     page.blank();
@@ -355,7 +360,7 @@ fn refused(page: &mut Page, input: &ReportInput<'_>, view: View<'_>) {
         });
         format!("{} {tries}, {names}{then}", group_name(group))
     });
-    page.items("refused", cut(named.collect(), input.limit));
+    page.list("refused", cut(named.collect(), input.limit));
     let (checks, probes): (Vec<&Group<'_>>, Vec<&Group<'_>>) =
         unnamed.into_iter().partition(|group| group.is_health_check(input.health));
     let texts = |groups: &[&Group<'_>]| {
@@ -576,7 +581,8 @@ pub(super) mod tests {
                     web-87.localdomain 4 · 10.0.0.5 3 · 203.0.113.9 1
         root from   localhost 812 · 10.0.0.5 3 (new since 2026-11-17)
         refused     203.0.113.9 812 tries, 31 names, then LOGGED IN: admin at 02:14
-                    185.1.2.3 400 tries, 1 name · 185.1.2.200 300 tries, 1 name
+                    185.1.2.3 400 tries, 1 name
+                    185.1.2.200 300 tries, 1 name
                     � 1 try, 1 name, then LOGGED IN: x\n=1\x1b[2J at 2026-11-21 08:00
         checks      lb-1 8,640
         probes      198.51.100.7 12
@@ -619,7 +625,8 @@ pub(super) mod tests {
         refused     203.0.113.9 812 tries, 31 names, then LOGGED
                       IN: admin at 02:14
                     185.1.2.3 400 tries, 1 name
-                    185.1.2.200 300 tries, 1 name · 1 more
+                    185.1.2.200 300 tries, 1 name
+                    1 more
         checks      lb-1 8,640
         probes      198.51.100.7 12
         probes opened a connection and sent no user name: port scans
@@ -662,8 +669,10 @@ pub(super) mod tests {
         accounts    app 1,234,567 · root 815 · caf� 7 · old_blog 4 · x\n=1\x1b[2J 1
         hosts       10.0.0.7 1,234,567 · localhost 812 · 2001:db8::1 7 · web-87.localdomain 4 · 10.0.0.5 3 · 203.0.113.9 1
         root from   localhost 812 · 10.0.0.5 3 (new since 2026-11-17)
-        refused     203.0.113.9 812 tries, 31 names, then LOGGED IN: admin at 02:14 · 185.1.2.3 400 tries, 1 name
-                    185.1.2.200 300 tries, 1 name · � 1 try, 1 name, then LOGGED IN: x\n=1\x1b[2J at 2026-11-21 08:00
+        refused     203.0.113.9 812 tries, 31 names, then LOGGED IN: admin at 02:14
+                    185.1.2.3 400 tries, 1 name
+                    185.1.2.200 300 tries, 1 name
+                    � 1 try, 1 name, then LOGGED IN: x\n=1\x1b[2J at 2026-11-21 08:00
         checks      lb-1 8,640
         probes      198.51.100.7 12
         probes opened a connection and sent no user name: port scans (configured health checks are shown apart)

@@ -68,6 +68,14 @@ pub(crate) fn seen(
         Some(age) => {
             let age = length_text(i64::try_from(age.as_micros()).unwrap_or(i64::MAX));
             answer.page.line(idle_basis(&age, newest, view));
+            if let (true, Some(since), Some(newest)) = (all > 0, idle_since, newest)
+                && newest < since
+            {
+                answer.page.line(
+                    "The logs end before that time, so nobody can show up: read newer logs first \
+                     (rollcall scan)",
+                );
+            }
         }
         None if all == 0 => answer.page.line(NEVER_USED),
         None => {}
@@ -138,7 +146,7 @@ fn table(rows: &[&Seen], view: View<'_>) -> Table {
             shown(&row.user),
             shown(&row.host),
             server_cell(&row.server),
-            thousands(row.logins),
+            logins_cell(row),
             thousands(row.failures),
             match (refused, row.last_error.filter(|&it| it != 0)) {
                 (None, _) => "–".to_owned(),
@@ -154,6 +162,14 @@ fn table(rows: &[&Seen], view: View<'_>) -> Table {
         table.push(cells);
     }
     table
+}
+
+/// The number of logins, or a dash where only the last is known: taken over from conntracker.
+pub(super) fn logins_cell(row: &Seen) -> String {
+    match row.logins {
+        0 if row.last_seen.is_some() => "–".to_owned(),
+        logins => thousands(logins),
+    }
 }
 
 /// A server's name, or a dash where no record tells it.

@@ -113,11 +113,6 @@ impl GoLayout {
         Ok(GoLayout { text: layout.to_owned(), pieces })
     }
 
-    /// The layout as it was written.
-    pub(crate) fn as_str(&self) -> &str {
-        &self.text
-    }
-
     /// The moment `micros` (microseconds UTC) in this layout and `zone`.
     pub(crate) fn format(&self, micros: i64, zone: &TimeZone) -> String {
         let moment = moment(micros);
@@ -142,17 +137,6 @@ impl GoLayout {
             return None;
         }
         found.moment(zone)
-    }
-}
-
-/// The moment `micros` (microseconds UTC) in a layout and zone; in conntracker's own layout where
-/// `layout` is none. For callers that keep layouts as text.
-pub(crate) fn local_text(micros: i64, layout: &str, zone: &TimeZone) -> String {
-    match GoLayout::new(layout) {
-        Ok(layout) => layout.format(micros, zone),
-        Err(_) => {
-            moment(micros).to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M:%S%:z").to_string()
-        }
     }
 }
 
@@ -582,16 +566,6 @@ mod tests {
         let utc = layout("2006-01-02T15:04Z07:00").format(REFERENCE, &TimeZone::UTC);
         assert_eq!(utc, "2006-01-02T22:04Z");
         assert_eq!(layout("2006-01-02 3:04 pm").format(0, &TimeZone::UTC), "1970-01-01 12:00 am");
-    }
-
-    #[test]
-    fn text_that_is_no_layout_falls_back_to_conntrackers() {
-        let expected = "2006-01-02 23:04:05+01:00";
-        for text in ["2006-01-02 15:04:05-07:00", "", "nonsense"] {
-            assert_eq!(local_text(REFERENCE, text, &zurich()), expected);
-        }
-        assert_eq!(local_text(REFERENCE, "02.01.06 15h", &zurich()), "02.01.06 23h");
-        assert_eq!(layout("02.01.06 15h").as_str(), "02.01.06 15h");
     }
 
     #[test]

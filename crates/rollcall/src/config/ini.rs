@@ -32,13 +32,22 @@ pub(super) fn is_conntracker(text: &str) -> bool {
         })
 }
 
-/// Reads the file's text: the settings, and warnings.
+/// What was read of a file.
+#[derive(Debug, Default)]
+pub(super) struct Parsed {
+    pub(super) settings: Conntracker,
+    /// Keys and sections that are left aside.
+    pub(super) warnings: Vec<String>,
+    /// Settings that cannot be meant as they stand.
+    pub(super) notes: Vec<String>,
+}
+
+/// Reads the file's text.
 ///
 /// # Errors
 /// A message with the line in front (`12: …`).
-pub(super) fn parse(text: &str) -> Result<(Conntracker, Vec<String>), String> {
-    let mut read = Conntracker::default();
-    let mut warnings = Vec::new();
+pub(super) fn parse(text: &str) -> Result<Parsed, String> {
+    let Parsed { settings: mut read, mut warnings, mut notes } = Parsed::default();
     let mut in_default = true;
     for (line, number) in text.trim_start_matches('\u{feff}').lines().zip(1..) {
         let line = line.trim();
@@ -59,11 +68,38 @@ pub(super) fn parse(text: &str) -> Result<(Conntracker, Vec<String>), String> {
         let (key, value) = line
             .split_once('=')
             .ok_or_else(|| format!("{number}: neither a section nor `key = value`"))?;
+        if key.trim().eq_ignore_ascii_case("TimeFormatAudit")
+            && GoLayout::new(unquoted(value)).is_ok_and(|layout| !is_read(&layout))
+        {
+            notes.push(format!(
+                "{number}: TimeFormatAudit is {:?}, which no server writes: it is left aside, times are \
+                 recognised by their form",
+                unquoted(value)
+            ));
+        }
         if !set(&mut read, key.trim(), unquoted(value)).map_err(|it| format!("{number}: {it}"))? {
             warnings.push(format!("{number}: key {:?} is unknown, left aside", key.trim()));
         }
     }
-    Ok((read, warnings))
+    Ok(Parsed { settings: read, warnings, notes })
+}
+
+/// Whether records whose times are in this layout are read.
+fn is_read(layout: &GoLayout) -> bool {
+    #[derive(Default)]
+    struct Events(usize);
+    impl formats::Sink for Events {
+        fn event(&mut self, _: formats::Span, _: &formats::Event<'_>) {
+            self.0 += 1;
+        }
+        fn doubt(&mut self, _: formats::Span, _: formats::Doubt, _: &[u8]) {}
+    }
+    let time = layout.format(0, &jiff::tz::TimeZone::UTC);
+    let record = format!("{time},db1,app,10.0.0.7,42,0,CONNECT,shop,,0\n");
+    let mut events = Events::default();
+    let mut reader = formats::Reader::new(formats::Dialect::ServerAudit);
+    reader.read(record.as_bytes(), formats::Input::Ended, &mut events);
+    events.0 == 1
 }
 
 /// The value without its quotes, or without a comment behind it.
@@ -124,8 +160,8 @@ LogLevel = ERROR
     #[test]
     fn the_documented_file_is_read() {
         assert!(is_conntracker(DOCUMENTED));
-        let (read, warnings) = parse(DOCUMENTED).unwrap();
-        assert_eq!(warnings, Vec::<String>::new());
+        let Parsed { settings: read, warnings, notes } = parse(DOCUMENTED).unwrap();
+        assert_eq!((warnings, notes), (Vec::new(), Vec::new()));
         assert_eq!(read.audit_log_path, Some("/var/lib/mysql".into()));
         assert_eq!(read.sqlite_path, Some("/var/lib/mysql/audit.sqlite".into()));
         assert_eq!(read.audit_time, GoLayout::new("20060102 15:04:05").unwrap());
@@ -138,7 +174,7 @@ LogLevel = ERROR
     fn comments_case_and_line_ends_do_not_matter() {
         let text = "; old\r\n[DEFAULT]\r\nauditlogpath='/a b' ; note\r\nLOGLEVEL = debug # note\r\n\
                     New = 1\r\n[other]\r\nwhatever\r\n";
-        let (read, warnings) = parse(text).unwrap();
+        let Parsed { settings: read, warnings, .. } = parse(text).unwrap();
         assert_eq!(read.audit_log_path, Some("/a b".into()));
         assert_eq!(read.log_level, LogLevel::Debug);
         assert_eq!(read.audit_time, Conntracker::default().audit_time);
@@ -162,6 +198,15 @@ LogLevel = ERROR
             assert!(error.contains(words), "{error}");
         }
         assert!(parse("[default]\nMaxWorkers = 256\n").is_ok());
+    }
+
+    #[test]
+    fn times_that_no_server_writes_are_told() {
+        let notes = |layout| parse(&format!("TimeFormatAudit = \"{layout}\"\n")).unwrap().notes;
+        assert_eq!(notes("2006-01-02T15:04:05"), Vec::<String>::new());
+        let expected = "1: TimeFormatAudit is \"02.01.06 15h\", which no server writes: it is left \
+            aside, times are recognised by their form";
+        assert_eq!(notes("02.01.06 15h"), [expected]);
     }
 
     #[test]

@@ -46,8 +46,10 @@ pub(crate) struct Config {
     pub(crate) limits: Limits,
     /// Set where the file is conntracker's.
     pub(crate) conntracker: Option<Conntracker>,
-    /// What was left aside, to be said on standard error.
+    /// What was left aside, to be said on standard error with -v.
     pub(crate) warnings: Vec<String>,
+    /// What cannot be meant as it stands, to be said on standard error.
+    pub(crate) notes: Vec<String>,
 }
 
 /// One audited server.
@@ -185,7 +187,7 @@ impl Config {
             format!("{place}:{}: not UTF-8: save the file as UTF-8", line + 1)
         })?;
         let mut config = Config::parse(&text).map_err(|error| format!("{place}:{error}"))?;
-        for warning in &mut config.warnings {
+        for warning in config.warnings.iter_mut().chain(&mut config.notes) {
             *warning = format!("{place}:{warning}");
         }
         config.path = Some(path.to_owned());
@@ -200,7 +202,7 @@ impl Config {
         if !ini::is_conntracker(text) {
             return toml::parse(text);
         }
-        let (conntracker, warnings) = ini::parse(text)?;
+        let ini::Parsed { settings: conntracker, warnings, notes } = ini::parse(text)?;
         let server = conntracker.audit_log_path.as_ref().map(|path| Server {
             name: None,
             group: None,
@@ -215,6 +217,7 @@ impl Config {
             time_zone: conntracker.zone.clone(),
             conntracker: Some(conntracker),
             warnings,
+            notes,
             ..Config::default()
         })
     }

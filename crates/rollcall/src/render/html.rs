@@ -18,8 +18,10 @@ th,td{text-align:left;padding:.15rem 1.2rem .15rem 0;vertical-align:top;overflow
 th{font-size:.8rem;border-bottom:1px solid color-mix(in srgb,CanvasText 40%,Canvas)}
 tr:nth-child(even) td{background:color-mix(in srgb,CanvasText 5%,Canvas)}
 .n{text-align:right}
-dl{display:grid;grid-template-columns:max-content 1fr;gap:.2rem 1.2rem;margin:.3rem 0}
+dl{display:grid;grid-template-columns:6rem 1fr;gap:.2rem 1.2rem;margin:.3rem 0}
 dt{font-weight:600}dd{margin:0;overflow-wrap:anywhere}
+dd span{display:inline-block;max-width:100%}
+hr{border:0;margin:1.2rem 0 0}
 p{margin:.3rem 0;overflow-wrap:anywhere}
 @media print{body{margin:0;max-width:none;font-size:10pt}tr{break-inside:avoid}\
 thead{display:table-header-group}}";
@@ -36,18 +38,22 @@ pub(crate) fn html_page(title: &str, page: &Page) -> String {
     );
     for block in &page.blocks {
         match block {
-            Block::Blank => {}
+            Block::Blank => out.push_str("<hr>\n"),
             Block::Line(text) => out.push_str(&format!("<p>{}</p>\n", html(text))),
             Block::Table(table) => push_table(&mut out, table),
-            Block::Items { label, items } => {
-                let items: Vec<String> = items.iter().map(|item| html(item)).collect();
-                let (label, items) = (html(label), items.join(" · "));
-                out.push_str(&format!("<dl><dt>{label}</dt><dd>{items}</dd></dl>\n"));
-            }
+            Block::Items { label, items } => push_items(&mut out, label, items, " · "),
+            Block::List { label, items } => push_items(&mut out, label, items, "<br>"),
         }
     }
     out.push_str("</body>\n</html>\n");
     out
+}
+
+fn push_items(out: &mut String, label: &str, items: &[String], between: &str) {
+    let items: Vec<String> =
+        items.iter().map(|item| format!("<span>{}</span>", html(item))).collect();
+    let (label, items) = (html(label), items.join(between));
+    out.push_str(&format!("<dl><dt>{label}</dt><dd>{items}</dd></dl>\n"));
 }
 
 fn push_table(out: &mut String, table: &Table) {
@@ -88,6 +94,8 @@ mod tests {
         let mut page = Page::default();
         page.line(format!("by {name}"));
         page.items("root from", vec![name.to_owned()]);
+        page.blank();
+        page.list("refused", vec![name.to_owned(), name.to_owned()]);
         let mut table = Table::new(vec![Column::name(name), Column::number("LOGINS")]);
         table.push(vec![name.to_owned(), "1".to_owned()]);
         page.table(table);

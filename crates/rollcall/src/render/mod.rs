@@ -44,6 +44,11 @@ pub(crate) enum Block {
         label: &'static str,
         items: Vec<String>,
     },
+    /// The same with each text on a line of its own.
+    List {
+        label: &'static str,
+        items: Vec<String>,
+    },
 }
 
 impl Page {
@@ -66,6 +71,13 @@ impl Page {
     pub(crate) fn items(&mut self, label: &'static str, items: Vec<String>) {
         if !items.is_empty() {
             self.blocks.push(Block::Items { label, items });
+        }
+    }
+
+    /// Adds labelled texts below each other, if there are any.
+    pub(crate) fn list(&mut self, label: &'static str, items: Vec<String>) {
+        if !items.is_empty() {
+            self.blocks.push(Block::List { label, items });
         }
     }
 }

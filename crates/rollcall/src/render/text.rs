@@ -20,15 +20,28 @@ pub(crate) fn page_text(page: &Page, width: Option<usize>) -> String {
             Block::Blank => lines.push(String::new()),
             Block::Table(table) => lines.extend(table.lines(width)),
             Block::Items { label, items } => {
-                let room = width.map(|width| width.saturating_sub(LABEL_WIDTH).max(20));
-                for (at, row) in item_rows(items, room).iter().enumerate() {
-                    let label = if at == 0 { label } else { "" };
-                    lines.push(format!("{label:LABEL_WIDTH$}{row}"));
-                }
+                push_labelled(&mut lines, label, &item_rows(items, room(width)));
+            }
+            Block::List { label, items } => {
+                let rows: Vec<String> =
+                    items.chunks(1).flat_map(|item| item_rows(item, room(width))).collect();
+                push_labelled(&mut lines, label, &rows);
             }
         }
     }
     lines.into_iter().map(|line| line + "\n").collect()
+}
+
+/// The cells behind a label.
+fn room(width: Option<usize>) -> Option<usize> {
+    width.map(|width| width.saturating_sub(LABEL_WIDTH).max(20))
+}
+
+fn push_labelled(lines: &mut Vec<String>, label: &str, rows: &[String]) {
+    for (at, row) in rows.iter().enumerate() {
+        let label = if at == 0 { label } else { "" };
+        lines.push(format!("{label:LABEL_WIDTH$}{row}"));
+    }
 }
 
 /// The texts in rows that fit `room`. One that is wider than a row is broken between its words, a

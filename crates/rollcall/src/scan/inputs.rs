@@ -67,10 +67,9 @@ pub(super) fn read_group(
     if !paths.is_empty() {
         let found = find(&paths, forced, done);
         done.files += found.len() as u64;
-        read_found(ingest, job, group, &found, out, done)?;
+        read_found(ingest, job, group, &found, now, out, done)?;
     }
     if !piped.is_empty() {
-        done.files += 1;
         standard_input::read(ingest, job, group, forced, now, done)?;
     }
     Ok(())
@@ -141,6 +140,7 @@ fn read_found(
     job: &ReadJob,
     group: &Group,
     found: &[Found],
+    now: i64,
     out: Out,
     done: &mut ReadDone,
 ) -> anyhow::Result<()> {
@@ -188,7 +188,7 @@ fn read_found(
             files.push(to_read(ingest, job, group, &found[first], Resume::New, &marks)?);
         }
         if !files.is_empty() {
-            read_files(ingest, job, &files, out, done)?;
+            read_files(ingest, job, &files, now, out, done)?;
         }
         open = waiting;
         if open.is_empty() {

@@ -27,7 +27,7 @@ use source::Error;
 
 use crate::job::ReadJob;
 use crate::out::Out;
-use notes::Notes;
+use notes::{Before, Notes};
 use read::{Ended, LogReader};
 use work::FileWork;
 
@@ -138,9 +138,9 @@ struct Sums<'i, 'l, 'f> {
 }
 
 impl<'i, 'l, 'f> Sums<'i, 'l, 'f> {
-    fn new(ingest: &'i mut Ingest<'l>, files: &'f [FileWork<'f>]) -> Self {
+    fn new(ingest: &'i mut Ingest<'l>, files: &'f [FileWork<'f>], now: i64) -> Self {
         let (batches, marks) = (BTreeMap::new(), BTreeMap::new());
-        let notes = Notes::default();
+        let notes = Notes::new(now);
         Sums { ingest, files, batches, marks, committed: Instant::now(), notes }
     }
 
@@ -167,7 +167,8 @@ impl<'i, 'l, 'f> Sums<'i, 'l, 'f> {
         Ok(())
     }
 
-    /// Notes how far a file is read.
+    /// Notes how far a file is read; `drained`: to its end, so that it is not looked into again
+    /// before it changes.
     fn mark(&mut self, file: usize, reader: &LogReader, drained: bool) {
         let work = &self.files[file];
         match reader.fingerprint() {
@@ -190,9 +191,12 @@ impl<'i, 'l, 'f> Sums<'i, 'l, 'f> {
         }
     }
 
-    fn ended(&mut self, ended: Ended) {
-        if let Ended::Broken(error) = ended {
-            self.notes.failed(&error);
+    fn ended(&mut self, file: usize, reader: &LogReader, ended: &Ended) {
+        let path = self.files[file].candidate.file().path();
+        match ended {
+            Ended::Whole => self.notes.unfinished(path, reader.unfinished_bytes()),
+            Ended::BatchFull => {}
+            Ended::Broken(error) => self.notes.failed(error),
         }
     }
 
@@ -218,10 +222,12 @@ impl<'i, 'l, 'f> Sums<'i, 'l, 'f> {
                     }
                     std::collections::btree_map::Entry::Vacant(entry) => entry.insert(fresh),
                 };
+                let before = Before::of(batch);
                 let ended = reader.read(batch, SUMS_BYTES, progress);
+                self.notes.file(work.candidate.file().path(), batch, &before);
                 let full = matches!(ended, Ended::BatchFull);
-                self.mark(file, &reader, !full);
-                self.ended(ended);
+                self.mark(file, &reader, matches!(ended, Ended::Whole));
+                self.ended(file, &reader, &ended);
                 if !full {
                     self.flush_if_due()?;
                     break;
@@ -235,8 +241,9 @@ impl<'i, 'l, 'f> Sums<'i, 'l, 'f> {
 
 impl pool::Counter for Sums<'_, '_, '_> {
     fn count(&mut self, file: usize, batch: Batch) -> anyhow::Result<()> {
-        let source = self.files[file].source;
-        match self.batches.entry(source) {
+        let work = &self.files[file];
+        self.notes.file(work.candidate.file().path(), &batch, &Before::default());
+        match self.batches.entry(work.source) {
             std::collections::btree_map::Entry::Occupied(mut entry) => {
                 entry.get_mut().absorb(batch)
             }
@@ -253,9 +260,9 @@ impl pool::Counter for Sums<'_, '_, '_> {
         reader: &LogReader,
         ended: Option<Ended>,
     ) -> anyhow::Result<()> {
-        self.mark(file, reader, ended.is_some());
+        self.mark(file, reader, matches!(ended, Some(Ended::Whole)));
         if let Some(ended) = ended {
-            self.ended(ended);
+            self.ended(file, reader, &ended);
         }
         self.flush_if_due()?;
         Ok(())
@@ -271,6 +278,7 @@ fn read_files(
     ingest: &mut Ingest<'_>,
     job: &ReadJob,
     files: &[FileWork<'_>],
+    now: i64,
     out: Out,
     done: &mut ReadDone,
 ) -> anyhow::Result<()> {
@@ -281,7 +289,7 @@ fn read_files(
         read.fetch_add(bytes, Ordering::Relaxed);
         bar.inc(bytes);
     };
-    let mut sums = Sums::new(ingest, files);
+    let mut sums = Sums::new(ingest, files, now);
     match threads(job, bytes) {
         1 => sums.read_alone(&progress)?,
         threads => pool::run(files, threads, &progress, &mut sums)?,

@@ -110,9 +110,13 @@ pub(super) fn run(
             *turn.lock().expect("no thread panics with the lock") = part;
             changed.notify_all();
         };
-        let done = take_in_order(files, &parts, &receive, progress, &advance, counter);
+        // It owns the receiving end: after a fault, threads that send learn that nobody waits.
+        let done = take_in_order(files, &parts, receive, progress, &advance, counter);
+        let last_turn = turn.lock().expect("no thread panics with the lock");
         stop.store(true, Ordering::Relaxed);
+        // With the lock held no thread is between looking and waiting.
         changed.notify_all();
+        drop(last_turn);
         done
     })
 }
@@ -191,7 +195,7 @@ fn read_part(
 fn take_in_order(
     files: &[FileWork],
     parts: &[Part],
-    receive: &mpsc::Receiver<Piece>,
+    receive: mpsc::Receiver<Piece>,
     progress: &(dyn Fn(u64) + Sync),
     advance: &dyn Fn(usize),
     counter: &mut dyn Counter,

@@ -61,8 +61,6 @@ pub(super) struct LogReader {
     offset: u64,
     /// Records that begin here or later belong to somebody else.
     until: Option<u64>,
-    /// The input cannot grow: an unfinished last record stays unfinished.
-    final_input: bool,
     raw_seen: u64,
 }
 
@@ -84,7 +82,6 @@ impl LogReader {
             filled: 0,
             offset,
             until,
-            final_input: false,
             raw_seen: 0,
         }
     }
@@ -107,7 +104,6 @@ impl LogReader {
             buffer,
             filled: ahead.len(),
             until: None,
-            final_input: true,
         }
     }
 
@@ -119,6 +115,15 @@ impl LogReader {
     /// How far the log is read, in decompressed bytes.
     pub(super) fn offset(&self) -> u64 {
         self.offset
+    }
+
+    /// Bytes of an unfinished last record, where nothing will be written behind them in place: of a
+    /// compressed file or a pipe. They are left for the time when there is more.
+    pub(super) fn unfinished_bytes(&self) -> usize {
+        match self.input {
+            Input::Plain { .. } => 0,
+            Input::Stream { .. } => self.filled,
+        }
     }
 
     /// Whether that lies inside a record that was too long.
@@ -152,16 +157,12 @@ impl LogReader {
             let more = match self.fill(progress) {
                 Ok(more) => more,
                 Err(error) if error.ends_stream() => {
-                    self.give(batch, formats::Input::Open);
+                    self.give(batch);
                     return Ended::Broken(error);
                 }
                 Err(error) => return Ended::Broken(error),
             };
-            let input = match more || !self.final_input {
-                true => formats::Input::Open,
-                false => formats::Input::Ended,
-            };
-            self.give(batch, input);
+            self.give(batch);
             if !more {
                 return Ended::Whole;
             }
@@ -203,11 +204,11 @@ impl LogReader {
     }
 
     /// Gives the reader what is there, as far as it belongs to this part.
-    fn give(&mut self, batch: &mut Batch, input: formats::Input) {
+    fn give(&mut self, batch: &mut Batch) {
         let mut end = self.part_end(0);
         loop {
             batch.at(self.offset);
-            let used = self.reader.read(&self.buffer[..end], input, batch);
+            let used = self.reader.read(&self.buffer[..end], formats::Input::Open, batch);
             if let Input::Stream { capture, .. } = &mut self.input {
                 capture.feed(&self.buffer[..used]);
             }

@@ -9,7 +9,7 @@ use source::{Capture, Facts, Fingerprint, HEAD_BYTES, Raw, Stream};
 
 use super::ReadDone;
 use super::inputs::{Group, detect};
-use super::notes::Notes;
+use super::notes::{Before, Notes};
 use super::read::{Ended, LogReader};
 use crate::job::ReadJob;
 
@@ -45,6 +45,7 @@ pub(super) fn read(
         done.failed.push(format!("{NAME}: {what}: rollcall dialects lists what can be read"));
         return Ok(());
     };
+    done.files += 1;
     let source = ingest.source(NAME.as_bytes(), &group.label, dialect.as_str())?;
     let marks = ingest.marks(&group.label)?;
     let mark = marks.iter().filter(|mark| begins_with(&ahead, &mark.known.fingerprint));
@@ -92,7 +93,7 @@ pub(super) fn read(
         clock.resume(newest);
     }
     let batch = Batch::new(group.options(job), clock, id);
-    count(ingest, reader, batch, (source, id), done)
+    count(ingest, reader, batch, (source, id, now), done)
 }
 
 /// Reads on until the end, storing the sums whenever they fill the memory they may take.
@@ -100,15 +101,16 @@ fn count(
     ingest: &mut Ingest<'_>,
     mut reader: LogReader,
     mut batch: Batch,
-    (source, id): (i64, i64),
+    (source, id, now): (i64, i64, i64),
     done: &mut ReadDone,
 ) -> anyhow::Result<()> {
-    let mut notes = Notes::default();
+    let mut notes = Notes::new(now);
     loop {
         let ended = reader.read(&mut batch, SUMS_BYTES, &|_| {});
         let next = batch.successor();
         let full = std::mem::replace(&mut batch, next);
         notes.batch(&full);
+        notes.file(Path::new(NAME), &full, &Before::default());
         let mark = Checkpoint {
             path: NAME.into(),
             fingerprint: reader.fingerprint()?,
@@ -121,7 +123,10 @@ fn count(
         ingest.commit()?;
         match ended {
             Ended::BatchFull => {}
-            Ended::Whole => break,
+            Ended::Whole => {
+                notes.unfinished(Path::new(NAME), reader.unfinished_bytes());
+                break;
+            }
             Ended::Broken(error) => {
                 notes.failed(&error);
                 break;
