@@ -128,7 +128,7 @@ pub(crate) struct ReadArgs {
     /// Read as this dialect instead of recognising it (rollcall dialects)
     #[arg(long, value_name = "NAME")]
     pub(crate) dialect: Option<String>,
-    /// Threads that read [default: one per processor]
+    /// Threads that read, where there are 24 MiB and more [default: one per processor, at most 4]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=THREADS_MAX))]
     pub(crate) threads: Option<u16>,
 }

@@ -12,7 +12,7 @@ pub(crate) struct ReadJob {
     pub(crate) inputs: Vec<Input>,
     /// Read as this dialect; `None`: each file's is recognised.
     pub(crate) dialect: Option<String>,
-    /// `None`: one per processor.
+    /// `None`: one per processor, at most four.
     pub(crate) threads: Option<usize>,
     pub(crate) limits: Limits,
     /// conntracker's settings, where they are the configuration.

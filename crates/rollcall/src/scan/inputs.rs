@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use formats::Dialect;
 use jiff::tz::TimeZone;
 use ledger::{BatchOptions, Checkpoint, Ingest, Mark};
-use source::{Candidate, Fingerprint, Known, OpenFile, Resume, decide};
+use source::{Candidate, Compression, Fingerprint, HEAD_BYTES, Known, OpenFile, Resume, decide};
 
 use super::work::FileWork;
 use super::{ReadDone, read_files, standard_input};
@@ -233,8 +233,16 @@ fn to_read<'a>(
             },
         )?,
     };
+    let file = found.candidate.file();
+    let mut head = Vec::new();
+    if file.compression() == Compression::Plain {
+        head.resize(HEAD_BYTES, 0);
+        let read = file.read_full_at(&mut head, 0)?;
+        head.truncate(read);
+    }
     Ok(FileWork {
         candidate: &found.candidate,
+        head,
         dialect: found.dialect,
         source,
         id,

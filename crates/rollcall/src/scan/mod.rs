@@ -171,24 +171,14 @@ impl<'i, 'l, 'f> Sums<'i, 'l, 'f> {
     /// before it changes.
     fn mark(&mut self, file: usize, reader: &LogReader, drained: bool) {
         let work = &self.files[file];
-        match reader.fingerprint() {
-            Ok(fingerprint) => {
-                let mark = Checkpoint {
-                    path: work.candidate.file().path().to_path_buf(),
-                    fingerprint,
-                    raw: work.candidate.raw(drained),
-                    mid_record: reader.is_mid_record(),
-                    newest: self
-                        .batches
-                        .get(&work.source)
-                        .and_then(|batch| batch.newest_of(work.id)),
-                };
-                self.marks.insert(file, mark);
-            }
-            // It was cut short behind our back: what was read stays read, and will be told as a
-            // file that no longer fits its mark.
-            Err(error) => self.notes.failed(&error),
-        }
+        let mark = Checkpoint {
+            path: work.candidate.file().path().to_path_buf(),
+            fingerprint: reader.fingerprint(),
+            raw: work.candidate.raw(drained),
+            mid_record: reader.is_mid_record(),
+            newest: self.batches.get(&work.source).and_then(|batch| batch.newest_of(work.id)),
+        };
+        self.marks.insert(file, mark);
     }
 
     fn ended(&mut self, file: usize, reader: &LogReader, ended: &Ended) {
@@ -210,8 +200,8 @@ impl<'i, 'l, 'f> Sums<'i, 'l, 'f> {
                     continue;
                 }
             };
+            let mut fresh = work.batch();
             loop {
-                let fresh = work.batch();
                 let batch = match self.batches.entry(work.source) {
                     std::collections::btree_map::Entry::Occupied(entry) => {
                         let batch = entry.into_mut();
@@ -226,12 +216,14 @@ impl<'i, 'l, 'f> Sums<'i, 'l, 'f> {
                 let ended = reader.read(batch, SUMS_BYTES, progress);
                 self.notes.file(work.candidate.file().path(), batch, &before);
                 let full = matches!(ended, Ended::BatchFull);
+                let batch_after = batch.successor();
                 self.mark(file, &reader, matches!(ended, Ended::Whole));
                 self.ended(file, &reader, &ended);
                 if !full {
                     self.flush_if_due()?;
                     break;
                 }
+                fresh = batch_after;
                 self.flush()?;
             }
         }

@@ -154,7 +154,7 @@ fn read_part(
     } else {
         let end = part.until.unwrap_or(work.end());
         let start = line_start(&work.file(), part.start, end);
-        start.map(|start| start.map(|start| work.reader_at(start, part.until)))
+        start.and_then(|start| start.map(|start| work.reader_at(start, part.until)).transpose())
     };
     let mut reader = match opened {
         Ok(Some(reader)) => reader,
@@ -270,7 +270,13 @@ fn read_again(
     counter: &mut dyn Counter,
 ) -> anyhow::Result<(u64, bool)> {
     let work = &files[part.file];
-    let mut reader = work.reader_at(offset, part.until);
+    let mut reader = match work.reader_at(offset, part.until) {
+        Ok(reader) => reader,
+        Err(error) => {
+            counter.failed(part.file, error);
+            return Ok((offset, plain));
+        }
+    };
     if !plain {
         reader.resume_mid_record();
     }

@@ -19,7 +19,7 @@ enum Input {
     /// A plain file, up to `end`: what is written from now on is for the next time.
     Plain { file: OpenFile, end: u64 },
     /// Anything decompressed or piped.
-    Stream { stream: Box<dyn Bytes + Send>, capture: Capture },
+    Stream { stream: Box<dyn Bytes + Send> },
 }
 
 /// A [`Stream`] over any reader.
@@ -59,20 +59,24 @@ pub(super) struct LogReader {
     /// The filled part of the buffer; it begins at `offset`.
     filled: usize,
     offset: u64,
+    /// Head and tail of what was read, from the bytes themselves: the file may be cut behind our back.
+    capture: Capture,
     /// Records that begin here or later belong to somebody else.
     until: Option<u64>,
     raw_seen: u64,
 }
 
 impl LogReader {
-    /// Reads a plain file from `offset` to `end`; with `until`, only the records that begin before it.
+    /// Reads a plain file from where `capture` stands to `end`; with `until`, only the records that
+    /// begin before it.
     pub(super) fn plain(
         file: OpenFile,
         dialect: Dialect,
-        offset: u64,
+        capture: Capture,
         end: u64,
         until: Option<u64>,
     ) -> LogReader {
+        let offset = capture.offset();
         let rest = usize::try_from(end.saturating_sub(offset)).unwrap_or(usize::MAX);
         let size = STEP_BYTES.min(rest.saturating_add(1)).max(4096);
         LogReader {
@@ -81,6 +85,7 @@ impl LogReader {
             buffer: vec![0; size],
             filled: 0,
             offset,
+            capture,
             until,
             raw_seen: 0,
         }
@@ -99,7 +104,8 @@ impl LogReader {
         LogReader {
             offset: capture.offset(),
             raw_seen: stream.raw_offset(),
-            input: Input::Stream { stream, capture },
+            input: Input::Stream { stream },
+            capture,
             reader: Reader::new(dialect),
             buffer,
             filled: ahead.len(),
@@ -132,11 +138,8 @@ impl LogReader {
     }
 
     /// The mark at [`LogReader::offset`].
-    pub(super) fn fingerprint(&self) -> Result<Fingerprint, Error> {
-        match &self.input {
-            Input::Plain { file, .. } => file.fingerprint(self.offset),
-            Input::Stream { capture, .. } => Ok(capture.fingerprint()),
-        }
+    pub(super) fn fingerprint(&self) -> Fingerprint {
+        self.capture.fingerprint()
     }
 
     /// Reads until the end, a fault, or `batch_bytes` in the batch. `progress` is told of each stretch
@@ -193,7 +196,7 @@ impl LogReader {
                 progress(n as u64);
                 Ok(n > 0)
             }
-            Input::Stream { stream, .. } => {
+            Input::Stream { stream } => {
                 let n = stream.read(&mut self.buffer[self.filled..])?;
                 self.filled += n;
                 progress(stream.raw_offset() - self.raw_seen);
@@ -209,9 +212,7 @@ impl LogReader {
         loop {
             batch.at(self.offset);
             let used = self.reader.read(&self.buffer[..end], formats::Input::Open, batch);
-            if let Input::Stream { capture, .. } = &mut self.input {
-                capture.feed(&self.buffer[..used]);
-            }
+            self.capture.feed(&self.buffer[..used]);
             self.offset += used as u64;
             self.buffer.copy_within(used..self.filled, 0);
             self.filled -= used;

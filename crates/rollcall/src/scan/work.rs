@@ -3,7 +3,7 @@
 use formats::Dialect;
 use jiff::tz::TimeZone;
 use ledger::{Batch, BatchOptions, LocalClock};
-use source::{Candidate, Compression, Error, OpenFile};
+use source::{Candidate, Capture, Compression, Error, HEAD_BYTES, OpenFile, TAIL_BYTES};
 
 use super::read::LogReader;
 
@@ -17,6 +17,8 @@ pub(super) struct FileWork<'a> {
     /// The ledger's number of the file.
     pub(super) id: i64,
     pub(super) offset: u64,
+    /// The first bytes of a plain file, as they were before anything was counted.
+    pub(super) head: Vec<u8>,
     pub(super) mid_record: bool,
     /// The newest record read of it before.
     pub(super) newest: Option<i64>,
@@ -64,7 +66,7 @@ impl FileWork<'_> {
     /// Where the file cannot be read up to there.
     pub(super) fn reader(&self, until: Option<u64>) -> Result<LogReader, Error> {
         let mut reader = if self.is_plain() {
-            LogReader::plain(self.file(), self.dialect, self.offset, self.end(), until)
+            self.reader_at(self.offset, until)?
         } else {
             let stream = self.candidate.file().stream(self.offset)?;
             let capture = stream.capture().clone();
@@ -77,7 +79,19 @@ impl FileWork<'_> {
     }
 
     /// A reader of a plain file from the beginning of a line.
-    pub(super) fn reader_at(&self, offset: u64, until: Option<u64>) -> LogReader {
-        LogReader::plain(self.file(), self.dialect, offset, self.end(), until)
+    ///
+    /// # Errors
+    /// Where the file has been cut before it.
+    pub(super) fn reader_at(&self, offset: u64, until: Option<u64>) -> Result<LogReader, Error> {
+        let file = self.file();
+        let mut tail = vec![0; offset.min(TAIL_BYTES as u64) as usize];
+        let tail_start = offset - tail.len() as u64;
+        let read = file.read_full_at(&mut tail, tail_start)?;
+        let head = self.head.get(..offset.min(HEAD_BYTES as u64) as usize);
+        let Some(head) = head.filter(|_| read == tail.len()) else {
+            return Err(Error::Shrunk { path: file.path().to_path_buf(), offset });
+        };
+        let capture = Capture::at(head, &tail, offset);
+        Ok(LogReader::plain(file, self.dialect, capture, self.end(), until))
     }
 }
