@@ -310,4 +310,7 @@ pub trait Sink {
     /// Bytes that are no record, or one that cannot be trusted. `bytes` are those of `span`, cut at
     /// an implementation's bound where the record is too long to be held.
     fn doubt(&mut self, span: Span, doubt: Doubt, bytes: &[u8]);
+
+    /// A call of `Reader::read` ends: what a sink put off it may do now, all at once.
+    fn end_of_call(&mut self) {}
 }

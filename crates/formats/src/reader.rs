@@ -98,6 +98,12 @@ impl Reader {
     /// uses bytes or needs more of them: at most [`RECORD_BYTES_MAX`]. With [`Input::Ended`] all
     /// bytes are used.
     pub fn read<S: Sink>(&mut self, bytes: &[u8], input: Input, sink: &mut S) -> usize {
+        let used = self.read_records(bytes, input, sink);
+        sink.end_of_call();
+        used
+    }
+
+    fn read_records<S: Sink>(&mut self, bytes: &[u8], input: Input, sink: &mut S) -> usize {
         let mut at = 0;
         if !self.started {
             if bytes.len() < BYTE_ORDER_MARK.len()

@@ -340,6 +340,10 @@ impl Sink for Batch {
         }
     }
 
+    fn end_of_call(&mut self) {
+        self.pairs.settle();
+    }
+
     #[cold]
     fn doubt(&mut self, span: formats::Span, doubt: Doubt, bytes: &[u8]) {
         self.doubts.add(

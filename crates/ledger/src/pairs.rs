@@ -113,6 +113,9 @@ pub(crate) struct Pairs {
     pairs: Vec<Pair>,
     past: Vec<Past>,
     hours: Hours,
+    /// Finished hours of pairs with their logins, not in `hours` yet: put away many at a time, because
+    /// each waits for memory.
+    finished: Vec<(u32, u32, u32)>,
     /// The names that are too long for a pair.
     arena: Vec<u8>,
     spilled: Vec<Tally>,
@@ -226,7 +229,10 @@ impl Pairs {
     pub(crate) fn login(&mut self, number: u32, at: Moment) {
         let pair = &mut self.pairs[number as usize];
         if pair.hour != at.hour || pair.logins == u32::MAX {
-            turn(pair, &mut self.past[number as usize], &mut self.hours, at.hour);
+            if pair.logins > 0 {
+                self.finished.push((number, pair.hour, pair.logins));
+            }
+            (pair.hour, pair.logins) = (at.hour, 0);
         }
         pair.logins += 1;
         pair.active = pair.active.max(at.utc);
@@ -236,6 +242,14 @@ impl Pairs {
                 past.first = past.first.min(at.utc);
             }
             pair.last = pair.last.max(at.utc);
+        }
+    }
+
+    /// Puts finished hours away. To be called before logins are asked for, and often enough that few are
+    /// waiting.
+    pub(crate) fn settle(&mut self) {
+        for (number, hour, logins) in self.finished.drain(..) {
+            self.hours.push(&mut self.past[number as usize].hours, hour, logins);
         }
     }
 
@@ -252,8 +266,8 @@ impl Pairs {
         count(tally, &mut self.spilled, at);
     }
 
-    /// Adds all counts of `other`; `servers` gives this table's number for each server of `other`.
-    /// Returns this table's number for each pair of `other`.
+    /// Adds all counts of `other`, which is settled; `servers` gives this table's number for each server
+    /// of `other`. Returns this table's number for each pair of `other`.
     pub(crate) fn absorb(&mut self, other: &Pairs, servers: &[u32]) -> Vec<u32> {
         let mut numbers = Vec::with_capacity(other.pairs.len());
         for pair in &other.pairs {
@@ -261,16 +275,19 @@ impl Pairs {
             let peer = Peer::new(joined, pair.user_bytes as usize);
             let number = self.find_or_add(servers[pair.server as usize], peer);
             let past = &other.past[numbers.len()];
-            let (mine, mine_past) =
-                (&mut self.pairs[number as usize], &mut self.past[number as usize]);
+            let mine = &mut self.pairs[number as usize];
+            let mine_past = &mut self.past[number as usize];
             mine.active = mine.active.max(pair.active);
             mine.last = mine.last.max(pair.last);
             mine_past.first = mine_past.first.min(past.first);
-            for (hour, logins) in other.hours.of(past.hours).chain([(pair.hour, pair.logins)]) {
-                if mine.hour != hour || mine.logins.checked_add(logins).is_none() {
-                    turn(mine, mine_past, &mut self.hours, hour);
-                }
-                mine.logins += logins;
+            for (hour, logins) in other.hours.of(past.hours) {
+                self.hours.push(&mut mine_past.hours, hour, logins);
+            }
+            match mine.logins.checked_add(pair.logins) {
+                Some(logins) if mine.hour == pair.hour => mine.logins = logins,
+                _ if mine.logins == 0 => (mine.hour, mine.logins) = (pair.hour, pair.logins),
+                _ if pair.logins == 0 => {}
+                _ => self.hours.push(&mut mine_past.hours, pair.hour, pair.logins),
             }
             numbers.push(number);
         }
@@ -312,16 +329,21 @@ impl Pairs {
     /// one end to the other.
     pub(crate) fn sorted(&self) -> Vec<u32> {
         // The first bytes decide nearly always; they are kept beside the number.
-        let mut keys: Vec<(u32, u64, u32)> = self
+        let mut keys: Vec<(u32, u128, u32)> = self
             .pairs
             .iter()
             .zip(0..)
             .map(|(pair, number)| {
-                let user = &self.joined(pair)[..pair.user_bytes as usize];
-                let mut first = [0; 8];
-                let n = user.len().min(8);
-                first[..n].copy_from_slice(&user[..n]);
-                (pair.server, u64::from_be_bytes(first), number)
+                // User, NUL, host: in the order of (user, host), but for users that begin alike and
+                // hold a NUL, which the whole comparison puts right.
+                let (text, user) = (self.joined(pair), pair.user_bytes as usize);
+                let mut first = [0; 16];
+                let n = text.len().min(16);
+                first[..n].copy_from_slice(&text[..n]);
+                if user < 16 {
+                    first[user] = 0;
+                }
+                (pair.server, u128::from_be_bytes(first), number)
             })
             .collect();
         keys.sort_unstable_by(|a, b| {
@@ -375,15 +397,6 @@ fn count(tally: &mut Tally, spilled: &mut Vec<Tally>, at: Moment) {
     tally.count += 1;
     tally.first = tally.first.min(at.in_hour);
     tally.last = tally.last.max(at.in_hour);
-}
-
-/// Puts a pair's current hour away and starts another.
-#[cold]
-fn turn(pair: &mut Pair, past: &mut Past, hours: &mut Hours, hour: u32) {
-    if pair.logins > 0 {
-        hours.push(&mut past.hours, pair.hour, pair.logins);
-    }
-    (pair.hour, pair.logins) = (hour, 0);
 }
 
 /// Puts the current hour away and starts another.
@@ -494,6 +507,7 @@ mod tests {
                 pairs.login(pair, Moment::new(at));
                 pairs.refused(pair, 1045, Moment::new(at));
             }
+            pairs.settle();
             pairs
         };
         let view = |pairs: &Pairs| {
