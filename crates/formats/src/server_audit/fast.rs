@@ -13,10 +13,10 @@
 //! that follow, the rest of a connection record in 64 more, whose commas are found at once. Everything
 //! else is left to `careful`, and what is taken here `careful` reads the same way (tested).
 
+use super::shape::NAMES_BYTES_MAX;
 use crate::event::{
     BLOCK_RECORDS_MAX, Event, Kind, Peer, RECORD_BYTES_MAX, Record, Sink, Span, Stamp,
 };
-use super::shape::NAMES_BYTES_MAX;
 use crate::mask::{self, Masks, is_host_byte};
 use crate::stamp;
 

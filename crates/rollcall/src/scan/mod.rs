@@ -28,7 +28,7 @@ use source::Error;
 use crate::job::ReadJob;
 use crate::out::Out;
 use notes::{Before, Notes};
-use read::{Ended, LogReader};
+use read::{Ended, Reached};
 use work::FileWork;
 
 /// Sums kept in memory before they go to the ledger. Half a million user and host pairs fit.
@@ -169,24 +169,25 @@ impl<'i, 'l, 'f> Sums<'i, 'l, 'f> {
 
     /// Notes how far a file is read; `drained`: to its end, so that it is not looked into again
     /// before it changes.
-    fn mark(&mut self, file: usize, reader: &LogReader, drained: bool) {
+    fn mark(&mut self, file: usize, reached: Reached, drained: bool) {
         let work = &self.files[file];
         let mark = Checkpoint {
             path: work.candidate.file().path().to_path_buf(),
-            fingerprint: reader.fingerprint(),
+            fingerprint: reached.fingerprint,
             raw: work.candidate.raw(drained),
-            mid_record: reader.is_mid_record(),
+            mid_record: reached.mid_record,
             newest: self.batches.get(&work.source).and_then(|batch| batch.newest_of(work.id)),
         };
         self.marks.insert(file, mark);
     }
 
-    fn ended(&mut self, file: usize, reader: &LogReader, ended: &Ended) {
+    fn ended(&mut self, file: usize, unfinished_bytes: usize, ended: &Ended) {
         let path = self.files[file].candidate.file().path();
         match ended {
-            Ended::Whole => self.notes.unfinished(path, reader.unfinished_bytes()),
+            Ended::Whole => self.notes.unfinished(path, unfinished_bytes),
             Ended::BatchFull => {}
             Ended::Broken(error) => self.notes.failed(error),
+            Ended::Crashed => self.notes.crashed(path),
         }
     }
 
@@ -217,8 +218,9 @@ impl<'i, 'l, 'f> Sums<'i, 'l, 'f> {
                 self.notes.file(work.candidate.file().path(), batch, &before);
                 let full = matches!(ended, Ended::BatchFull);
                 let batch_after = batch.successor();
-                self.mark(file, &reader, matches!(ended, Ended::Whole));
-                self.ended(file, &reader, &ended);
+                let reached = reader.reached();
+                self.ended(file, reached.unfinished_bytes, &ended);
+                self.mark(file, reached, matches!(ended, Ended::Whole));
                 if !full {
                     self.flush_if_due()?;
                     break;
@@ -232,7 +234,13 @@ impl<'i, 'l, 'f> Sums<'i, 'l, 'f> {
 }
 
 impl pool::Counter for Sums<'_, '_, '_> {
-    fn count(&mut self, file: usize, batch: Batch) -> anyhow::Result<()> {
+    fn count(
+        &mut self,
+        file: usize,
+        batch: Batch,
+        reached: Reached,
+        ended: Option<Ended>,
+    ) -> anyhow::Result<()> {
         let work = &self.files[file];
         self.notes.file(work.candidate.file().path(), &batch, &Before::default());
         match self.batches.entry(work.source) {
@@ -243,25 +251,20 @@ impl pool::Counter for Sums<'_, '_, '_> {
                 entry.insert(batch);
             }
         }
-        Ok(())
-    }
-
-    fn reached(
-        &mut self,
-        file: usize,
-        reader: &LogReader,
-        ended: Option<Ended>,
-    ) -> anyhow::Result<()> {
-        self.mark(file, reader, matches!(ended, Some(Ended::Whole)));
-        if let Some(ended) = ended {
-            self.ended(file, reader, &ended);
+        if let Some(ended) = &ended {
+            self.ended(file, reached.unfinished_bytes, ended);
         }
+        self.mark(file, reached, matches!(ended, Some(Ended::Whole)));
         self.flush_if_due()?;
         Ok(())
     }
 
     fn failed(&mut self, _: usize, error: Error) {
         self.notes.failed(&error);
+    }
+
+    fn crashed(&mut self, file: usize) {
+        self.notes.crashed(self.files[file].candidate.file().path());
     }
 }
 

@@ -62,6 +62,15 @@ impl Notes {
         self.failed.push(error.to_string());
     }
 
+    /// A fault of this program met in a file.
+    pub(super) fn crashed(&mut self, path: &Path) {
+        self.failed.push(format!(
+            "{}: an internal error ended the reading of this file; what was counted of it before stays \
+             right, and the next run goes on there: please report it",
+            path.display()
+        ));
+    }
+
     /// What a batch holds of a file, but for what it held `before`.
     pub(super) fn file(&mut self, path: &Path, batch: &Batch, before: &Before) {
         let mut notes = FileNotes::default();

@@ -13,6 +13,7 @@
 //!   at most one batch for each part under way.
 
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::sync::{Condvar, Mutex};
@@ -20,7 +21,7 @@ use std::sync::{Condvar, Mutex};
 use ledger::Batch;
 use source::Error;
 
-use super::read::{Ended, LogReader, line_start};
+use super::read::{Ended, Reached, line_start};
 use super::work::FileWork;
 
 /// A batch of a part under way is handed on at this size: it bounds memory, with [`AHEAD`].
@@ -49,25 +50,26 @@ struct Part {
 struct Piece {
     part: usize,
     start: u64,
-    batch: Option<Batch>,
-    reader: Option<LogReader>,
+    /// What was read, and how far; `None` where nothing was.
+    read: Option<(Batch, Reached)>,
     ended: Ended,
 }
 
 /// What the files' owner is told, in order.
 pub(super) trait Counter {
-    /// A batch of records of this file.
-    fn count(&mut self, file: usize, batch: Batch) -> anyhow::Result<()>;
-    /// How far the file is read, after everything before it was counted. `ended`: nothing more of it
+    /// The next records of this file and how far it is read with them. `ended`: nothing more of it
     /// will come.
-    fn reached(
+    fn count(
         &mut self,
         file: usize,
-        reader: &LogReader,
+        batch: Batch,
+        reached: Reached,
         ended: Option<Ended>,
     ) -> anyhow::Result<()>;
     /// The file cannot be read at all.
     fn failed(&mut self, file: usize, error: Error);
+    /// Reading the file hit a fault of this program: nothing of the part under way counts.
+    fn crashed(&mut self, file: usize);
 }
 
 /// Reads all files with `threads` threads and tells `counter`.
@@ -101,7 +103,15 @@ pub(super) fn run(
                     if stop.load(Ordering::Relaxed) {
                         return;
                     }
-                    read_part(files, parts[part], part, progress, &|| wait(part, 0), &send);
+                    let read = AssertUnwindSafe(|| {
+                        read_part(files, parts[part], part, progress, &|| wait(part, 0), &send);
+                    });
+                    if catch_unwind(read).is_err() {
+                        // A fault of ours, not of the log's: the others go on without this part.
+                        let ended = Ended::Crashed;
+                        let piece = Piece { part, start: u64::MAX, read: None, ended };
+                        let _ = send.send(piece);
+                    }
                 }
             });
         }
@@ -161,13 +171,13 @@ fn read_part(
         // No line begins in this part: it belongs to the one before.
         Ok(None) => {
             let ended = Ended::Whole;
-            let piece = Piece { part: number, start: u64::MAX, batch: None, reader: None, ended };
+            let piece = Piece { part: number, start: u64::MAX, read: None, ended };
             let _ = send.send(piece);
             return;
         }
         Err(error) => {
             let ended = Ended::Broken(error);
-            let piece = Piece { part: number, start: part.start, batch: None, reader: None, ended };
+            let piece = Piece { part: number, start: part.start, read: None, ended };
             let _ = send.send(piece);
             return;
         }
@@ -176,15 +186,10 @@ fn read_part(
     let mut batch = work.batch();
     loop {
         let ended = reader.read(&mut batch, BATCH_BYTES, progress);
-        if !matches!(ended, Ended::BatchFull) {
-            let (batch, reader) = (Some(batch), Some(reader));
-            let _ = send.send(Piece { part: number, start, batch, reader, ended });
-            return;
-        }
+        let last = !matches!(ended, Ended::BatchFull);
         let next = batch.successor();
-        let full = std::mem::replace(&mut batch, next);
-        let piece = Piece { part: number, start, batch: Some(full), reader: None, ended };
-        if send.send(piece).is_err() {
+        let read = Some((std::mem::replace(&mut batch, next), reader.reached()));
+        if send.send(Piece { part: number, start, read, ended }).is_err() || last {
             return;
         }
         wait_for_turn();
@@ -222,6 +227,12 @@ fn take_in_order(
                 }
             };
             let last = !matches!(piece.ended, Ended::BatchFull);
+            if matches!(piece.ended, Ended::Crashed) {
+                counter.crashed(part.file);
+                reached = None;
+                wrong = false;
+                break;
+            }
             wrong |= match reached {
                 None => !part.first,
                 Some((offset, plain)) => !part.first && (!plain || piece.start != offset),
@@ -233,68 +244,65 @@ fn take_in_order(
                 }
                 continue;
             }
-            let Some(batch) = piece.batch else {
+            let Some((batch, at)) = piece.read else {
                 if let Ended::Broken(error) = piece.ended {
                     counter.failed(part.file, error);
                 }
                 break;
             };
-            counter.count(part.file, batch)?;
-            if let Some(reader) = piece.reader {
-                reached = Some((reader.offset(), !reader.is_mid_record()));
-                let stays = part.until.is_some() && matches!(piece.ended, Ended::Whole);
-                counter.reached(part.file, &reader, (!stays).then_some(piece.ended))?;
-                if !stays && part.until.is_some() {
-                    // The file ends or breaks in this part: those after it do not count.
-                    reached = None;
-                }
+            // A part that is not the file's last ends where the next one goes on.
+            let goes_on = match piece.ended {
+                Ended::BatchFull => true,
+                Ended::Whole => part.until.is_some(),
+                Ended::Broken(_) | Ended::Crashed => false,
+            };
+            if last {
+                reached = goes_on.then_some((at.fingerprint.offset, !at.mid_record));
             }
+            counter.count(part.file, batch, at, (!goes_on).then_some(piece.ended))?;
             if last {
                 break;
             }
         }
         waiting.remove(&number);
         if let (true, Some((offset, plain))) = (wrong, reached) {
-            reached = Some(read_again(files, *part, (offset, plain), progress, counter)?);
+            reached = read_again(files, *part, (offset, plain), progress, counter)?;
         }
     }
     Ok(())
 }
 
-/// Reads a part from where the one before it really ended.
+/// Reads a part from where the one before it really ended; where it ends itself, `None` where the file
+/// does.
 fn read_again(
     files: &[FileWork],
     part: Part,
     (offset, plain): (u64, bool),
     progress: &(dyn Fn(u64) + Sync),
     counter: &mut dyn Counter,
-) -> anyhow::Result<(u64, bool)> {
+) -> anyhow::Result<Option<(u64, bool)>> {
     let work = &files[part.file];
     let mut reader = match work.reader_at(offset, part.until) {
         Ok(reader) => reader,
         Err(error) => {
             counter.failed(part.file, error);
-            return Ok((offset, plain));
+            return Ok(None);
         }
     };
     if !plain {
         reader.resume_mid_record();
     }
+    let mut batch = work.batch();
     loop {
-        let mut batch = work.batch();
         let ended = reader.read(&mut batch, BATCH_BYTES, progress);
-        counter.count(part.file, batch)?;
-        match ended {
-            Ended::BatchFull => {}
-            Ended::Whole if part.until.is_some() => {
-                counter.reached(part.file, &reader, None)?;
-                break;
-            }
-            ended => {
-                counter.reached(part.file, &reader, Some(ended))?;
-                break;
-            }
+        let (full, at) = (matches!(ended, Ended::BatchFull), reader.reached());
+        let goes_on = full || (matches!(ended, Ended::Whole) && part.until.is_some());
+        let next = batch.successor();
+        let read = std::mem::replace(&mut batch, next);
+        let end = (at.fingerprint.offset, !at.mid_record);
+        counter.count(part.file, read, at, (!goes_on).then_some(ended))?;
+        if !full {
+            return Ok(goes_on.then_some(end));
         }
     }
-    Ok((reader.offset(), !reader.is_mid_record()))
 }

@@ -49,6 +49,20 @@ pub(super) enum Ended {
     BatchFull,
     /// What follows cannot be read; what was before it is in the batch.
     Broken(Error),
+    /// This program is at fault.
+    Crashed,
+}
+
+/// How far a log is read.
+#[derive(Debug, Clone)]
+pub(super) struct Reached {
+    /// Head, tail and offset of what was used.
+    pub(super) fingerprint: Fingerprint,
+    /// The offset lies inside a record that was too long.
+    pub(super) mid_record: bool,
+    /// Bytes of an unfinished last record, where nothing will be written behind them in place: of a
+    /// compressed file or a pipe. They are left for the time when there is more.
+    pub(super) unfinished_bytes: usize,
 }
 
 /// Reads one log, or one part of it.
@@ -123,23 +137,16 @@ impl LogReader {
         self.offset
     }
 
-    /// Bytes of an unfinished last record, where nothing will be written behind them in place: of a
-    /// compressed file or a pipe. They are left for the time when there is more.
-    pub(super) fn unfinished_bytes(&self) -> usize {
-        match self.input {
-            Input::Plain { .. } => 0,
-            Input::Stream { .. } => self.filled,
+    /// How far the log is read, as it is stored.
+    pub(super) fn reached(&self) -> Reached {
+        Reached {
+            fingerprint: self.capture.fingerprint(),
+            mid_record: self.reader.is_mid_record(),
+            unfinished_bytes: match self.input {
+                Input::Plain { .. } => 0,
+                Input::Stream { .. } => self.filled,
+            },
         }
-    }
-
-    /// Whether that lies inside a record that was too long.
-    pub(super) fn is_mid_record(&self) -> bool {
-        self.reader.is_mid_record()
-    }
-
-    /// The mark at [`LogReader::offset`].
-    pub(super) fn fingerprint(&self) -> Fingerprint {
-        self.capture.fingerprint()
     }
 
     /// Reads until the end, a fault, or `batch_bytes` in the batch. `progress` is told of each stretch

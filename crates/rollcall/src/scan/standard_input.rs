@@ -111,11 +111,12 @@ fn count(
         let full = std::mem::replace(&mut batch, next);
         notes.batch(&full);
         notes.file(Path::new(NAME), &full, &Before::default());
+        let reached = reader.reached();
         let mark = Checkpoint {
             path: NAME.into(),
-            fingerprint: reader.fingerprint(),
+            fingerprint: reached.fingerprint,
             raw: raw(),
-            mid_record: reader.is_mid_record(),
+            mid_record: reached.mid_record,
             newest: full.newest_of(id),
         };
         ingest.add(source, &full)?;
@@ -124,13 +125,14 @@ fn count(
         match ended {
             Ended::BatchFull => {}
             Ended::Whole => {
-                notes.unfinished(Path::new(NAME), reader.unfinished_bytes());
+                notes.unfinished(Path::new(NAME), reached.unfinished_bytes);
                 break;
             }
             Ended::Broken(error) => {
                 notes.failed(&error);
                 break;
             }
+            Ended::Crashed => break,
         }
     }
     done.bytes += reader.offset();
