@@ -434,7 +434,9 @@ fn judged(
     end: usize,
 ) -> Call {
     let before = if reading.kind == Kind::Query { &text[..reading.before] } else { text };
-    if holds_stamp(before, aurora) {
+    let names = [&reading.user[..], &reading.database, &reading.object];
+    let names = &names[..if reading.kind == Kind::Query { 2 } else { 3 }];
+    if names.iter().any(|name| name.contains(&b',')) && holds_stamp(before, aurora) {
         return doubt(start, end, Standing::Quarantined, Reason::RecordInName);
     }
     let parse = |digits: &[u8]| std::str::from_utf8(digits).unwrap().parse::<u64>();

@@ -312,15 +312,18 @@ impl Sink for Batch {
     fn records(&mut self, records: &[Record<'_>]) {
         // First every look-up, none of which depends on another, so that the processor waits for
         // memory once; then the counting, in order.
-        let mut guesses = [(0, 0); BLOCK_RECORDS_MAX];
+        let mut guesses = [0; BLOCK_RECORDS_MAX];
         let mut servers = [0; BLOCK_RECORDS_MAX];
         for (i, record) in records.iter().enumerate().take(BLOCK_RECORDS_MAX) {
-            let server = match record.like_last {
-                true => self.server,
-                false => self.server(&record.event),
-            };
+            let event = &record.event;
+            let server = if record.like_last { self.server } else { self.server(event) };
             servers[i] = server;
-            guesses[i] = self.pairs.guess(server, record.event.peer);
+            // Who ends a connection began it: that is known without the index.
+            let known = match event.kind {
+                Kind::Disconnect => self.connections.peek(server, event.connection),
+                _ => None,
+            };
+            guesses[i] = known.unwrap_or_else(|| self.pairs.guess(server, event.peer));
         }
         let mut pairs = [0; BLOCK_RECORDS_MAX];
         for (i, record) in records.iter().enumerate().take(BLOCK_RECORDS_MAX) {

@@ -5,8 +5,6 @@
 //! piece of log that was read before or will be read later, both halves go to the ledger, which joins
 //! them ([`join`] is the rule for both).
 
-use std::collections::VecDeque;
-
 /// Open connections looked up by the low bits of their id: they come and go in the order of their
 /// ids, so that few of them meet in one place.
 const NEAR_SLOTS: usize = 1024;
@@ -53,6 +51,27 @@ struct Open {
     beginning: Beginning,
 }
 
+/// A finished connection.
+#[derive(Debug, Clone, Copy)]
+struct Closed {
+    open: Open,
+    to: i64,
+}
+
+impl Open {
+    fn fact(&self, to: Option<i64>) -> Fact {
+        Fact {
+            id: self.id,
+            from: Some(self.from),
+            to,
+            server: self.server,
+            pair: self.pair,
+            port: self.port,
+            refused: self.beginning == Beginning::Refused,
+        }
+    }
+}
+
 /// What an end belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum End {
@@ -69,8 +88,10 @@ pub(crate) enum End {
 pub(crate) struct Connections {
     near: Box<[Option<Open>; NEAR_SLOTS]>,
     far: hashbrown::HashMap<(u32, u64), Open, foldhash::fast::RandomState>,
-    /// Finished ones, the newest at the back; at most `keep`.
-    closed: VecDeque<Fact>,
+    /// Finished ones: the last `keep`. Where there are more, the oldest stands at `oldest` and is
+    /// overwritten.
+    closed: Vec<Closed>,
+    oldest: usize,
     keep: usize,
     halves: Vec<Fact>,
     ends: usize,
@@ -84,7 +105,8 @@ impl Connections {
         Connections {
             near: Box::new([None; NEAR_SLOTS]),
             far: Default::default(),
-            closed: VecDeque::new(),
+            closed: Vec::new(),
+            oldest: 0,
             keep,
             halves: Vec::new(),
             ends: 0,
@@ -126,15 +148,16 @@ impl Connections {
 
     fn half(&mut self, open: Open) {
         if self.halves.len() < FAR_MAX {
-            self.halves.push(Fact {
-                id: open.id,
-                from: Some(open.from),
-                to: None,
-                server: open.server,
-                pair: open.pair,
-                port: open.port,
-                refused: open.beginning == Beginning::Refused,
-            });
+            self.halves.push(open.fact(None));
+        }
+    }
+
+    /// Who a connection probably is: whoever it began as.
+    #[inline(always)]
+    pub(crate) fn peek(&self, server: u32, id: u64) -> Option<u32> {
+        match &self.near[id as usize % NEAR_SLOTS] {
+            Some(open) if open.id == id && open.server == server => Some(open.pair),
+            _ => None,
         }
     }
 
@@ -157,19 +180,11 @@ impl Connections {
         if open.beginning == Beginning::Refused {
             return End::Refused;
         }
-        if self.keep > 0 {
-            if self.closed.len() >= self.keep {
-                self.closed.pop_front();
-            }
-            self.closed.push_back(Fact {
-                id: open.id,
-                from: Some(open.from),
-                to: Some(to),
-                server: open.server,
-                pair: open.pair,
-                port: open.port,
-                refused: false,
-            });
+        if self.closed.len() < self.keep {
+            self.closed.push(Closed { open, to });
+        } else if let Some(oldest) = self.closed.get_mut(self.oldest) {
+            *oldest = Closed { open, to };
+            self.oldest = if self.oldest + 1 == self.keep { 0 } else { self.oldest + 1 };
         }
         End::Session
     }
@@ -227,16 +242,9 @@ impl Connections {
     /// Everything known, translated by `server` and `pair` into the numbers of another table: finished
     /// ones, beginnings without an end, ends without a beginning.
     pub(crate) fn facts(&self) -> impl Iterator<Item = Fact> {
-        let open = self.near.iter().flatten().chain(self.far.values()).map(|open| Fact {
-            id: open.id,
-            from: Some(open.from),
-            to: None,
-            server: open.server,
-            pair: open.pair,
-            port: open.port,
-            refused: open.beginning == Beginning::Refused,
-        });
-        self.closed.iter().copied().chain(self.halves.iter().copied()).chain(open)
+        let closed = self.closed.iter().map(|closed| closed.open.fact(Some(closed.to)));
+        let open = self.near.iter().flatten().chain(self.far.values()).map(|open| open.fact(None));
+        closed.chain(self.halves.iter().copied()).chain(open)
     }
 
     /// How many sessions changed their user and were not heard of again in this batch.
@@ -248,7 +256,8 @@ impl Connections {
     pub(crate) fn bytes(&self) -> usize {
         size_of::<[Option<Open>; NEAR_SLOTS]>()
             + self.far.len() * 64
-            + (self.closed.len() + self.halves.len()) * size_of::<Fact>()
+            + self.closed.len() * size_of::<Closed>()
+            + self.halves.len() * size_of::<Fact>()
     }
 }
 

@@ -150,47 +150,42 @@ pub(crate) struct PairView<'a> {
 }
 
 impl Pairs {
-    /// A hash of the pair and the number of the pair that is probably it ([`NONE`]: of none). Touches
-    /// only the index, so that many can be under way at once.
+    /// The number of the pair that this probably is; some number where it is none. Touches only the
+    /// index, so that many can be looked up at once.
     #[inline(always)]
-    pub(crate) fn guess(&self, server: u32, peer: Peer<'_>) -> (u64, u32) {
-        let hash = hash(&self.hasher, &self.keys.0, server, peer.joined());
+    pub(crate) fn guess(&self, server: u32, peer: Peer<'_>) -> u32 {
         let mut guess = NONE;
-        let _ = self.index.find(hash, |&number| {
+        let _ = self.index.find(self.hash(server, peer.joined()), |&number| {
             guess = number;
             true
         });
-        (hash, guess)
+        guess
     }
 
     /// The number of the pair, made if it is new. The peer must not be longer than [`PEER_BYTES_MAX`].
     #[inline(always)]
-    pub(crate) fn confirm(
-        &mut self,
-        (hash, guess): (u64, u32),
-        server: u32,
-        peer: Peer<'_>,
-    ) -> u32 {
+    pub(crate) fn confirm(&mut self, guess: u32, server: u32, peer: Peer<'_>) -> u32 {
         match self.pairs.get(guess as usize) {
             Some(pair) if is_pair(pair, &self.arena, server, peer) => guess,
-            _ => self.find_or_add_hashed(hash, server, peer),
+            _ => self.find_or_add(server, peer),
         }
     }
 
     /// [`Pairs::guess`] and [`Pairs::confirm`] at once.
-    pub(crate) fn find_or_add(&mut self, server: u32, peer: Peer<'_>) -> u32 {
-        let guess = self.guess(server, peer);
-        self.confirm(guess, server, peer)
-    }
-
     #[inline(never)]
-    fn find_or_add_hashed(&mut self, hash: u64, server: u32, peer: Peer<'_>) -> u32 {
+    pub(crate) fn find_or_add(&mut self, server: u32, peer: Peer<'_>) -> u32 {
+        let hash = self.hash(server, peer.joined());
         let (pairs, arena) = (&self.pairs, &self.arena);
         let found = self.index.find(hash, |&i| is_pair(&pairs[i as usize], arena, server, peer));
         match found {
             Some(&pair) => pair,
             None => self.add(hash, server, peer),
         }
+    }
+
+    #[inline(always)]
+    fn hash(&self, server: u32, joined: &[u8]) -> u64 {
+        hash(&self.hasher, &self.keys.0, server, joined)
     }
 
     #[cold]

@@ -149,12 +149,17 @@ pub(crate) fn is_whole(text: &[u8]) -> bool {
 }
 
 /// The one reading, unless its numbers are out of range or a name holds another record's beginning.
+/// That has commas, and so has the name: without one, nothing can be glued into it.
 fn checked(text: &[u8], head: Head, fit: Fit) -> Line {
-    let named = match fit.anchor.kind {
-        Kind::Query => &text[..fit.object.start],
-        _ => text,
+    let user = head.user - head.server..fit.anchor.user_end;
+    let (object, named) = match fit.anchor.kind {
+        Kind::Query => (0..0, &text[..fit.object.start]),
+        _ => (fit.object.clone(), text),
     };
-    if stamp::occurs_in(named, head.aurora) {
+    let commas = [user, fit.database.clone(), object]
+        .into_iter()
+        .any(|name| memchr::memchr(b',', &text[name]).is_some());
+    if commas && stamp::occurs_in(named, head.aurora) {
         return Line::Doubt(quarantined(Reason::RecordInName));
     }
     if !in_range(text, &fit) {

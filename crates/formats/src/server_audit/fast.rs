@@ -144,26 +144,32 @@ impl Header {
         if database >= 64 || M::of(window, b'\n') & low(database) != 0 {
             return None;
         }
-        // Where a user name holds a colon, it may hold the beginning of another record.
-        if M::of(window, b':') & low(host) != 0 {
-            return None;
-        }
         let plain_host = !M::host_bytes(window) & low(id) & !low(host + 1) == 0;
         Some(Header { host, id, query, operation, database, plain_host })
     }
 
     /// The same in 128 bytes.
     #[cold]
-    #[inline(never)]
-    fn far(window: &[u8; HEADER_MAX]) -> Option<Header> {
-        let mut commas = memchr::memchr2_iter(b',', b'\n', window);
-        let mut next = || commas.next().filter(|&at| window[at] == b',');
-        let (host, id, query) = (next()?, next()?, next()?);
-        let (operation, database) = (next()?, next()?);
-        if window[..host].contains(&b':') {
+    #[inline(always)]
+    fn far<M: Masks>(window: &[u8; HEADER_MAX]) -> Option<Header> {
+        let (low, high) = window.split_first_chunk::<64>()?;
+        let high: &[u8; 64] = high.first_chunk()?;
+        let both = |low: u64, high: u64| u128::from(low) | u128::from(high) << 64;
+        let mut commas = both(M::of(low, b','), M::of(high, b','));
+        let mut next = || {
+            let position = commas.trailing_zeros() as usize;
+            commas &= commas.wrapping_sub(1);
+            position
+        };
+        let (host, id, query) = (next(), next(), next());
+        let (operation, database) = (next(), next());
+        let below = |position: usize| (1u128 << (position & 127)) - 1;
+        let newlines = both(M::of(low, b'\n'), M::of(high, b'\n'));
+        if database >= HEADER_MAX || newlines & below(database) != 0 {
             return None;
         }
-        let plain_host = window[host + 1..id].iter().all(is_host_byte);
+        let host_bytes = both(M::host_bytes(low), M::host_bytes(high));
+        let plain_host = !host_bytes & below(id) & !below(host + 1) == 0;
         Some(Header { host, id, query, operation, database, plain_host })
     }
 }
@@ -181,12 +187,13 @@ fn line<'a, M: Masks>(
     let head: &[u8; PREFIX_MAX] = view.first_chunk()?;
     record.like_last = M::same(head, &memory.prefix) & low(memory.bytes) == low(memory.bytes);
     if !record.like_last || memory.bytes == 0 {
+        record.like_last = false;
         learn(memory, head)?;
     }
     let skip = memory.bytes;
     let header = match Header::near::<M>(view[skip..].first_chunk()?) {
         Some(header) => header,
-        None => Header::far(view[skip..].first_chunk()?)?,
+        None => Header::far::<M>(view[skip..].first_chunk()?)?,
     };
     let Header { host, id, query, operation, database, plain_host } = header;
     let tail: &[u8; 64] = view[skip + database + 1..].first_chunk()?;
@@ -219,10 +226,6 @@ fn line<'a, M: Masks>(
             }
             let end = M::of(tail, b'\n').trailing_zeros() as usize;
             let commas = M::of(tail, b',') & if end < 64 { low(end) } else { 0 };
-            // The same in a database name.
-            if end < 64 && M::of(tail, b':') & low(end) != 0 {
-                return None;
-            }
             event.kind = kind;
             event.query = 0;
             event.object = &[];
@@ -289,15 +292,12 @@ fn other<'a>(
     let comma = memchr::memchr(b',', held)?;
     event.database = &held[..comma];
     let object = &held[comma + 1..];
-    if event.database.contains(&b':') {
-        return None;
-    }
     (event.object, event.error) = if event.kind == Kind::Query {
         statement(object)?
     } else {
         let (&last, object) = object.split_last()?;
         let fits = last == b',' && end <= NAMES_BYTES_MAX && !object.contains(&b',');
-        if !fits || object.first().is_none_or(u8::is_ascii_whitespace) || object.contains(&b':') {
+        if !fits || object.first().is_none_or(u8::is_ascii_whitespace) {
             return None;
         }
         (object, 0)
@@ -390,8 +390,31 @@ fn port(view: &[u8; LOOKAHEAD], start: usize, end: usize) -> Option<(Option<u16>
     (port != 0).then_some((Some(port), host.len() - colon))
 }
 
+/// The time, where only the seconds differ from what is remembered: nearly always.
+#[inline(always)]
+fn later_in_the_minute(memory: &Memory, head: &[u8; PREFIX_MAX]) -> Option<i64> {
+    const MINUTE: usize = STAMP - 2;
+    let known = memory.bytes;
+    let digit = |byte: u8| Some(i64::from(byte.wrapping_sub(b'0'))).filter(|&digit| digit <= 9);
+    if known <= STAMP
+        || head[..MINUTE] != memory.prefix[..MINUTE]
+        || head[STAMP..known] != memory.prefix[STAMP..known]
+    {
+        return None;
+    }
+    let seconds = |text: &[u8; PREFIX_MAX]| Some(digit(text[15])? * 10 + digit(text[16])?);
+    let (now, then) = (seconds(head)?, seconds(&memory.prefix)?);
+    (now < 60 && then < 60).then(|| memory.micros + (now - then) * 1_000_000)
+}
+
 /// Remembers a new stamp, and a new server where it is another one.
+#[inline(never)]
 fn learn(memory: &mut Memory, head: &[u8; PREFIX_MAX]) -> Option<()> {
+    if let Some(micros) = later_in_the_minute(memory, head) {
+        memory.prefix = *head;
+        memory.micros = micros;
+        return Some(());
+    }
     let stamp::Lead::Good(Stamp::Local(micros), STAMP) = stamp::lead(head) else { return None };
     let known = memory.bytes;
     if known == 0 || head[STAMP..known] != memory.prefix[STAMP..known] {
@@ -399,7 +422,7 @@ fn learn(memory: &mut Memory, head: &[u8; PREFIX_MAX]) -> Option<()> {
             return None;
         }
         let server = &head[STAMP + 1..PREFIX_MAX - 1];
-        let end = memchr::memchr3(b',', b'\n', b':', server)?;
+        let end = memchr::memchr2(b',', b'\n', server)?;
         if server[end] != b',' || server[..end].iter().any(u8::is_ascii_whitespace) {
             return None;
         }
