@@ -197,18 +197,22 @@ fn line<'a, M: Masks>(
     };
     let Header { host, id, query, operation, database, plain_host } = header;
     let tail: &[u8; 64] = view[skip + database + 1..].first_chunk()?;
-    if view[skip] == b' ' || view[skip + host + 1] == b' ' || tail[0] == b' ' {
+    let spaces =
+        (byte(view, skip) == b' ') | (byte(view, skip + host + 1) == b' ') | (tail[0] == b' ');
+    if spaces {
         return None;
     }
     let connection = number(view, skip + id + 1, skip + query)?;
     let (port, port_bytes) =
         if plain_host { (None, 0) } else { port(view, skip + host + 1, skip + id)? };
     // A host of digits alone is none: an address has a dot within its first four bytes.
-    if view[skip + host + 1].is_ascii_digit() {
-        let three: &[u8; 3] = view[skip + host + 2..].first_chunk()?;
-        if !three.contains(&b'.') {
-            return None;
-        }
+    let start = skip + host + 1;
+    if byte(view, start).is_ascii_digit()
+        & (byte(view, start + 1) != b'.')
+        & (byte(view, start + 2) != b'.')
+        & (byte(view, start + 3) != b'.')
+    {
+        return None;
     }
     let base = at + skip;
     let event = &mut record.event;
@@ -221,7 +225,7 @@ fn line<'a, M: Masks>(
     let end = match connection_kind(view, skip + operation + 1) {
         Some(kind) => {
             // Connection records write a zero where the query id stands.
-            if operation != query + 2 || view[skip + query + 1] != b'0' {
+            if (operation != query + 2) | (byte(view, skip + query + 1) != b'0') {
                 return None;
             }
             let end = M::of(tail, b'\n').trailing_zeros() as usize;
@@ -252,18 +256,17 @@ fn connection_end<'a>(
         return None;
     }
     event.database = &bytes[rest..rest + database];
-    let digits = end - database - 2;
-    event.error = match digits {
-        1 => u32::from(bytes[rest + end - 1].wrapping_sub(b'0')),
-        2..=5 => digits_of(&bytes[rest + database + 2..rest + end])?,
-        _ => return None,
-    };
+    if end == database + 3 && bytes[rest + end - 1] == b'0' && event.kind != Kind::Failed {
+        event.error = 0;
+        return Some(end + 1);
+    }
+    event.error = digits_of(&bytes[rest + database + 2..rest + end])?;
     let fits = match event.kind {
         Kind::Connect => event.error == 0,
         Kind::Failed => event.error != 0 && database == 0,
         _ => true,
     };
-    (fits && (digits > 1 || event.error <= 9)).then_some(end + 1)
+    fits.then_some(end + 1)
 }
 
 /// Statement and table records, which may be longer than the windows. `rest`: the database's offset.
@@ -336,7 +339,14 @@ fn statement(text: &[u8]) -> Option<(&[u8], u32)> {
     (inner && bare(quote)).then_some((&text[1..quote], error))
 }
 
+/// A byte of the view; the offsets used here all lie within it.
+#[inline(always)]
+fn byte(view: &[u8; LOOKAHEAD], at: usize) -> u8 {
+    view[at % LOOKAHEAD]
+}
+
 /// An error number of one to five digits.
+#[inline(never)]
 fn digits_of(digits: &[u8]) -> Option<u32> {
     if digits.is_empty() || digits.len() > 5 || !digits.iter().all(u8::is_ascii_digit) {
         return None;
@@ -366,7 +376,7 @@ fn number(view: &[u8; LOOKAHEAD], start: usize, end: usize) -> Option<u64> {
     if digits.wrapping_sub(1) > 7 {
         return None;
     }
-    let raw = u64::from_le_bytes(*view.get(end - 8..)?.first_chunk()?);
+    let raw = u64::from_le_bytes(*view[(end - 8) % LOOKAHEAD..].first_chunk()?);
     let unused = (8 - digits) * 8;
     let value = (raw ^ 0x3030_3030_3030_3030) >> unused << unused;
     if (value.wrapping_add(0x7676_7676_7676_7676) | value) & 0x8080_8080_8080_8080 != 0 {
