@@ -85,7 +85,7 @@ pub enum Error {
     /// A file in which the detector finds no audit log.
     #[error(
         "{}: no audit log of a known dialect in its first {looked_bytes} bytes; \
-         name the dialect if it is one",
+         tell its dialect with --dialect if it is one",
         .path.display()
     )]
     NotAuditLog {
@@ -145,8 +145,8 @@ pub enum Error {
     },
     /// Compressed data that ends in the middle. Everything before the cut was delivered.
     #[error(
-        "{}: the compressed data is cut off after {raw_offset} bytes ({decompressed_offset} \
-         decompressed); copy the file again or wait for its end",
+        "{}: the compressed data is cut off at byte {raw_offset}; the {decompressed_offset} bytes of \
+         log before it are read; copy the file again, or wait for its end",
         .path.display()
     )]
     CutShort {
@@ -159,8 +159,8 @@ pub enum Error {
     },
     /// Compressed data that cannot be decompressed. What could be was delivered.
     #[error(
-        "{}: the compressed data is damaged near byte {raw_offset} ({decompressed_offset} \
-         decompressed): {what}; restore the file from a copy",
+        "{}: the compressed data is damaged near byte {raw_offset}: {what}; the \
+         {decompressed_offset} bytes of log before it are read; restore the file from a copy",
         .path.display()
     )]
     Damaged {

@@ -13,6 +13,7 @@ use super::work::FileWork;
 use super::{ReadDone, read_files, standard_input};
 use crate::job::ReadJob;
 use crate::out::Out;
+use crate::render::thousands;
 
 /// Inputs whose logs are read alike.
 #[derive(Debug)]
@@ -314,7 +315,7 @@ fn note_gaps(
             "{}: other content stands where a log was read up to byte {}; what may have followed there \
              is lost: rollcall evidence",
             path.display(),
-            mark.known.fingerprint.offset
+            thousands(mark.known.fingerprint.offset)
         ));
     }
     Ok(())
