@@ -107,10 +107,12 @@ pub enum Error {
         len: usize,
     },
     /// A folder that holds no audit log at all.
-    #[error("{}: no audit log in this folder; -v names what was skipped", .path.display())]
+    #[error("{}: no audit log in this folder; {}", .path.display(), nothing_found(*.denied))]
     NothingFound {
         /// Of the folder.
         path: PathBuf,
+        /// Files and folders in it that may not be read.
+        denied: usize,
     },
     /// A folder with more entries than are looked at.
     #[error(
@@ -218,7 +220,7 @@ impl Error {
             | Error::Loop { path }
             | Error::NotAuditLog { path, .. }
             | Error::NoCompleteLine { path, .. }
-            | Error::NothingFound { path }
+            | Error::NothingFound { path, .. }
             | Error::TooMany { path, .. }
             | Error::Io { path, .. }
             | Error::Shrunk { path, .. }
@@ -249,6 +251,16 @@ impl Error {
             Some(libc::EACCES) | Some(libc::EPERM) => Error::Denied { path },
             Some(libc::ELOOP) => Error::Loop { path },
             _ => Error::Io { path, doing, source },
+        }
+    }
+}
+
+fn nothing_found(denied: usize) -> &'static str {
+    match denied {
+        0 => "-v names what was skipped",
+        _ => {
+            "but not everything in it may be read (-v names it); run as root or add this user to the \
+             group that owns it"
         }
     }
 }
