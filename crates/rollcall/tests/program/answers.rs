@@ -278,3 +278,40 @@ fn a_report_needs_no_set_up_and_leaves_nothing() {
     let page = String::from_utf8(house.read("r.html")).unwrap();
     assert!(page.starts_with("<!doctype html>") && page.contains("<td>app</td>"));
 }
+
+/// A terminal is made by `script`.
+#[test]
+fn tables_fit_the_terminal() {
+    let house = house();
+    let on_terminal = |size: &str, arguments: &[&str]| {
+        let command = house.command(arguments);
+        let program = command.get_program().to_str().unwrap();
+        let line = format!("stty {size} && exec '{program}' {}", arguments.join(" "));
+        let mut script = std::process::Command::new("script");
+        script.args(["-qec", &line, "/dev/null"]).current_dir(house.folder());
+        script.env("TZ", "UTC").env("ROLLCALL_LEDGER", "ledger.sqlite");
+        let output = script.stdin(std::process::Stdio::null()).output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{}", house.text(&output));
+        String::from_utf8(output.stdout).unwrap().replace("\r\n", "\n")
+    };
+    let seen = ["seen", "--config", "rollcall.toml"];
+    assert_snapshot!(on_terminal("rows 24 cols 60", &seen), @r#"
+    6 rows, times in UTC
+    LAST LOGIN        USER   FROM         LOGINS  REFUSED
+    2026-11-04 04:00  app    10.0.0.1          3        1
+    2026-11-02 00:10  app    10.0.0.1          1        0
+    2026-11-01 01:01  old    10.0.0.1          1        0
+    –                 ''     10.0.0.2          0        1
+    –                 admin  203.0.113.9       0        1
+    –                 root   203.0.113.9       0        1
+    (no room for LAST ACTIVE, FIRST LOGIN, LAST REFUSED, SERVER)
+    "#);
+    for (size, width) in [("rows 24 cols 60", 60), ("rows 50 cols 100", 100), ("rows 0 cols 0", 80)]
+    {
+        for command in ["seen", "failures", "evidence", "status", "report"] {
+            let text = on_terminal(size, &[command, "--config", "rollcall.toml"]);
+            let widest = text.lines().map(|line| line.chars().count()).max().unwrap();
+            assert!((width / 2..=width).contains(&widest), "{command}: {widest}\n{text}");
+        }
+    }
+}

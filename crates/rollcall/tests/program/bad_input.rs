@@ -316,6 +316,23 @@ fn notes_name_the_file_that_is_doubtful() {
     assert_eq!(text.lines().count(), 3 + 21, "{text}");
 }
 
+#[test]
+fn more_files_than_may_be_open_are_told_in_one_line() {
+    let house = House::new();
+    for number in 0..60 {
+        house.write(&format!("{number:02}.log"), session("app", number * 60));
+    }
+    let plain = house.command(&["scan", "*.log"]);
+    let mut limited = Command::new("prlimit");
+    limited.arg("--nofile=40").arg(plain.get_program()).args(plain.get_args());
+    let text = house.text(&limited.current_dir(house.folder()).output().unwrap());
+    let (before, after) = text.split_once(".log and ").unwrap();
+    assert!(before.starts_with("exit 3\n") && before.lines().count() == 4, "{text}");
+    assert_snapshot!(after.split_once(' ').unwrap().1, @r#"
+    more: too many files are open at once: raise the limit (ulimit -n), or name fewer files
+    "#);
+}
+
 /// A line that is longer than any record may be must not fill memory.
 #[test]
 fn a_line_of_20_mib_is_skipped_and_memory_stays_flat() {
