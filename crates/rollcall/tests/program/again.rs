@@ -90,6 +90,24 @@ fn a_partly_read_file_that_is_packed_goes_on_where_it_was() {
 }
 
 #[test]
+fn a_log_that_is_copied_and_truncated_is_followed() {
+    let house = House::new();
+    house.write("logs/server_audit.log", sessions(1..100));
+    house.scan(&["logs"]);
+    // Records that nobody has read yet move into the copy; the new ones may be fewer or more.
+    for (turn, fresh) in [(1, 3), (2, 200), (3, 1)] {
+        let end = turn * 400;
+        house.append("logs/server_audit.log", sessions(end..end + 5));
+        let content = house.read("logs/server_audit.log");
+        house.write(&format!("logs/server_audit.log.{}", 10 - turn), content);
+        house.write("logs/server_audit.log", sessions(end + 5..end + 5 + fresh));
+        house.scan(&["logs"]);
+    }
+    let all = [1..100, 400..408, 800..1005, 1200..1206].map(sessions).concat();
+    assert_eq!(house.answers(), answers_of(&all));
+}
+
+#[test]
 fn copies_do_not_count() {
     let house = House::new();
     let content = sessions(1..100);

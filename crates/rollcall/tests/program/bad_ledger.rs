@@ -241,3 +241,23 @@ fn of_many_scans_at_once_none_counts_twice() {
     assert!(worked > 0);
     assert_eq!(house.logins().values().sum::<u64>(), 1999);
 }
+
+#[test]
+fn a_killed_scan_leaves_nothing_half_stored() {
+    let house = House::new();
+    house.write("server_audit.log", sessions(1..50));
+    house.scan(&["server_audit.log"]);
+    let before = house.answers();
+    let log = sessions(1000..9000).replace("db1", "db2");
+    for share in [1, 2, 3] {
+        let mut scan = house.command(&["scan", "-"]).stdin(Stdio::piped()).spawn().unwrap();
+        // What it has taken from the pipe it has read, or is about to: far more than the pipe holds.
+        scan.stdin.as_mut().unwrap().write_all(&log.as_bytes()[..log.len() * share / 4]).unwrap();
+        scan.kill().unwrap();
+        scan.wait().unwrap();
+        assert_eq!(house.answers(), before);
+    }
+    assert_eq!(house.pipe(&["scan", "-"], log.as_bytes()), QUIET);
+    let logins = house.logins();
+    assert_eq!(logins.values().sum::<u64>(), 49 + 8000, "{logins:?}");
+}
