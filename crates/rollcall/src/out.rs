@@ -10,6 +10,9 @@ use crate::render::{Answer, Format, inert};
 /// The narrowest terminal that tables are fitted into; they are cut off on narrower ones.
 const WIDTH_MIN: u16 = 40;
 
+/// The width of terminals that do not tell theirs: serial lines.
+const WIDTH_USUAL: usize = 80;
+
 /// Where text goes. All of it passes here.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Out {
@@ -53,8 +56,10 @@ impl Out {
 /// The width of the terminal that standard output is; `None` where it is none.
 fn terminal_width() -> Option<usize> {
     let stdout = io::stdout();
-    let size = stdout.is_terminal().then(|| terminal_size::terminal_size_of(stdout)).flatten();
-    size.map(|(width, _)| usize::from(width.0.max(WIDTH_MIN)))
+    stdout.is_terminal().then(|| {
+        let size = terminal_size::terminal_size_of(stdout);
+        size.map_or(WIDTH_USUAL, |(width, _)| usize::from(width.0.max(WIDTH_MIN)))
+    })
 }
 
 /// Writes a file readable by all (mode 0644) in one step: readers see the old one or the new one.

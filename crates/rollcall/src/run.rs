@@ -1,5 +1,6 @@
 //! From a parsed command line to an exit code: one function a command, each asks, renders, puts out.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
@@ -21,7 +22,7 @@ use crate::config::{Config, LogLevel, default_ledger};
 use crate::exit::Exit;
 use crate::job::ReadJob;
 use crate::out::{Out, replace_file};
-use crate::render::{Answer, Format, html_page};
+use crate::render::{Answer, Format, html_page, shown};
 use crate::scan::{ReadDone, scan};
 use crate::setup;
 use crate::time::{Zone, parse_time, table_text};
@@ -30,6 +31,9 @@ use crate::time::{Zone, parse_time, table_text};
 #[derive(Debug, thiserror::Error)]
 #[error("standard output cannot be written: {0}")]
 struct OutputError(io::Error);
+
+/// The most servers that a message lists.
+const SERVERS_MAX: usize = 10;
 
 /// The most samples of doubtful input that `evidence --state` shows without `--limit`.
 const SAMPLES_DEFAULT: usize = 20;
@@ -132,11 +136,30 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Says on the page which hours were counted, where a window was ledger for.
+    /// Says on the page which hours were counted, where a window was asked for.
     fn add_window(&self, answer: &mut Answer) {
         if let Some(text) = window_text(&self.filter, &self.zone) {
             answer.page.line(text);
         }
+    }
+
+    /// Says which of the servers that were asked for the ledger does not know.
+    fn note_unknown_servers(&self, ledger: &Ledger) -> anyhow::Result<()> {
+        if self.filter.servers.is_empty() {
+            return Ok(());
+        }
+        let all = ledger.evidence(&Filter::default())?;
+        let known: BTreeSet<&[u8]> = all.iter().map(|row| row.server.as_slice()).collect();
+        let names = known.iter().take(SERVERS_MAX).map(|name| shown(name));
+        let names = names.collect::<Vec<_>>().join(", ");
+        for server in self.filter.servers.iter().filter(|it| !known.contains(it.as_slice())) {
+            let server = shown(server);
+            self.out.note(&match known.is_empty() {
+                true => format!("nothing was read of {server}: the ledger is empty"),
+                false => format!("nothing was read of {server}: the ledger knows {names}"),
+            });
+        }
+        Ok(())
     }
 
     /// Puts an answer out, says what is doubtful about it, and judges `--fail-on`.
@@ -200,7 +223,11 @@ impl<'a> Session<'a> {
         }
         let start = Instant::now();
         let (ledger, done, log_zone) = match args.paths.is_empty() {
-            true => (Ledger::open(&self.ledger()?)?, None, "read by rollcall scan".to_owned()),
+            true => {
+                let ledger = Ledger::open(&self.ledger()?)?;
+                self.note_unknown_servers(&ledger)?;
+                (ledger, None, "read by rollcall scan".to_owned())
+            }
             false => {
                 let job = self.job(&args.paths, &args.read)?;
                 let mut ledger = Ledger::in_memory()?;
@@ -218,7 +245,7 @@ impl<'a> Session<'a> {
         let sum = |count: fn(&ledger::SourceStatus) -> u64| status.sources.iter().map(count).sum();
         let evidence = ledger.evidence(&filter)?;
         let input = ReportInput {
-            seen: &ledger.seen(&filter)?,
+            seen: &answers::without_superseded(ledger.seen(&filter)?),
             failures: &ledger.failures(&filter)?,
             periods: &ledger.periods(&filter)?,
             evidence: &evidence,
@@ -248,19 +275,22 @@ impl<'a> Session<'a> {
 
     fn seen(&self, args: &SeenArgs) -> anyhow::Result<Exit> {
         let ledger = Ledger::open(&self.ledger()?)?;
+        self.note_unknown_servers(&ledger)?;
         let mut filter = self.filter.clone();
         filter.user = args.user.as_ref().map(|it| it.as_bytes().to_vec());
         filter.host = args.host.as_ref().map(|it| it.as_bytes().to_vec());
         let evidence = ledger.evidence(&self.filter)?;
         let newest = evidence.iter().filter_map(|it| it.to).max();
         let options = SeenOptions { sort: args.sort, limit: args.limit, idle_for: args.idle_for };
-        let mut answer = answers::seen(&ledger.seen(&filter)?, &options, newest, self.view());
+        let rows = answers::without_superseded(ledger.seen(&filter)?);
+        let mut answer = answers::seen(&rows, &options, newest, self.view());
         self.add_window(&mut answer);
         self.answer(&answer, Some(Doubts::of(&evidence)))
     }
 
     fn failures(&self, args: &FailuresArgs) -> anyhow::Result<Exit> {
         let ledger = Ledger::open(&self.ledger()?)?;
+        self.note_unknown_servers(&ledger)?;
         let mut filter = self.filter.clone();
         filter.user = args.user.as_ref().map(|it| it.as_bytes().to_vec());
         filter.host = args.host.as_ref().map(|it| it.as_bytes().to_vec());
@@ -275,6 +305,7 @@ impl<'a> Session<'a> {
 
     fn evidence(&self, args: &EvidenceArgs) -> anyhow::Result<Exit> {
         let ledger = Ledger::open(&self.ledger()?)?;
+        self.note_unknown_servers(&ledger)?;
         let evidence = ledger.evidence(&self.filter)?;
         let state: Option<EvidenceState> = args.state.map(Into::into);
         let standing = match state {

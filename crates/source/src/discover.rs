@@ -72,6 +72,7 @@ fn discover_within<D>(
         bounds,
         entries: 0,
         recognised: 0,
+        denied: 0,
         files: Vec::new(),
         taken: HashMap::new(),
         folders: HashMap::new(),
@@ -108,6 +109,8 @@ struct Search<'a, D> {
     entries: usize,
     /// Logs so far, also such that were taken before under another name.
     recognised: usize,
+    /// What was skipped because it may not be read.
+    denied: usize,
     files: Vec<LogFile<D>>,
     /// Device and inode of files that were taken.
     taken: HashMap<(u64, u64), PathBuf>,
@@ -193,6 +196,7 @@ impl<D> Search<'_, D> {
             return;
         }
         let (recognised, failures) = (self.recognised, self.found.failures.len());
+        let denied = self.denied;
         let mut stack = vec![(root.to_path_buf(), 0)];
         while let Some((folder, depth)) = stack.pop() {
             let entries = match self.list(argument, &folder) {
@@ -228,7 +232,8 @@ impl<D> Search<'_, D> {
         }
         let nothing = recognised == self.recognised && failures == self.found.failures.len();
         if nothing && named == Named::Outright {
-            self.fail(argument, Error::NothingFound { path: argument.to_path_buf() });
+            let denied = self.denied - denied;
+            self.fail(argument, Error::NothingFound { path: argument.to_path_buf(), denied });
         }
     }
 
@@ -380,6 +385,7 @@ impl<D> Search<'_, D> {
     }
 
     fn skip(&mut self, path: &Path, reason: SkipReason) {
+        self.denied += usize::from(reason == SkipReason::Denied);
         if self.found.skipped.len() < self.bounds.skipped {
             self.found.skipped.push(Skipped { path: path.to_path_buf(), reason });
         } else {

@@ -85,7 +85,7 @@ pub enum Error {
     /// A file in which the detector finds no audit log.
     #[error(
         "{}: no audit log of a known dialect in its first {looked_bytes} bytes; \
-         name the dialect if it is one",
+         tell its dialect with --dialect if it is one",
         .path.display()
     )]
     NotAuditLog {
@@ -107,10 +107,12 @@ pub enum Error {
         len: usize,
     },
     /// A folder that holds no audit log at all.
-    #[error("{}: no audit log in this folder; -v names what was skipped", .path.display())]
+    #[error("{}: no audit log in this folder; {}", .path.display(), nothing_found(*.denied))]
     NothingFound {
         /// Of the folder.
         path: PathBuf,
+        /// Files and folders in it that may not be read.
+        denied: usize,
     },
     /// A folder with more entries than are looked at.
     #[error(
@@ -145,8 +147,8 @@ pub enum Error {
     },
     /// Compressed data that ends in the middle. Everything before the cut was delivered.
     #[error(
-        "{}: the compressed data is cut off after {raw_offset} bytes ({decompressed_offset} \
-         decompressed); copy the file again or wait for its end",
+        "{}: the compressed data is cut off at byte {raw_offset}; the {decompressed_offset} bytes of \
+         log before it are read; copy the file again, or wait for its end",
         .path.display()
     )]
     CutShort {
@@ -159,8 +161,8 @@ pub enum Error {
     },
     /// Compressed data that cannot be decompressed. What could be was delivered.
     #[error(
-        "{}: the compressed data is damaged near byte {raw_offset} ({decompressed_offset} \
-         decompressed): {what}; restore the file from a copy",
+        "{}: the compressed data is damaged near byte {raw_offset}: {what}; the \
+         {decompressed_offset} bytes of log before it are read; restore the file from a copy",
         .path.display()
     )]
     Damaged {
@@ -218,7 +220,7 @@ impl Error {
             | Error::Loop { path }
             | Error::NotAuditLog { path, .. }
             | Error::NoCompleteLine { path, .. }
-            | Error::NothingFound { path }
+            | Error::NothingFound { path, .. }
             | Error::TooMany { path, .. }
             | Error::Io { path, .. }
             | Error::Shrunk { path, .. }
@@ -249,6 +251,16 @@ impl Error {
             Some(libc::EACCES) | Some(libc::EPERM) => Error::Denied { path },
             Some(libc::ELOOP) => Error::Loop { path },
             _ => Error::Io { path, doing, source },
+        }
+    }
+}
+
+fn nothing_found(denied: usize) -> &'static str {
+    match denied {
+        0 => "-v names what was skipped",
+        _ => {
+            "but not everything in it may be read (-v names it); run as root or add this user to the \
+             group that owns it"
         }
     }
 }

@@ -12,7 +12,7 @@ mod status;
 use std::collections::HashMap;
 use std::hash::Hash;
 
-use ledger::{Evidence, EvidenceState};
+use ledger::{Evidence, EvidenceState, Seen};
 
 pub(crate) use evidence::{EvidenceOptions, evidence};
 pub(crate) use failures::{FailuresOptions, failures};
@@ -88,6 +88,27 @@ impl Doubts {
     }
 }
 
+/// Leaves out what was taken over from conntracker and is older than what a log tells of the same user
+/// and host: conntracker did not know servers, so such a row would stand beside and look stale.
+pub(crate) fn without_superseded(mut rows: Vec<Seen>) -> Vec<Seen> {
+    let taken_over = |row: &Seen| row.server.is_empty() && row.logins == 0 && row.failures == 0;
+    if !rows.iter().any(taken_over) {
+        return rows;
+    }
+    let mut newest: HashMap<(Vec<u8>, Vec<u8>), i64> = HashMap::new();
+    for row in rows.iter().filter(|row| !taken_over(row)) {
+        if let Some(last) = row.last_seen {
+            let known = newest.entry((row.user.clone(), row.host.clone())).or_insert(last);
+            *known = last.max(*known);
+        }
+    }
+    rows.retain(|row| {
+        let newer = || newest.get(&(row.user.clone(), row.host.clone())).copied();
+        !taken_over(row) || newer() < row.last_seen
+    });
+    rows
+}
+
 /// `1 gap`, `2 gaps`.
 pub(crate) fn plural(count: u64, noun: &str) -> String {
     format!("{} {noun}{}", thousands(count), if count == 1 { "" } else { "s" })
@@ -119,7 +140,7 @@ fn caption(answer: &mut Answer, shown: usize, all: usize, noun: &str, zone: &Zon
 pub(crate) mod tests {
     use super::*;
     use crate::time::tests::{noon, zurich};
-    use ledger::{Failure, Period, Run, Seen, SourceStatus, Status};
+    use ledger::{Failure, Period, Run, SourceStatus, Status};
 
     /// A time of November 2026, in UTC.
     pub(crate) fn at(text: &str) -> i64 {

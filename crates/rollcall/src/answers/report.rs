@@ -47,8 +47,8 @@ pub(crate) struct ReportInput<'a> {
 /// The answer. Records have a `section` each; the page is cut to `limit`, the records are not.
 pub(crate) fn report(input: &ReportInput<'_>, view: View<'_>) -> Answer {
     let facts = Facts::of(input);
-    let mut answer = Answer::default();
-    answer.rows = input.seen.len() + input.failures.len();
+    let rows = input.seen.len() + input.failures.len();
+    let mut answer = Answer { rows, ..Answer::default() };
     if view.records {
         answer.records = records(input, &facts);
     }

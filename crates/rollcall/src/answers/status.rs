@@ -145,7 +145,8 @@ mod tests {
         SOURCE                RECORDS  REJECTED  QUARANTINED     LAG
         …/server_audit.log  3,000,000         9            3  16 min
         /var/log/\x1b[2J�           0         0            0       –
-        (no room for LAST READ, FILES, BYTES, DIALECT, NEWEST RECORD)
+        (no room for LAST READ, FILES, BYTES, DIALECT, NEWEST
+        RECORD)
         "#);
         assert_snapshot!(answer.text(Format::Table, Some(80)), @r#"
         /var/lib/rollcall/ledger.sqlite: 4.3 MB, schema 1, times in Europe/Zurich

@@ -114,11 +114,11 @@ pub(crate) fn json_string(text: &str) -> String {
 }
 
 /// A CSV field, quoted where RFC 4180 asks for it. Text that a spreadsheet would take for a formula
-/// (it begins with `= + - @`, or their full-width forms) gets an apostrophe in front; tab and
+/// (it begins with `= + - @`, or their full-width forms, be it behind blanks) gets an apostrophe in front; tab and
 /// carriage return, which also begin formulas, are written out as all control characters are.
 pub(crate) fn csv_field(text: &str) -> String {
     let mut out = inert(text);
-    if out.starts_with(['=', '+', '-', '@', '＝', '＋', '－', '＠']) {
+    if is_formula(&out) {
         out.insert(0, '\'');
     }
     if out.contains(['"', ',', '\n', '\r']) || out.starts_with(' ') || out.ends_with(' ') {
@@ -129,10 +129,13 @@ pub(crate) fn csv_field(text: &str) -> String {
 
 /// Whether [`csv_field`] without its quoting shows exactly these bytes.
 pub(crate) fn csv_is_exact(name: &[u8]) -> bool {
-    std::str::from_utf8(name).is_ok_and(|text| {
-        !text.chars().any(acts_or_hides)
-            && !text.starts_with(['=', '+', '-', '@', '＝', '＋', '－', '＠'])
-    })
+    std::str::from_utf8(name)
+        .is_ok_and(|text| !text.chars().any(acts_or_hides) && !is_formula(text))
+}
+
+/// Some spreadsheets leave blanks in front out.
+fn is_formula(text: &str) -> bool {
+    text.trim_start().starts_with(['=', '+', '-', '@', '＝', '＋', '－', '＠'])
 }
 
 /// Bytes as lower-case hexadecimal digits.

@@ -142,7 +142,8 @@ impl Table {
             .map(|row| self.line(row, &kept, &widths))
             .collect();
         if !left_out.is_empty() {
-            lines.push(format!("(no room for {})", left_out.join(", ")));
+            let text = format!("(no room for {})", left_out.join(", "));
+            lines.extend(super::text::wrap(&text, " ", width));
         }
         lines
     }

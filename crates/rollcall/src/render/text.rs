@@ -65,7 +65,7 @@ fn item_rows(items: &[String], room: Option<usize>) -> Vec<String> {
 }
 
 /// Breaks `text` at `separator` so that each line fits; a part too wide for a line stands alone.
-fn wrap(text: &str, separator: &str, width: Option<usize>) -> Vec<String> {
+pub(super) fn wrap(text: &str, separator: &str, width: Option<usize>) -> Vec<String> {
     let Some(width) = width else { return vec![text.to_owned()] };
     let mut lines: Vec<String> = Vec::new();
     for part in text.split(separator) {

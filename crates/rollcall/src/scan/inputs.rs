@@ -13,6 +13,7 @@ use super::work::FileWork;
 use super::{ReadDone, read_files, standard_input};
 use crate::job::ReadJob;
 use crate::out::Out;
+use crate::render::thousands;
 
 /// Inputs whose logs are read alike.
 #[derive(Debug)]
@@ -105,6 +106,7 @@ fn find(paths: &[PathBuf], forced: Option<Dialect>, done: &mut ReadDone) -> Vec<
     let count = discovery.sets.iter().map(|set| set.files.len()).sum();
     allow_open_files(count);
     let mut found = Vec::with_capacity(count);
+    let mut unopened = Vec::new();
     for set in discovery.sets {
         let usual = set.files.iter().rev().find_map(|file| file.detected);
         for file in set.files {
@@ -113,11 +115,28 @@ fn find(paths: &[PathBuf], forced: Option<Dialect>, done: &mut ReadDone) -> Vec<
                 Ok(candidate) => {
                     found.push(Found { candidate, location: set.location.clone(), dialect });
                 }
+                Err(error) if is_out_of_files(&error) => unopened.push(file.path),
                 Err(error) => done.failed.push(error.to_string()),
             }
         }
     }
+    if let Some(first) = unopened.first() {
+        done.failed.push(format!(
+            "{} and {} more: too many files are open at once: raise the limit (ulimit -n), or name \
+             fewer files",
+            first.display(),
+            thousands(unopened.len() as u64 - 1)
+        ));
+    }
     found
+}
+
+/// Whether the system opens no more files for this process, or for any.
+fn is_out_of_files(error: &source::Error) -> bool {
+    use nix::errno::Errno;
+    let source::Error::Io { source, .. } = error else { return false };
+    let code = source.raw_os_error();
+    [Errno::EMFILE, Errno::ENFILE].iter().any(|it| code == Some(*it as i32))
 }
 
 /// All files of a run are held open, so that none changes its name under the reader. The system's soft
@@ -322,7 +341,7 @@ fn note_gaps(
             "{}: other content stands where a log was read up to byte {}; what may have followed there \
              is lost: rollcall evidence",
             path.display(),
-            mark.known.fingerprint.offset
+            thousands(mark.known.fingerprint.offset)
         ));
     }
     Ok(())

@@ -43,6 +43,9 @@ const THREADS_DEFAULT_MAX: usize = 4;
 /// Below this many bytes one thread is fastest.
 const THREADS_BYTES_MIN: u64 = 24 << 20;
 
+/// Fewer bytes than this are read before anybody can look at a bar.
+const PROGRESS_BYTES_MIN: u64 = 4 << 20;
+
 /// What a scan did.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct ReadDone {
@@ -118,10 +121,11 @@ fn threads(job: &ReadJob, bytes: u64) -> usize {
 /// Shows how far a scan is, on a terminal; nothing otherwise.
 fn progress_bar(bytes: u64, out: Out) -> ProgressBar {
     use std::io::IsTerminal as _;
-    if out.quiet || !std::io::stderr().is_terminal() {
+    if bytes < PROGRESS_BYTES_MIN || out.quiet || !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }
-    let style = "{bar:30} {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left";
+    let style =
+        "{bar:30} {decimal_bytes} of {decimal_total_bytes}, {decimal_bytes_per_sec}, {eta} left";
     let bar = ProgressBar::new(bytes);
     bar.set_style(ProgressStyle::with_template(style).expect("the template is one"));
     bar

@@ -264,16 +264,16 @@ fn what_is_named_outright_and_cannot_be_read_is_a_failure() {
         &[
             "~/missing: no such file; check the path",
             "~/good/below: no such file; check the path",
-            "~/text: no audit log of a known dialect in its first 10 bytes; name the dialect if it \
-             is one",
+            "~/text: no audit log of a known dialect in its first 10 bytes; tell its dialect with \
+             --dialect if it is one",
             "~/partial: holds no complete line yet (7 bytes); read it again when the server has \
              written more",
-            "~/binary: no audit log of a known dialect in its first 103 bytes; name the dialect if \
-             it is one",
-            "~/text.gz: no audit log of a known dialect in its first 10 bytes; name the dialect if \
-             it is one",
-            "~/cut.gz: the compressed data is cut off after 12 bytes (1 decompressed); copy the \
-             file again or wait for its end",
+            "~/binary: no audit log of a known dialect in its first 103 bytes; tell its dialect \
+             with --dialect if it is one",
+            "~/text.gz: no audit log of a known dialect in its first 10 bytes; tell its dialect \
+             with --dialect if it is one",
+            "~/cut.gz: the compressed data is cut off at byte 12; the 1 bytes of log before it are \
+             read; copy the file again, or wait for its end",
             "~/socket: is a socket; name a file or a folder",
             "~/pipe: is a named pipe; name a file or a folder",
             "~/round: symbolic links form a loop; name the file they should lead to",

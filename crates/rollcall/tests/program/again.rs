@@ -1,0 +1,269 @@
+//! Reading again: only what is new counts, however the files were moved, packed or copied.
+
+use std::io::Write as _;
+
+use insta::assert_snapshot;
+
+use super::house::{House, QUIET, session, sessions};
+
+fn gz(content: impl AsRef<[u8]>) -> Vec<u8> {
+    let mut out = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    out.write_all(content.as_ref()).unwrap();
+    out.finish().unwrap()
+}
+
+fn zst(content: impl AsRef<[u8]>) -> Vec<u8> {
+    zstd::encode_all(content.as_ref(), 1).unwrap()
+}
+
+/// The answers of a ledger that has read `content` from one file at one go.
+fn answers_of(content: &str) -> String {
+    let house = House::new();
+    house.write("all.log", content);
+    house.scan(&["all.log"]);
+    house.answers()
+}
+
+#[test]
+fn a_second_scan_adds_nothing() {
+    let house = House::new();
+    house.write("logs/server_audit.log", sessions(1..100));
+    house.scan(&["logs"]);
+    let once = house.answers();
+    assert_eq!(once, answers_of(&sessions(1..100)));
+    for arguments in [&["logs"][..], &["logs/server_audit.log"], &["logs", "logs/*.log", "logs"]] {
+        house.scan(arguments);
+        assert_eq!(house.answers(), once, "{arguments:?}");
+    }
+}
+
+#[test]
+fn appended_lines_alone_are_read() {
+    let house = House::new();
+    house.write("server_audit.log", sessions(1..100));
+    house.scan(&["server_audit.log"]);
+    for (from, to) in [(100, 101), (101, 150), (150, 400)] {
+        house.append("server_audit.log", sessions(from..to));
+        house.scan(&["server_audit.log"]);
+        assert_eq!(house.answers(), answers_of(&sessions(1..to)), "{to}");
+    }
+}
+
+#[test]
+fn rotation_between_scans_loses_and_doubles_nothing() {
+    let house = House::new();
+    house.write("logs/server_audit.log", sessions(1..10));
+    house.scan(&["logs"]);
+    let mut end = 10;
+    for turn in 0..4 {
+        // Something more is written before the file is moved away.
+        house.append("logs/server_audit.log", sessions(end..end + 5));
+        for number in (1..=turn).rev() {
+            house.rename(
+                &format!("logs/server_audit.log.{number}"),
+                &format!("logs/server_audit.log.{}", number + 1),
+            );
+        }
+        house.rename("logs/server_audit.log", "logs/server_audit.log.1");
+        house.write("logs/server_audit.log", sessions(end + 5..end + 10));
+        end += 10;
+        house.scan(&["logs"]);
+        assert_eq!(house.answers(), answers_of(&sessions(1..end)), "{turn}");
+    }
+}
+
+#[test]
+fn a_partly_read_file_that_is_packed_goes_on_where_it_was() {
+    for (ending, pack) in [("gz", gz as fn(Vec<u8>) -> Vec<u8>), ("zst", zst)] {
+        let house = House::new();
+        house.write("logs/server_audit.log", sessions(1..100));
+        house.scan(&["logs"]);
+        house.append("logs/server_audit.log", sessions(100..150));
+        let packed = pack(house.read("logs/server_audit.log"));
+        house.write(&format!("logs/server_audit.log.1.{ending}"), packed);
+        house.write("logs/server_audit.log", sessions(150..160));
+        house.scan(&["logs"]);
+        assert_eq!(house.answers(), answers_of(&sessions(1..160)), "{ending}");
+        house.scan(&["logs"]);
+        assert_eq!(house.answers(), answers_of(&sessions(1..160)), "{ending}");
+    }
+}
+
+#[test]
+fn a_log_that_is_copied_and_truncated_is_followed() {
+    let house = House::new();
+    house.write("logs/server_audit.log", sessions(1..100));
+    house.scan(&["logs"]);
+    // Records that nobody has read yet move into the copy; the new ones may be fewer or more.
+    for (turn, fresh) in [(1, 3), (2, 200), (3, 1)] {
+        let end = turn * 400;
+        house.append("logs/server_audit.log", sessions(end..end + 5));
+        let content = house.read("logs/server_audit.log");
+        house.write(&format!("logs/server_audit.log.{}", 10 - turn), content);
+        house.write("logs/server_audit.log", sessions(end + 5..end + 5 + fresh));
+        house.scan(&["logs"]);
+    }
+    let all = [1..100, 400..408, 800..1005, 1200..1206].map(sessions).concat();
+    assert_eq!(house.answers(), answers_of(&all));
+}
+
+#[test]
+fn copies_do_not_count() {
+    let house = House::new();
+    let content = sessions(1..100);
+    house.write("logs/server_audit.log", &content);
+    house.write("logs/copy.log", &content);
+    house.write("logs/server_audit.log.1.gz", gz(&content));
+    house.scan(&["logs"]);
+    assert_eq!(house.answers(), answers_of(&content));
+    house.write("later.log", &content);
+    house.write("later.zst", zst(&content));
+    house.scan(&["later.log", "later.zst"]);
+    assert_eq!(house.answers(), answers_of(&content));
+}
+
+#[test]
+fn a_shorter_copy_is_told() {
+    let house = House::new();
+    let content = sessions(1..100);
+    house.write("server_audit.log", &content);
+    house.scan(&["server_audit.log"]);
+    house.write("copy.log", &content[..content.len() / 2]);
+    assert_snapshot!(house.run(&["scan", "copy.log"]), @r#"
+    exit 0
+    --- stdout
+    --- stderr
+    rollcall: FOLDER/copy.log: a shorter copy of a log that was read further already: nothing of it is new
+    "#);
+    assert_eq!(house.answers(), answers_of(&content));
+}
+
+#[test]
+fn a_log_that_was_changed_behind_the_mark_is_not_guessed_at() {
+    let house = House::new();
+    house.write("server_audit.log", sessions(1..300));
+    house.scan(&["server_audit.log"]);
+    let answers = house.answers();
+    // In the last records that were read; a log is known again by its beginning.
+    let changed =
+        sessions(1..290) + &sessions(290..300).replace("cms", "CMS") + &sessions(300..310);
+    house.write("server_audit.log", changed);
+    assert_snapshot!(house.run(&["scan", "server_audit.log"]), @r#"
+    exit 3
+    --- stdout
+    --- stderr
+    rollcall: FOLDER/server_audit.log: what was read of it before has been changed since; nothing of it is read, because what is new cannot be told from what was counted: restore the file
+    "#);
+    assert_eq!(house.answers(), answers);
+}
+
+#[test]
+fn a_replaced_log_is_read_and_the_gap_is_told() {
+    let house = House::new();
+    house.write("server_audit.log", sessions(1..100));
+    house.scan(&["server_audit.log"]);
+    house.write("other", sessions(500..510));
+    house.rename("other", "server_audit.log");
+    assert_snapshot!(house.run(&["scan", "server_audit.log"]), @r#"
+    exit 0
+    --- stdout
+    --- stderr
+    rollcall: FOLDER/server_audit.log: other content stands where a log was read up to byte 11,367; what may have followed there is lost: rollcall evidence
+    "#);
+    assert_snapshot!(house.run(&["seen", "--sort", "user", "-q"]), @r#"
+    exit 0
+    --- stdout
+    3 rows, times in UTC
+    LAST LOGIN        USER  FROM      SERVER  LOGINS  REFUSED  LAST REFUSED  FIRST LOGIN       LAST ACTIVE
+    2026-11-01 08:27  app   10.0.0.1  db1         36        0  –             2026-11-01 00:03  2026-11-01 08:27
+    2026-11-01 08:28  cms   10.0.0.1  db1         36        0  –             2026-11-01 00:01  2026-11-01 08:28
+    2026-11-01 08:29  etl   10.0.0.1  db1         37        0  –             2026-11-01 00:02  2026-11-01 08:29
+    --- stderr
+    "#);
+    let rows = house.json(&["evidence", "-q"]);
+    let states: Vec<&str> = rows.iter().filter_map(|row| row["state"].as_str()).collect();
+    assert_eq!(states, ["covered", "gap", "covered"]);
+    assert_eq!(rows[1]["from"], "2026-11-01T01:39:05Z");
+}
+
+#[test]
+fn a_cut_at_every_byte_of_the_last_lines_loses_nothing() {
+    let (head, tail) = (sessions(1..20), session("line", 21) + &session("end", 22));
+    let whole = answers_of(&format!("{head}{tail}"));
+    for at in (0..tail.len()).step_by(7) {
+        let house = House::new();
+        house.write("server_audit.log", format!("{head}{}", &tail[..at]));
+        house.scan(&["server_audit.log"]);
+        house.append("server_audit.log", &tail[at..]);
+        house.scan(&["server_audit.log"]);
+        assert_eq!(house.answers(), whole, "cut at {at}");
+    }
+}
+
+#[test]
+fn files_in_any_order_give_the_same_answers() {
+    let parts = [1..40, 40..41, 41..200, 200..260].map(sessions);
+    let whole = answers_of(&parts.concat());
+    for order in [[0, 1, 2, 3], [3, 2, 1, 0], [2, 0, 3, 1], [1, 3, 0, 2]] {
+        let house = House::new();
+        for (number, part) in parts.iter().enumerate() {
+            house.write(&format!("server_audit.log.{number}"), part);
+        }
+        for number in order {
+            house.scan(&[&format!("server_audit.log.{number}")]);
+        }
+        assert_eq!(house.answers(), whole, "{order:?}");
+    }
+}
+
+#[test]
+fn a_pipe_is_known_again_by_its_content() {
+    let house = House::new();
+    // Longer than the 4 KiB that a log is known by, then longer than what is looked at ahead.
+    for end in [20, 20, 100, 100, 1500, 1600] {
+        assert_eq!(house.pipe(&["scan", "-"], sessions(1..end).as_bytes()), QUIET);
+        assert_eq!(house.answers(), answers_of(&sessions(1..end)), "{end}");
+    }
+    assert_eq!(house.pipe(&["scan", "-"], &gz(sessions(1..1600))), QUIET);
+    assert_eq!(house.answers(), answers_of(&sessions(1..1600)));
+    assert_eq!(house.pipe(&["scan", "-"], &gz(sessions(1..1700))), QUIET);
+    assert_eq!(house.pipe(&["scan", "-"], &zst(sessions(1..1800))), QUIET);
+    assert_eq!(house.answers(), answers_of(&sessions(1..1800)));
+    let shorter = house.pipe(&["scan", "-"], sessions(1..1700).as_bytes());
+    assert_snapshot!(shorter, @r#"
+    exit 0
+    --- stdout
+    --- stderr
+    rollcall: standard input: all of it was read before: nothing is new
+    "#);
+    assert_eq!(house.answers(), answers_of(&sessions(1..1800)));
+}
+
+#[test]
+fn a_pipe_or_an_archive_that_ends_inside_a_record_goes_on_later() {
+    let content = sessions(1..30);
+    let cut = content.len() - 20;
+    let house = House::new();
+    let said = house.pipe(&["scan", "-"], &content.as_bytes()[..cut]);
+    assert_snapshot!(said, @r#"
+    exit 0
+    --- stdout
+    --- stderr
+    rollcall: standard input: its last record is not complete (39 bytes): left until there is more
+    "#);
+    assert_eq!(house.pipe(&["scan", "-"], content.as_bytes()), QUIET);
+    assert_eq!((house.answers(), house.doubts()), (answers_of(&content), (0, 0)));
+
+    let house = House::new();
+    house.write("server_audit.log.1.gz", gz(&content[..cut]));
+    assert_snapshot!(house.run(&["scan", "server_audit.log.1.gz"]), @r#"
+    exit 0
+    --- stdout
+    --- stderr
+    rollcall: FOLDER/server_audit.log.1.gz: its last record is not complete (39 bytes): left until there is more
+    "#);
+    house.scan(&["server_audit.log.1.gz"]);
+    house.write("server_audit.log.1.gz", gz(&content));
+    house.scan(&["server_audit.log.1.gz"]);
+    assert_eq!((house.answers(), house.doubts()), (answers_of(&content), (0, 0)));
+}
