@@ -261,6 +261,11 @@ impl Pairs {
         slots.extend(self.chain(tally).map(Tally::slot));
     }
 
+    /// Whether the pair logged in.
+    pub(crate) fn has_logins(&self, pair: u32) -> bool {
+        self.pairs[pair as usize].logins.count > 0
+    }
+
     /// The refusals as (pair, error), sorted.
     pub(crate) fn refusals(&self) -> Vec<(u32, u32)> {
         let mut all: Vec<(u32, u32)> = self.refused.keys().copied().collect();

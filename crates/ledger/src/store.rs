@@ -162,7 +162,7 @@ impl Ledger {
             for argument in 0..2 {
                 let bytes = context.get_raw(argument).as_blob().unwrap_or(&[]);
                 timeline::decode(bytes, &mut slots).ok_or_else(|| {
-                    rusqlite::Error::UserFunctionError("a timeline in tally is damaged".into())
+                    damaged("a timeline in tally")
                 })?;
             }
             timeline::normalize(&mut slots, context.get(2)?);
@@ -174,6 +174,14 @@ impl Ledger {
         })
     }
 }
+
+/// Part of the ledger cannot be what it is; becomes [`Error::Damaged`].
+pub(crate) fn damaged(what: &str) -> rusqlite::Error {
+    rusqlite::Error::UserFunctionError(format!("{DAMAGED}{what}").into())
+}
+
+/// What [`damaged`] begins with: SQLite hands on the text of an error alone.
+pub(crate) const DAMAGED: &str = "damaged: ";
 
 /// A name on its way into SQLite: TEXT where SQL can treat it as text, else BLOB.
 pub(crate) struct Bytes<'a>(pub(crate) &'a [u8]);
