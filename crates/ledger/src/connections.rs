@@ -48,6 +48,7 @@ pub(crate) struct Fact {
     pub(crate) server: u32,
     pub(crate) pair: u32,
     pub(crate) port: Option<u16>,
+    /// The beginning was a refused login; of a half without it: the end belongs to one.
     pub(crate) refused: bool,
     /// The two moments were found apart: what is read later may show that they do not belong together.
     pub(crate) loose: bool,
@@ -347,10 +348,17 @@ pub(crate) fn join(facts: &mut Vec<Fact>, is_cut: impl Fn(u32) -> bool) {
             waiting.extend(Some(*open).filter(|open| open.to.is_none()));
             next += 1;
         }
-        joined.push(match waiting.iter().position(|open| fits(open, &end)) {
-            Some(place) => Fact { to: end.to, loose: true, ..waiting.remove(place) },
-            None => end,
-        });
+        match waiting.iter().position(|open| fits(open, &end)) {
+            // A name that was cut and the whole one: both are kept.
+            Some(place) if waiting[place].pair != end.pair => {
+                joined.push(waiting.remove(place));
+                joined.push(Fact { refused: true, ..end });
+            }
+            Some(place) => {
+                joined.push(Fact { to: end.to, loose: true, ..waiting.remove(place) });
+            }
+            None => joined.push(end),
+        }
     }
     joined.append(&mut waiting);
     joined.extend(beginnings[next..].iter().filter(|open| open.to.is_none()));
@@ -428,10 +436,11 @@ mod tests {
             join(&mut facts, |_| false);
             assert_eq!(facts.len(), rows, "{end}");
         }
-        for (is_cut, rows) in [(true, 1), (false, 2)] {
+        for is_cut in [true, false] {
             let mut facts = vec![half(11, 2, 7), half(10, 1, 0)];
             join(&mut facts, |pair| is_cut && pair == 0);
-            assert_eq!(facts.len(), rows);
+            let end = facts.iter().find(|fact| fact.to.is_some()).unwrap();
+            assert_eq!((end.refused, end.pair), (is_cut, 7));
         }
     }
 
@@ -446,7 +455,7 @@ mod tests {
     #[test]
     fn an_interruption_leaves_halves_that_join() {
         let mut all = Connections::new(10);
-        for id in 0..HALVES_NOTED as u64 + 1 {
+        for id in 0..HALVES_NOTED as u64 {
             all.begin(0, id, 1, Some(9), 5, Beginning::Login);
         }
         all.interrupt(|_| false);

@@ -66,7 +66,6 @@ pub(crate) fn add(
     trim(db, keeping, added)
 }
 
-/// Writes a fact. Two facts of one name, id and moment are one: what either knows of it is kept.
 fn write(
     db: &Connection,
     server: i64,
@@ -76,19 +75,13 @@ fn write(
     host: &[u8],
 ) -> rusqlite::Result<usize> {
     db.prepare_cached(
-        "INSERT INTO connection (server, source, id, at_us, from_us, to_us, user, host, port, refused, loose)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
-         ON CONFLICT DO UPDATE SET
-           from_us = coalesce(from_us, excluded.from_us),
-           to_us = coalesce(max(to_us, excluded.to_us), to_us, excluded.to_us),
-           port = coalesce(max(port, excluded.port), port, excluded.port),
-           loose = max(loose, excluded.loose)",
+        "INSERT INTO connection (server, source, id, from_us, to_us, user, host, port, refused, loose)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
     )?
     .execute(params![
         server,
         source,
         signed(fact.id),
-        fact.from.or(fact.to),
         fact.from,
         fact.to,
         Bytes(user),

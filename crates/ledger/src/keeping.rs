@@ -62,7 +62,7 @@ impl Keeping {
     /// The beginning of a UTC day: so limits move once a day, and what is written is pruned to the same
     /// limits as what is there.
     fn age(&self, days: u32) -> i64 {
-        day_of(self.now.saturating_sub(i64::from(days) * DAY))
+        day_of(self.now.max(0)).saturating_sub(i64::from(days).saturating_mul(DAY))
     }
 }
 

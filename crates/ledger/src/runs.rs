@@ -81,7 +81,7 @@ impl RunTracker {
     pub(crate) fn connected(&mut self, id: u64, at: i64) {
         let point = Point { id, at };
         match &mut self.current {
-            Some(part) if at.wrapping_sub(part.start) as u64 <= PART as u64 - 1 => {
+            Some(part) if (at.wrapping_sub(part.start) as u64) < PART as u64 => {
                 if id >= part.high.id {
                     part.high = part.high.max(point);
                 }

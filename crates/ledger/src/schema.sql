@@ -65,10 +65,9 @@ CREATE TABLE run (
 -- NULL: its end was not. refused: the beginning was a refused login. loose: its end was not read in one
 -- go with its beginning, and counts for tally.active_us only when it is forgotten.
 CREATE TABLE connection (
-  server INTEGER NOT NULL, source INTEGER NOT NULL, id INTEGER NOT NULL, at_us INTEGER NOT NULL,
-  refused INTEGER NOT NULL, user NOT NULL, host NOT NULL, from_us INTEGER, to_us INTEGER, port INTEGER,
-  loose INTEGER NOT NULL,
-  PRIMARY KEY (server, source, id, at_us, refused, user, host)) WITHOUT ROWID;
+  server INTEGER NOT NULL, source INTEGER NOT NULL, id INTEGER NOT NULL, from_us INTEGER, to_us INTEGER,
+  user NOT NULL, host NOT NULL, port INTEGER, refused INTEGER NOT NULL, loose INTEGER NOT NULL);
+CREATE INDEX connection_id ON connection (server, source, id);
 CREATE INDEX connection_loose ON connection (server, user, host, to_us)
   WHERE loose AND NOT refused AND to_us IS NOT NULL;
 

@@ -83,6 +83,12 @@ impl Ledger {
     }
 
     fn connect(path: &Path) -> Result<Ledger, Error> {
+        let failed = |error| Error::File { path: path.to_path_buf(), doing: "opening the ledger", error };
+        let kind = std::fs::metadata(path).map_err(failed)?.file_type();
+        if !kind.is_file() {
+            let what = if kind.is_dir() { "it is a directory" } else { "it is no regular file" };
+            return Err(failed(std::io::Error::other(what)));
+        }
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let db = Connection::open_with_flags(path, flags)
             .map_err(|error| Error::sqlite(path, error))?;
@@ -100,6 +106,7 @@ impl Ledger {
         self.db.busy_timeout(BUSY_TIMEOUT).map_err(self.failed())?;
         self.db.set_prepared_statement_cache_capacity(64);
         self.add_functions().map_err(self.failed())?;
+        self.db.pragma_update(None, "synchronous", "full").map_err(self.failed())?;
         if found == SCHEMA {
             return Ok(());
         }
@@ -120,19 +127,37 @@ impl Ledger {
         }
         let tables: Vec<String> = self
             .db
-            .prepare("SELECT lower(name) FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'")
+            .prepare(
+                "SELECT lower(name) FROM sqlite_schema
+                 WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite_%'",
+            )
             .and_then(|mut query| query.query_map([], |row| row.get(0))?.collect())
             .map_err(self.failed())?;
-        if tables.iter().any(|table| table != "accounts") {
+        let conntracker = match &tables[..] {
+            [] => application == 0 && version == 0,
+            [table] => table == "accounts" && self.has_account_columns().map_err(self.failed())?,
+            _ => false,
+        };
+        if !conntracker {
             let found = "an SQLite database of another program".to_owned();
             return Err(Error::Foreign { path: self.path.clone(), found });
         }
         Ok(0)
     }
 
+    /// Whether the table `Accounts` is conntracker's, and not some other program's of that name.
+    fn has_account_columns(&self) -> rusqlite::Result<bool> {
+        let known: i64 = self.db.query_row(
+            "SELECT count(*) FROM pragma_table_info('accounts')
+             WHERE lower(name) IN ('name', 'host', 'last_seen')",
+            [],
+            |row| row.get(0),
+        )?;
+        Ok(known == 3)
+    }
+
     fn migrate(&mut self) -> rusqlite::Result<()> {
         self.db.pragma_update(None, "journal_mode", "wal")?;
-        self.db.pragma_update(None, "synchronous", "full")?;
         let transaction =
             self.db.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
         // Somebody else may have done it while we waited.
