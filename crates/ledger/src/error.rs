@@ -131,3 +131,27 @@ fn damage(error: &rusqlite::Error) -> Option<String> {
 fn without_mark(text: &str) -> &str {
     text.strip_prefix(DAMAGED).unwrap_or(text)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rusqlite::ffi;
+
+    #[test]
+    fn what_sqlite_says_becomes_a_message_with_place_and_remedy() {
+        for (code, words) in [
+            (ffi::SQLITE_FULL, "no space left for the ledger"),
+            (ffi::SQLITE_NOTADB, "not a rollcall ledger (not an SQLite database)"),
+            (ffi::SQLITE_CORRUPT, "the ledger is damaged (SQLite finds it malformed)"),
+            (ffi::SQLITE_BUSY, "another rollcall is writing"),
+            (ffi::SQLITE_LOCKED, "another rollcall is writing"),
+            (ffi::SQLITE_READONLY, "writing the ledger: permission denied"),
+            (ffi::SQLITE_CANTOPEN, "opening the ledger and the files beside it: permission denied"),
+            (ffi::SQLITE_IOERR, "SQLite: "),
+        ] {
+            let error = rusqlite::Error::SqliteFailure(ffi::Error::new(code), None);
+            let text = Error::sqlite(Path::new("/x/ledger.sqlite"), error).to_string();
+            assert!(text.starts_with("/x/ledger.sqlite: ") && text.contains(words), "{text}");
+        }
+    }
+}

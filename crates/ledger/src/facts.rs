@@ -37,7 +37,9 @@ pub(crate) fn add(
     servers: &[i64],
     mut facts: Vec<Fact>,
 ) -> rusqlite::Result<()> {
-    // The newest finished ones, as many as are kept; halves always, to be joined.
+    // The newest finished ones, as many and as long as they are kept; halves always, to be joined.
+    let before = keeping.connections_before();
+    facts.retain(|fact| !fact.is_firm() || fact.to > Some(before));
     let mut ends: Vec<i64> = facts.iter().filter(|f| f.is_firm()).filter_map(|f| f.to).collect();
     let keep = keeping.connections;
     if ends.len() > keep {

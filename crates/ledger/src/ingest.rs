@@ -491,6 +491,7 @@ impl Ingest<'_> {
         let mut set = ledger.db.prepare_cached("INSERT OR REPLACE INTO meta VALUES (?1, ?2)")?;
         set.execute(params!["last_commit_us", now])?;
         set.execute(params!["last_scan_text", (self.keeping.local_text)(now)])?;
+        set.execute(params!["connections_before_us", self.keeping.connections_before()])?;
         let limits = format!("{:?}", self.limits());
         let pruned: Option<String> = ledger
             .db

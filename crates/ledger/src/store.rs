@@ -56,13 +56,13 @@ impl Ledger {
         if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
             std::fs::create_dir_all(folder).map_err(failed("making the ledger's folder"))?;
         }
-        std::fs::OpenOptions::new()
-            .create(true)
-            .append(true)
-            .mode(0o640)
-            .open(path)
-            .map_err(failed("making the ledger"))?;
-        Ledger::connect(path)
+        let made = std::fs::OpenOptions::new().create_new(true).write(true).mode(0o640).open(path);
+        match made {
+            Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
+                Err(failed("making the ledger")(error))
+            }
+            _ => Ledger::connect(path),
+        }
     }
 
     /// A ledger that is gone when it is dropped.
@@ -110,7 +110,9 @@ impl Ledger {
         if found == SCHEMA {
             return Ok(());
         }
-        self.migrate().map_err(self.failed())
+        self.migrate().map_err(self.failed())?;
+        // So that the file is a ledger even where it is copied without its -wal.
+        self.db.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").map_err(self.failed())
     }
 
     /// The schema version of the file; 0 for an empty one or conntracker's.
@@ -233,4 +235,74 @@ pub(crate) fn name(value: ValueRef<'_>) -> Vec<u8> {
 /// 64-bit connection ids stand in SQLite's signed integers.
 pub(crate) fn signed(id: u64) -> Value {
     Value::Integer(id as i64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Checkpoint, Keeping};
+
+    #[test]
+    fn no_space_is_said_and_nothing_is_half_stored() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ledger.sqlite");
+        let mut ledger = Ledger::create(&path).unwrap();
+        let pages: i64 =
+            ledger.db.pragma_query_value(None, "page_count", |row| row.get(0)).unwrap();
+        ledger.db.pragma_update(None, "max_page_count", pages).unwrap();
+        let ingest = ledger.ingest(Keeping::new(0)).unwrap();
+        let source = ingest.source(b"/log", b"", "server_audit").unwrap();
+        let mut at = Checkpoint {
+            path: PathBuf::from("/log"),
+            fingerprint: source::Fingerprint::default(),
+            raw: source::Raw {
+                facts: source::Facts { device: 0, inode: 0, born: None, len: 0, modified: 0 },
+                print: [0; 16],
+                drained: false,
+            },
+            mid_record: false,
+            newest: None,
+        };
+        let error = (0..10_000).find_map(|i| {
+            at.path = PathBuf::from(format!("/log{}{i}", "x".repeat(200)));
+            ingest.checkpoint(None, source, &at).err()
+        });
+        assert!(matches!(error, Some(Error::Full { .. })), "{error:?}");
+        drop(ingest);
+        drop(ledger);
+        let ledger = Ledger::open(&path).unwrap();
+        assert!(ledger.status().unwrap().sources.is_empty());
+    }
+
+    #[test]
+    fn names_are_text_where_they_can_be() {
+        let ledger = Ledger::in_memory().unwrap();
+        for (bytes, kind) in [
+            (&b"app"[..], "text"),
+            ("na\u{ef}ve".as_bytes(), "text"),
+            (b"", "text"),
+            (b"a\0b", "blob"),
+            (b"\xff", "blob"),
+        ] {
+            let (found, back): (String, Vec<u8>) = ledger
+                .db
+                .query_row("SELECT typeof(?1), ?1", [Bytes(bytes)], |row| {
+                    Ok((row.get(0)?, name(row.get_ref(1)?)))
+                })
+                .unwrap();
+            assert_eq!((found.as_str(), &back[..]), (kind, bytes));
+        }
+    }
+
+    #[test]
+    fn every_opening_waits_for_the_disk() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ledger.sqlite");
+        drop(Ledger::create(&path).unwrap());
+        let ledger = Ledger::open(&path).unwrap();
+        let full: i64 = ledger.db.pragma_query_value(None, "synchronous", |row| row.get(0)).unwrap();
+        let mode: String =
+            ledger.db.pragma_query_value(None, "journal_mode", |row| row.get(0)).unwrap();
+        assert_eq!((full, mode.as_str()), (2, "wal"));
+    }
 }

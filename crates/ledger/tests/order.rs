@@ -13,7 +13,8 @@
 
 mod common;
 
-use common::{Log, UTC_START, difference, keeping, ledger_of};
+use common::{Log, UTC_START, add_log, difference, fresh, keeping, ledger_of};
+use ledger::{Filter, Ledger};
 use proptest::prelude::*;
 
 /// One thing that happens on a server.
@@ -213,7 +214,7 @@ fn collected(logs: &[Log]) -> Log {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn any_order_and_any_parts_give_the_same_answers(
@@ -237,5 +238,57 @@ proptest! {
         let cuts: Vec<usize> = cuts.iter().map(|cut| cut.index(log.lines.len() + 1)).collect();
         let parts = ledger_of(&log, keeping(), &cuts, order, &steps);
         prop_assert_eq!(difference(&whole.ledger, &parts.ledger), "");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 40, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn two_sources_of_the_same_logins_do_not_double_them(
+        acts in prop::collection::vec(act(), 1..120),
+        strangers in prop::sample::select(vec![8, 1000]),
+        age in prop::sample::select(vec![1i64, 200, 450]),
+    ) {
+        let log = log("db1", 3, strangers < 1000, &acts);
+        let folder = tempfile::tempdir().unwrap();
+        let mut ledger = Ledger::create(&fresh(folder.path())).unwrap();
+        let mut keeping = keeping(log.newest() + age * 86_400_000_000);
+        keeping.strangers_per_hour = strangers;
+        add_log(&mut ledger, keeping.clone(), "/one/audit.log", &log);
+        let all = Filter::default();
+        let (seen, failures) = (ledger.seen(&all).unwrap(), ledger.failures(&all).unwrap());
+        let (periods, unsettled) = (ledger.periods(&all).unwrap(), ledger.status().unwrap().unsettled);
+        add_log(&mut ledger, keeping, "/two/audit.log", &log);
+        prop_assert_eq!(seen, ledger.seen(&all).unwrap());
+        prop_assert_eq!(failures, ledger.failures(&all).unwrap());
+        prop_assert_eq!(periods, ledger.periods(&all).unwrap());
+        prop_assert_eq!(unsettled, ledger.status().unwrap().unsettled);
+    }
+}
+
+#[test]
+fn the_end_of_a_refused_login_is_no_sign_of_a_session_in_any_order() {
+    let at = UTC_START + 10_000_000;
+    let mut log = Log::default();
+    log.push(common::line(at, "db1", "eve", "h", 7, "FAILED_CONNECT", 1045));
+    log.push(common::line(at, "db1", "eve", "h", 7, "DISCONNECT", 0));
+    let long = "\u{20ac}".repeat(44);
+    log.push(common::line(at, "db1", &long, "h", 8, "FAILED_CONNECT", 1045));
+    log.push(common::line(at, "db1", &format!("{long}xyz"), "h", 8, "DISCONNECT", 0));
+    // The same id in the next life of the server.
+    log.push(common::line(at + 9_000_000, "db1", "app", "h", 7, "CONNECT", 0));
+    log.push(common::line(at + 30_000_000, "db1", "app", "h", 7, "DISCONNECT", 0));
+    for order in 0..200 {
+        let steps = [(order % 5) as u8, (order / 5 % 5) as u8, (order / 25 % 5) as u8];
+        let made = ledger_of(&log, keeping(at), &[1, 2, 3, 4, 5], order, &steps);
+        let active: Vec<(Vec<u8>, Option<i64>)> = made
+            .ledger
+            .seen(&Filter::default())
+            .unwrap()
+            .into_iter()
+            .filter_map(|row| row.last_active.map(|at| (row.user, Some(at))))
+            .collect();
+        assert_eq!(active, [(b"app".to_vec(), Some(at + 30_000_000))], "{order}");
     }
 }

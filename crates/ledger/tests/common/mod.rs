@@ -55,9 +55,11 @@ pub(crate) fn keeping(now: i64) -> Keeping {
     Keeping::new(now)
 }
 
+/// A ledger in a folder of its own, which goes with it.
+#[allow(dead_code)]
 pub(crate) struct Made {
     pub(crate) ledger: Ledger,
-    pub(crate) folder: TempDir,
+    folder: TempDir,
 }
 
 pub(crate) fn batch(file: i64, offset: usize, text: &str) -> Batch {
