@@ -6,12 +6,14 @@
 
 use crate::clock::HOUR;
 use crate::error::Error;
+use crate::ingest::run_part;
 use crate::rows::{
     DoubtSample, Evidence, EvidenceState, Failure, Filter, Name, Period, Run, Seen, SourceStatus,
     Status,
 };
-use crate::store::{Bytes, Ledger, SCHEMA, name};
-use crate::strangers;
+use crate::runs::{self, RunPart};
+use crate::store::{Bytes, Ledger, SCHEMA, damaged, name};
+use crate::strangers::{self, Sketch};
 use crate::timeline::{self, Slot};
 use formats::Standing;
 use rusqlite::{OptionalExtension, Row, params};
@@ -20,8 +22,10 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 impl Filter {
     /// The window in whole hours, `[since, until)` in microseconds UTC: what answers count in.
     pub fn whole_hours(&self) -> (i64, i64) {
-        let since = self.since.map_or(i64::MIN, |since| since.div_euclid(HOUR) * HOUR);
-        let until = self.until.map_or(i64::MAX, |until| -(-until).div_euclid(HOUR) * HOUR);
+        // Far beyond every time that can be stored, and far from the ends of the type.
+        let inside = |at: i64| at.clamp(i64::MIN / 4, i64::MAX / 4);
+        let since = self.since.map_or(i64::MIN, |since| inside(since).div_euclid(HOUR) * HOUR);
+        let until = self.until.map_or(i64::MAX, |until| -(-inside(until)).div_euclid(HOUR) * HOUR);
         (since, until)
     }
 
@@ -59,7 +63,7 @@ impl Count {
     }
 
     fn add(&mut self, other: Count) {
-        self.count += other.count;
+        self.count = self.count.saturating_add(other.count);
         self.first = min(self.first, other.first);
         self.last = self.last.max(other.last);
         self.slots.extend(other.slots);
@@ -82,7 +86,7 @@ fn unite(counts: Vec<Count>, window: Option<(i64, i64)>) -> Count {
     };
     let Some((since, until)) = window else { return united };
     united.slots = united.within(since, until).copied().collect();
-    united.count = united.slots.iter().map(|slot| slot.count).sum();
+    united.count = sum(&united.slots);
     united.first = united.slots.iter().map(|slot| slot.first).min();
     united.last = united.slots.iter().map(|slot| slot.last).max();
     united
@@ -97,7 +101,7 @@ fn largest(mut counts: Vec<Count>) -> Count {
     let mut united = Count::default();
     for count in &mut counts {
         timeline::normalize(&mut count.slots, days);
-        older = older.max(count.count - count.slots.iter().map(|slot| slot.count).sum::<u64>());
+        older = older.max(count.count.saturating_sub(sum(&count.slots)));
         united.first = min(united.first, count.first);
         united.last = united.last.max(count.last);
         for slot in &count.slots {
@@ -112,8 +116,12 @@ fn largest(mut counts: Vec<Count>) -> Count {
         }
     }
     united.slots = periods.into_values().collect();
-    united.count = older + united.slots.iter().map(|slot| slot.count).sum::<u64>();
+    united.count = sum(&united.slots).saturating_add(older);
     united
+}
+
+fn sum(slots: &[Slot]) -> u64 {
+    slots.iter().fold(0, |sum, slot| sum.saturating_add(slot.count))
 }
 
 /// What all sources say of one pair.
@@ -133,7 +141,14 @@ type Key = (i64, Name, Name);
 #[derive(Debug, Default)]
 struct Gathered {
     pairs: BTreeMap<Key, Pair>,
-    unnamed: BTreeMap<i64, BTreeMap<i64, (u64, Count)>>,
+    unnamed: BTreeMap<i64, Unnamed>,
+}
+
+/// Refusals of a server that are counted without names, by source; and how many pairs they are.
+#[derive(Debug, Default)]
+struct Unnamed {
+    pairs: Sketch,
+    counts: BTreeMap<i64, Count>,
 }
 
 impl Ledger {
@@ -156,7 +171,7 @@ impl Ledger {
             let mut last: Option<(i64, u32)> = None;
             for (error, counts) in pair.refused {
                 let refused = unite(counts.into_values().collect(), window);
-                failures += refused.count;
+                failures = refused.count.saturating_add(failures);
                 last = last.max(refused.last.map(|at| (at, error)));
             }
             let last_active = pair.active.max(logins.last);
@@ -212,9 +227,9 @@ impl Ledger {
                 });
             }
         }
-        for (server, sources) in gathered.unnamed {
-            let pairs = sources.values().map(|(pairs, _)| *pairs).max().unwrap_or(0);
-            let refused = unite(sources.into_values().map(|(_, count)| count).collect(), window);
+        for (server, unnamed) in gathered.unnamed {
+            let pairs = unnamed.pairs.count();
+            let refused = unite(unnamed.counts.into_values().collect(), window);
             let (Some(first), Some(last)) = (refused.first, refused.last) else { continue };
             rows.push(Failure {
                 server: names[&server].clone(),
@@ -246,7 +261,8 @@ impl Ledger {
         let mut add = |server: i64, count: Count, refused: bool| {
             for slot in count.slots {
                 let sum = sums.entry((server, slot.start, slot.end())).or_default();
-                *if refused { &mut sum.1 } else { &mut sum.0 } += slot.count;
+                let sum = if refused { &mut sum.1 } else { &mut sum.0 };
+                *sum = sum.saturating_add(slot.count);
             }
         };
         for ((server, ..), pair) in gathered.pairs {
@@ -255,8 +271,8 @@ impl Ledger {
                 add(server, unite(counts.into_values().collect(), window), true);
             }
         }
-        for (server, sources) in gathered.unnamed {
-            add(server, unite(sources.into_values().map(|(_, c)| c).collect(), window), true);
+        for (server, unnamed) in gathered.unnamed {
+            add(server, unite(unnamed.counts.into_values().collect(), window), true);
         }
         let mut periods: Vec<Period> = sums
             .into_iter()
@@ -357,20 +373,31 @@ impl Ledger {
     /// # Errors
     /// Where SQLite fails.
     pub fn runs(&self, filter: &Filter) -> Result<Vec<Run>, Error> {
-        let mut runs = self.rows(
-            "SELECT server.name, source.location, from_us, to_us, first_id, last_id
+        let parts = self.rows(
+            "SELECT server.name, source.location, start_us, day, low_id, low_us, high_id, high_us, server, source
              FROM run JOIN server ON server.id = server JOIN source ON source.id = source",
             |row| {
-                Ok(Run {
-                    server: name(row.get_ref(0)?),
-                    source: name(row.get_ref(1)?),
-                    from: row.get(2)?,
-                    to: row.get(3)?,
-                    first_connection: row.get::<_, i64>(4)? as u64,
-                    last_connection: row.get::<_, i64>(5)? as u64,
-                })
+                let (server, source) = (name(row.get_ref(0)?), name(row.get_ref(1)?));
+                let key = (row.get::<_, i64>(8)?, row.get::<_, i64>(9)?);
+                Ok((key, server, source, run_part(row, 2)?))
             },
         )?;
+        let mut sources: BTreeMap<(i64, i64), (Name, Name, Vec<RunPart>)> = BTreeMap::new();
+        for (key, server, source, part) in parts {
+            let known = sources.entry(key).or_insert_with(|| (server, source, Vec::new()));
+            known.2.push(part);
+        }
+        let lives = sources.into_values().flat_map(|(server, source, parts)| {
+            runs::lives(&parts).into_iter().map(move |life| Run {
+                server: server.clone(),
+                source: source.clone(),
+                from: life.from,
+                to: life.to,
+                first_connection: life.first_id,
+                last_connection: life.last_id,
+            })
+        });
+        let mut runs: Vec<Run> = lives.collect();
         runs.retain(|run| filter.takes(&run.server));
         runs.sort_by(|a, b| (&a.server, &a.source, a.from).cmp(&(&b.server, &b.source, b.from)));
         Ok(runs)
@@ -417,9 +444,14 @@ impl Ledger {
             last_commit: number("SELECT value FROM meta WHERE key = 'last_commit_us'")?,
             schema: SCHEMA as u32,
             bytes: bytes.unwrap_or(0) as u64,
-            unsettled: number("SELECT count(*) FROM unsettled")?.unwrap_or(0) as u64,
-            connections: number("SELECT count(*) FROM connection WHERE NOT refused")?.unwrap_or(0)
-                as u64,
+            unsettled: number(
+                "SELECT count(*) FROM (SELECT DISTINCT server, at_us, id, user, host FROM unsettled)",
+            )?.unwrap_or(0) as u64,
+            connections: number(
+                "SELECT count(*) FROM connection WHERE NOT refused AND (to_us IS NULL OR to_us >
+                   coalesce((SELECT value FROM meta WHERE key = 'connections_before_us'), 0))",
+            )?
+            .unwrap_or(0) as u64,
             sources,
         })
     }
@@ -450,12 +482,7 @@ impl Ledger {
         self.gather_tallies(filter, &wanted, &mut gathered)
             .and_then(|()| self.gather_ends(filter, &wanted, &mut gathered))
             .and_then(|()| self.gather_strangers(filter, &wanted, &mut gathered))
-            .map_err(|error| match error {
-                rusqlite::Error::UserFunctionError(what) => {
-                    Error::Damaged { path: self.path.clone(), what: what.to_string() }
-                }
-                error => Error::sqlite(&self.path, error),
-            })?;
+            .map_err(self.failed())?;
         Ok(gathered)
     }
 
@@ -477,8 +504,8 @@ impl Ledger {
                 continue;
             }
             let mut slots = Vec::new();
-            timeline::decode(row.get_ref(9)?.as_blob().unwrap_or(&[]), &mut slots)
-                .ok_or_else(|| rusqlite::Error::UserFunctionError("a timeline in tally".into()))?;
+            let hours = row.get_ref(9)?.as_blob().unwrap_or(&[]);
+            timeline::decode(hours, &mut slots).ok_or_else(|| damaged("a timeline in tally"))?;
             let (first, last) = (row.get(6)?, row.get(7)?);
             let count = Count { count: row.get::<_, i64>(5)? as u64, first, last, slots };
             let key = (server, name(row.get_ref(2)?), name(row.get_ref(3)?));
@@ -495,7 +522,8 @@ impl Ledger {
         Ok(())
     }
 
-    /// Ends of connections whose beginning was not read are signs of a session.
+    /// Ends of connections whose beginning was not read with them are signs of a session, while nothing
+    /// shows that it was a refused login.
     fn gather_ends(
         &self,
         filter: &Filter,
@@ -503,8 +531,8 @@ impl Ledger {
         gathered: &mut Gathered,
     ) -> rusqlite::Result<()> {
         let mut query = self.db.prepare_cached(
-            "SELECT server, user, host, max(to_us) FROM connection WHERE from_us IS NULL
-               AND (?1 IS NULL OR user = ?1) AND (?2 IS NULL OR host = ?2) GROUP BY 1, 2, 3",
+            "SELECT server, user, host, max(to_us) FROM connection
+             WHERE loose AND NOT refused AND to_us IS NOT NULL AND (?1 IS NULL OR user = ?1) AND (?2 IS NULL OR host = ?2) GROUP BY 1, 2, 3",
         )?;
         let (user, host) = (filter.user.as_deref(), filter.host.as_deref());
         let mut rows = query.query(params![user.map(Bytes), host.map(Bytes)])?;
@@ -541,10 +569,9 @@ impl Ledger {
             }
             let named = filter.user.is_some() || filter.host.is_some();
             if let Some((pairs, slot)) = hour.unnamed.filter(|_| !named) {
-                let sources = gathered.unnamed.entry(hour.server).or_default();
-                let sum = sources.entry(hour.source).or_default();
-                sum.0 += pairs;
-                sum.1.add(Count::of_slot(slot));
+                let unnamed = gathered.unnamed.entry(hour.server).or_default();
+                unnamed.pairs.absorb(pairs);
+                unnamed.counts.entry(hour.source).or_default().add(Count::of_slot(slot));
             }
         })
     }

@@ -5,10 +5,10 @@
 //! the log. Batches can be united in any order ([`Batch::absorb`]).
 
 use crate::clock::LocalClock;
-use crate::connections::{Beginning, Connections, End, Fact};
+use crate::connections::{Beginning, Connections, End, Fact, HALVES_NOTED, join_all};
 use crate::doubts::Doubts;
 use crate::pairs::{Moment, PEER_BYTES_MAX, Pairs, same};
-use crate::runs::{RunPiece, RunTracker};
+use crate::runs::{RunPart, RunTracker};
 use formats::{BLOCK_RECORDS_MAX, Doubt, Event, Kind, Reason, Record, Sink, Stamp, Standing};
 
 /// The audited server of records that do not name one, and how many connections are remembered.
@@ -53,6 +53,8 @@ pub struct Batch {
     pub(crate) connections: Connections,
     /// Facts taken over from other batches, with this batch's numbers.
     pub(crate) facts: Vec<Fact>,
+    /// Halves among the facts are joined when there are as many of both.
+    join_facts_at: usize,
     pub(crate) doubts: Doubts,
     pub(crate) unnamed_changes: u64,
     ambiguous_times: u64,
@@ -83,6 +85,7 @@ impl Batch {
             done: Vec::new(),
             pairs: Pairs::default(),
             facts: Vec::new(),
+            join_facts_at: 0,
             doubts: Doubts::default(),
             unnamed_changes: 0,
             ambiguous_times: 0,
@@ -106,9 +109,7 @@ impl Batch {
     pub fn go_on_with(&mut self, fresh: Batch) {
         self.ambiguous_times += self.clock.ambiguous();
         self.end_file();
-        for server in &mut self.servers {
-            server.runs.interrupt();
-        }
+        self.connections.interrupt(|pair| is_cut(self.pairs.get(pair).user));
         self.clock = fresh.clock;
         self.file = fresh.file;
         self.base = 0;
@@ -168,6 +169,7 @@ impl Batch {
             + self.connections.bytes()
             + self.facts.len() * size_of::<Fact>()
             + self.doubts.bytes()
+            + self.servers.iter().map(|server| server.runs.bytes()).sum::<usize>()
     }
 
     /// Unites the sums of `other`, a batch of the same source, with this one's.
@@ -197,12 +199,17 @@ impl Batch {
     /// Keeps all halves and the newest finished connections.
     fn trim_facts(&mut self) {
         let keep = self.options.keep_connections.max(RECENT_MIN);
-        let finished = |fact: &Fact| fact.from.is_some() && fact.to.is_some();
-        let count = self.facts.iter().filter(|fact| finished(fact)).count();
+        let pairs = &self.pairs;
+        if self.facts.len() > self.join_facts_at.max(HALVES_NOTED) {
+            join_all(&mut self.facts, |pair| is_cut(pairs.get(pair).user));
+            self.join_facts_at = 2 * self.facts.len();
+        }
+        let count = self.facts.iter().filter(|fact| fact.is_firm()).count();
         if count <= keep {
             return;
         }
-        let (mut whole, halves): (Vec<Fact>, Vec<Fact>) = self.facts.drain(..).partition(finished);
+        let (mut whole, halves): (Vec<Fact>, Vec<Fact>) =
+            self.facts.drain(..).partition(Fact::is_firm);
         whole.select_nth_unstable_by_key(keep, |fact| {
             (std::cmp::Reverse(fact.to), fact.server, fact.id, fact.from)
         });
@@ -296,6 +303,12 @@ impl Batch {
     }
 }
 
+/// Whether a server may have cut this user name when it logged the beginning of a connection: after
+/// 132 bytes, or 128 characters. The end of the connection has it in full.
+pub(crate) fn is_cut(user: &[u8]) -> bool {
+    user.len() >= 128
+}
+
 fn current(servers: &[Server], file: i64) -> impl Iterator<Item = Span> {
     servers.iter().zip(0..).filter(|(server, _)| server.records > 0).map(move |(server, number)| {
         let &Server { records, first, last, .. } = server;
@@ -372,8 +385,8 @@ impl Batch {
                 let (id, port) = (event.connection, event.port);
                 self.connections.begin(number, id, pair, port, at.utc, Beginning::Login);
             }
-            Kind::Disconnect if event.connection == 0 && event.error != 0 => {
-                // Too many connections: refused before the handshake, which leaves no other record.
+            Kind::Disconnect if event.error != 0 && event.connection == 0 => {
+                // Turned away before the greeting: too many connections. All that is logged is this.
                 self.pairs.refused(pair, event.error, at);
             }
             Kind::Disconnect => {
@@ -401,11 +414,11 @@ impl Batch {
 }
 
 impl Batch {
-    /// The stretches of each server's runs.
-    pub(crate) fn runs(&self) -> impl Iterator<Item = (u32, RunPiece)> {
+    /// What each server's connection ids tell of its runs.
+    pub(crate) fn runs(&self) -> impl Iterator<Item = (u32, RunPart)> {
         self.servers
             .iter()
             .zip(0..)
-            .flat_map(|(server, number)| server.runs.pieces().map(move |piece| (number, piece)))
+            .flat_map(|(server, number)| server.runs.parts().map(move |part| (number, part)))
     }
 }

@@ -3,7 +3,12 @@
 //!
 //! Within one batch a `DISCONNECT` finds its beginning by connection id. Where the beginning lies in a
 //! piece of log that was read before or will be read later, both halves go to the ledger, which joins
-//! them ([`join`] is the rule for both).
+//! them by the rule of [`join`].
+//!
+//! # Invariants
+//! * Beginnings and ends that one batch joins stand in one unbroken piece of log: nothing read later
+//!   can come between them. What [`join`] joins may be taken apart again by what is read later, so such
+//!   connections are marked `loose` and keep both their moments.
 
 /// Open connections looked up by the low bits of their id: they come and go in the order of their
 /// ids, so that few of them meet in one place.
@@ -16,6 +21,9 @@ const FAR_MAX: usize = 100_000;
 /// Ends without a beginning kept apart in one batch; each stands for a connection that was open when
 /// the batch began, so there are as few as of those. What exceeds it counts as activity at once.
 const ENDS_MAX: usize = 100_000;
+
+/// Halves in one batch before those of one connection are looked for and joined.
+pub(crate) const HALVES_NOTED: usize = 16_384;
 
 /// A refused login's `DISCONNECT` follows within this time, or belongs to somebody else.
 const REFUSED_END: i64 = 60_000_000;
@@ -38,7 +46,17 @@ pub(crate) struct Fact {
     pub(crate) server: u32,
     pub(crate) pair: u32,
     pub(crate) port: Option<u16>,
+    /// The beginning was a refused login; of a half without it: the end belongs to one.
     pub(crate) refused: bool,
+    /// The two moments were found apart: what is read later may show that they do not belong together.
+    pub(crate) loose: bool,
+}
+
+impl Fact {
+    /// Both moments are known, and nothing read later can part them.
+    pub(crate) fn is_firm(&self) -> bool {
+        self.from.is_some() && self.to.is_some() && !self.loose
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -68,6 +86,7 @@ impl Open {
             pair: self.pair,
             port: self.port,
             refused: self.beginning == Beginning::Refused,
+            loose: false,
         }
     }
 }
@@ -94,6 +113,8 @@ pub(crate) struct Connections {
     oldest: usize,
     keep: usize,
     halves: Vec<Fact>,
+    /// `halves` are joined when there are as many.
+    join_at: usize,
     ends: usize,
     /// When a session changed its user, while its new one is not known yet.
     changed: hashbrown::HashMap<(u32, u64), i64, foldhash::fast::RandomState>,
@@ -109,6 +130,7 @@ impl Connections {
             oldest: 0,
             keep,
             halves: Vec::new(),
+            join_at: HALVES_NOTED,
             ends: 0,
             changed: Default::default(),
         }
@@ -206,6 +228,7 @@ impl Connections {
             pair,
             port: None,
             refused: false,
+            loose: false,
         });
         End::Unknown
     }
@@ -239,6 +262,21 @@ impl Connections {
         Some(at)
     }
 
+    /// What follows stands elsewhere: a connection that is open may have ended in between. `is_cut`
+    /// tells of which pairs the log may have cut the user name.
+    pub(crate) fn interrupt(&mut self, is_cut: impl Fn(u32) -> bool) {
+        let near = self.near.iter_mut().filter_map(Option::take);
+        let open: Vec<Open> = near.chain(self.far.drain().map(|(_, open)| open)).collect();
+        for open in open {
+            self.half(open);
+        }
+        if self.halves.len() > self.join_at {
+            join_all(&mut self.halves, is_cut);
+            self.join_at = HALVES_NOTED.max(2 * self.halves.len());
+            self.ends = self.halves.iter().filter(|fact| fact.from.is_none()).count();
+        }
+    }
+
     /// Everything known, translated by `server` and `pair` into the numbers of another table: finished
     /// ones, beginnings without an end, ends without a beginning.
     pub(crate) fn facts(&self) -> impl Iterator<Item = Fact> {
@@ -261,40 +299,78 @@ impl Connections {
     }
 }
 
+/// Joins facts of any servers and ids.
+pub(crate) fn join_all(facts: &mut Vec<Fact>, is_cut: impl Fn(u32) -> bool) {
+    facts.sort_unstable_by_key(|fact| (fact.server, fact.id));
+    let mut joined = Vec::with_capacity(facts.len());
+    for same in facts.chunk_by(|a, b| (a.server, a.id) == (b.server, b.id)) {
+        let mut same = same.to_vec();
+        join(&mut same, &is_cut);
+        joined.append(&mut same);
+    }
+    *facts = joined;
+}
+
 /// Joins the beginnings and ends of one connection id of one server. `facts` may hold whole ones and
-/// halves in any order; what comes out depends on the set of moments alone: each end goes to the last
-/// beginning before it that has none, a refused one only within a minute.
-pub(crate) fn join(facts: &mut Vec<Fact>) {
+/// halves in any order, but each pair under one number; what comes out depends on the set of moments
+/// alone. Firm facts stay as they are. Of the others, each end goes to the last beginning before it,
+/// where that is of the same pair and has no end yet; that of a refused login, which is at most a
+/// minute older, may have had its name cut (`is_cut`).
+pub(crate) fn join(facts: &mut Vec<Fact>, is_cut: impl Fn(u32) -> bool) {
     let mut beginnings: Vec<Fact> = Vec::with_capacity(facts.len());
     let mut ends: Vec<Fact> = Vec::new();
+    let mut joined: Vec<Fact> = Vec::with_capacity(facts.len());
     for fact in facts.drain(..) {
-        if fact.from.is_some() {
-            beginnings.push(Fact { to: None, ..fact });
+        if fact.is_firm() {
+            joined.push(fact);
+            // No end after it belongs to a beginning before it.
+            beginnings.push(fact);
+            continue;
         }
-        if let Some(to) = fact.to {
-            ends.push(Fact { from: None, to: Some(to), port: None, refused: false, ..fact });
+        if fact.from.is_some() {
+            beginnings.push(Fact { to: None, loose: false, ..fact });
+        }
+        if fact.to.is_some() {
+            ends.push(Fact { from: None, port: None, refused: false, loose: false, ..fact });
         }
     }
-    beginnings.sort_unstable_by_key(|fact| (fact.from, fact.refused, fact.pair));
+    beginnings
+        .sort_unstable_by_key(|fact| (fact.from, fact.refused, fact.pair, fact.port, fact.to));
     ends.sort_unstable_by_key(|fact| (fact.to, fact.pair));
+    let fits = |open: &Fact, end: &Fact| match (open.refused, open.from) {
+        (true, Some(from)) => {
+            end.to <= Some(from.saturating_add(REFUSED_END))
+                && (open.pair == end.pair || is_cut(open.pair))
+        }
+        _ => open.pair == end.pair,
+    };
     let mut next = 0;
-    let mut waiting: Option<Fact> = None;
+    // Beginnings of one moment: a session may change its user in the second in which it began.
+    let (mut moment, mut waiting): (Option<i64>, Vec<Fact>) = (None, Vec::new());
     for end in ends {
-        while next < beginnings.len() && beginnings[next].from <= end.to {
-            facts.extend(waiting.replace(beginnings[next]));
+        while let Some(open) = beginnings.get(next).filter(|open| open.from <= end.to) {
+            if open.from != moment {
+                joined.append(&mut waiting);
+                moment = open.from;
+            }
+            waiting.extend(Some(*open).filter(|open| open.to.is_none()));
             next += 1;
         }
-        match waiting.take() {
-            Some(open) if !open.refused => facts.push(Fact { to: end.to, ..open }),
-            Some(open) if open.from.map(|from| from + REFUSED_END) >= end.to => {}
-            other => {
-                facts.extend(other);
-                facts.push(end);
+        match waiting.iter().position(|open| fits(open, &end)) {
+            // A name that was cut and the whole one: both are kept.
+            Some(place) if waiting[place].pair != end.pair => {
+                joined.push(waiting.remove(place));
+                joined.push(Fact { refused: true, ..end });
             }
+            Some(place) => {
+                joined.push(Fact { to: end.to, loose: true, ..waiting.remove(place) });
+            }
+            None => joined.push(end),
         }
     }
-    facts.extend(waiting);
-    facts.extend_from_slice(&beginnings[next..]);
+    joined.append(&mut waiting);
+    joined.extend(beginnings[next..].iter().filter(|open| open.to.is_none()));
+    *facts = joined;
 }
 
 #[cfg(test)]
@@ -303,7 +379,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn sorted(mut facts: Vec<Fact>) -> Vec<Fact> {
-        facts.sort_by_key(|f| (f.id, f.from, f.to, f.refused));
+        facts.sort_by_key(|f| (f.id, f.from, f.to, f.refused, f.pair));
         facts
     }
 
@@ -347,28 +423,74 @@ mod tests {
         assert_eq!((facts[1].pair, facts[1].to), (2, Some(30)));
     }
 
+    fn half(at: i64, kind: u8, pair: u32) -> Fact {
+        let moment = Some(at * 1_000_000);
+        Fact {
+            id: 1,
+            server: 0,
+            pair,
+            port: None,
+            refused: kind == 1,
+            from: moment.filter(|_| kind != 2),
+            to: moment.filter(|_| kind == 2),
+            loose: false,
+        }
+    }
+
+    #[test]
+    fn the_end_of_a_refused_login_is_its_own_for_a_minute() {
+        for (end, rows) in [(70, 1), (71, 2), (9, 2)] {
+            let mut facts = vec![half(end, 2, 0), half(10, 1, 0)];
+            join(&mut facts, |_| false);
+            assert_eq!(facts.len(), rows, "{end}");
+        }
+        for is_cut in [true, false] {
+            let mut facts = vec![half(11, 2, 7), half(10, 1, 0)];
+            join(&mut facts, |pair| is_cut && pair == 0);
+            let end = facts.iter().find(|fact| fact.to.is_some()).unwrap();
+            assert_eq!((end.refused, end.pair), (is_cut, 7));
+        }
+    }
+
+    #[test]
+    fn what_is_firm_keeps_ends_from_older_beginnings() {
+        let firm = Fact { to: Some(30_000_000), ..half(20, 0, 0) };
+        let mut facts = vec![half(40, 2, 0), firm, half(10, 0, 0)];
+        join(&mut facts, |_| false);
+        assert_eq!(sorted(facts), sorted(vec![half(10, 0, 0), firm, half(40, 2, 0)]));
+    }
+
+    #[test]
+    fn an_interruption_leaves_halves_that_join() {
+        let mut all = Connections::new(10);
+        for id in 0..HALVES_NOTED as u64 {
+            all.begin(0, id, 1, Some(9), 5, Beginning::Login);
+        }
+        all.interrupt(|_| false);
+        assert_eq!(all.end(0, 3, 1, 8), End::Unknown);
+        all.interrupt(|_| false);
+        let whole: Vec<Fact> = all.facts().filter(|fact| fact.to.is_some()).collect();
+        assert_eq!((whole.len(), whole[0].from, whole[0].to), (1, Some(5), Some(8)));
+        assert!(whole[0].loose && whole[0].port == Some(9));
+    }
+
     proptest! {
         #[test]
         fn joining_in_pieces_gives_what_joining_at_once_gives(
-            moments in prop::collection::vec((0..500i64, 0..3u8), 1..30),
+            moments in prop::collection::vec((0..200i64, 0..3u8, 0..3u32), 1..30),
             pieces in prop::collection::vec(0..4usize, 30),
         ) {
-            let halves: Vec<Fact> = moments.iter().map(|&(at, kind)| Fact {
-                id: 1, server: 0, pair: 0, port: None, refused: kind == 1,
-                from: (kind != 2).then_some(at * 1_000_000),
-                to: (kind == 2).then_some(at * 1_000_000),
-            }).collect();
-            // A refused login's end vanishes when they meet, so only logins can be taken apart again.
-            let halves: Vec<Fact> = halves.into_iter().filter(|fact| !fact.refused).collect();
+            let halves: Vec<Fact> =
+                moments.iter().map(|&(at, kind, pair)| half(at, kind, pair)).collect();
             let mut whole = halves.clone();
-            join(&mut whole);
+            join(&mut whole, |pair| pair == 2);
             let mut kept = Vec::new();
             for piece in 0..4 {
                 let mut part: Vec<Fact> = halves.iter().zip(&pieces)
                     .filter(|(_, p)| **p == piece).map(|(fact, _)| *fact).collect();
-                join(&mut part);
+                join(&mut part, |pair| pair == 2);
                 kept.extend(part);
-                join(&mut kept);
+                join(&mut kept, |pair| pair == 2);
             }
             prop_assert_eq!(sorted(whole), sorted(kept));
         }

@@ -1,6 +1,8 @@
 //! What can go wrong with a ledger, and what to do about it.
 
-use std::path::PathBuf;
+use crate::store::DAMAGED;
+use rusqlite::ErrorCode;
+use std::path::{Path, PathBuf};
 
 /// An error of this crate. Messages name the file, what is wrong and the remedy; they hold nothing
 /// that a log or an account name could have put there.
@@ -87,25 +89,77 @@ pub enum Error {
 
 impl Error {
     /// From an SQLite error on the ledger at `path`.
-    pub(crate) fn sqlite(path: &std::path::Path, error: rusqlite::Error) -> Error {
-        use rusqlite::ErrorCode;
+    pub(crate) fn sqlite(path: &Path, error: rusqlite::Error) -> Error {
         let path = path.to_path_buf();
+        if let Some(what) = damage(&error) {
+            return Error::Damaged { path, what };
+        }
+        let denied = |doing| Error::File {
+            path: path.clone(),
+            doing,
+            error: std::io::Error::from(std::io::ErrorKind::PermissionDenied),
+        };
         match error.sqlite_error_code() {
             Some(ErrorCode::DiskFull) => Error::Full { path },
             Some(ErrorCode::NotADatabase) => {
                 Error::Foreign { path, found: "not an SQLite database".to_owned() }
             }
-            Some(ErrorCode::DatabaseCorrupt) => {
-                Error::Damaged { path, what: "SQLite finds it malformed".to_owned() }
-            }
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
                 Error::Busy { path, holder: String::new() }
             }
-            Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
-                let error = std::io::Error::from(std::io::ErrorKind::PermissionDenied);
-                Error::File { path, doing: "opening the ledger for writing", error }
-            }
+            Some(ErrorCode::ReadOnly) => denied("writing the ledger"),
+            Some(ErrorCode::PermissionDenied) => denied("opening the ledger"),
+            // SQLite also needs the files beside it (-wal, -shm).
+            Some(ErrorCode::CannotOpen) => denied("opening the ledger and the files beside it"),
             _ => Error::Sqlite { path, error },
+        }
+    }
+}
+
+/// What is damaged, where the error says that something is.
+fn damage(error: &rusqlite::Error) -> Option<String> {
+    use rusqlite::Error as E;
+    match error {
+        E::UserFunctionError(what) => Some(without_mark(&what.to_string()).to_owned()),
+        // What a function of ours found, as SQLite hands it on.
+        E::SqliteFailure(_, Some(text)) if text.starts_with(DAMAGED) => {
+            Some(without_mark(text).to_owned())
+        }
+        E::SqliteFailure(code, _) if code.code == ErrorCode::DatabaseCorrupt => {
+            Some("SQLite finds it malformed".to_owned())
+        }
+        E::InvalidColumnType(..)
+        | E::IntegralValueOutOfRange(..)
+        | E::FromSqlConversionFailure(..)
+        | E::Utf8Error(..) => Some("a column holds what it cannot hold".to_owned()),
+        _ => None,
+    }
+}
+
+fn without_mark(text: &str) -> &str {
+    text.strip_prefix(DAMAGED).unwrap_or(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rusqlite::ffi;
+
+    #[test]
+    fn what_sqlite_says_becomes_a_message_with_place_and_remedy() {
+        for (code, words) in [
+            (ffi::SQLITE_FULL, "no space left for the ledger"),
+            (ffi::SQLITE_NOTADB, "not a rollcall ledger (not an SQLite database)"),
+            (ffi::SQLITE_CORRUPT, "the ledger is damaged (SQLite finds it malformed)"),
+            (ffi::SQLITE_BUSY, "another rollcall is writing"),
+            (ffi::SQLITE_LOCKED, "another rollcall is writing"),
+            (ffi::SQLITE_READONLY, "writing the ledger: permission denied"),
+            (ffi::SQLITE_CANTOPEN, "opening the ledger and the files beside it: permission denied"),
+            (ffi::SQLITE_IOERR, "SQLite: "),
+        ] {
+            let error = rusqlite::Error::SqliteFailure(ffi::Error::new(code), None);
+            let text = Error::sqlite(Path::new("/x/ledger.sqlite"), error).to_string();
+            assert!(text.starts_with("/x/ledger.sqlite: ") && text.contains(words), "{text}");
         }
     }
 }

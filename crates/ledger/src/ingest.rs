@@ -11,116 +11,26 @@
 //! * Whatever was added is committed together with the checkpoints stored since the commit before.
 
 use crate::batch::Batch;
-use crate::connections::{Fact, join};
+use crate::connections::Fact;
 use crate::doubts::SAMPLES_MAX;
 use crate::error::Error;
-use crate::runs::{RunPiece, chain};
+use crate::facts;
+use crate::keeping::Keeping;
+use crate::lock::Lock;
+use crate::runs::{self, Point, RunPart};
 use crate::store::{Bytes, Ledger, name, signed};
 use crate::strangers::{self, Refusal};
-use crate::timeline::{self, DAY, Slot};
+use crate::timeline::{self, Slot};
 use rusqlite::{Connection, OptionalExtension, params};
 use source::{Fingerprint, KnownFile, Raw};
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
-use std::io::{Read, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 /// A login is settled when its source goes on for longer than a handshake may take (`connect_timeout`
 /// is 10 s by default) without a contradiction.
 pub(crate) const SETTLING: i64 = 15_000_000;
-
-/// How long and how much the ledger keeps, and how it writes local times for conntracker's users.
-#[derive(Clone)]
-pub struct Keeping {
-    /// Now, in microseconds UTC: what retention counts from.
-    pub now: i64,
-    /// Counts by the hour are kept for this many days, then by the day.
-    pub hour_days: u32,
-    /// Counts by the day are kept for this many days; totals stay.
-    pub day_days: u32,
-    /// Connection facts are kept for this many days …
-    pub connection_days: u32,
-    /// … and at most this many; 0 for none.
-    pub connections: usize,
-    /// Refused pairs that never logged in, kept by name per server, source and hour.
-    pub strangers_per_hour: usize,
-    /// A time in microseconds UTC as local text, for the view `Accounts`.
-    pub local_text: Arc<dyn Fn(i64) -> String + Send + Sync>,
-}
-
-impl Keeping {
-    /// The defaults: 90 days by the hour, 400 by the day, 100,000 connections for 30 days.
-    pub fn new(now: i64) -> Self {
-        Keeping {
-            now,
-            hour_days: 90,
-            day_days: 400,
-            connection_days: 30,
-            connections: 100_000,
-            strangers_per_hour: 1000,
-            local_text: Arc::new(|at| {
-                jiff::Timestamp::from_microsecond(at).map(|at| at.to_string()).unwrap_or_default()
-            }),
-        }
-    }
-
-    /// Periods that end before this are kept by the day.
-    pub(crate) fn days_before(&self) -> i64 {
-        self.now - i64::from(self.hour_days) * DAY
-    }
-
-    /// Periods that end before this are kept in totals only.
-    pub(crate) fn gone_before(&self) -> i64 {
-        self.now - i64::from(self.day_days) * DAY
-    }
-}
-
-/// Holds the lock file; the lock ends with it.
-#[derive(Debug)]
-struct Lock(#[allow(dead_code)] Option<std::fs::File>);
-
-impl Lock {
-    /// Takes the lock or says who holds it. A ledger in memory needs none.
-    fn take(ledger: &Path) -> Result<Lock, Error> {
-        if ledger == Path::new(":memory:") {
-            return Ok(Lock(None));
-        }
-        let mut path = ledger.as_os_str().to_owned();
-        path.push(".lock");
-        let path = PathBuf::from(path);
-        let failed = |doing| {
-            let path = path.clone();
-            move |error| Error::File { path, doing, error }
-        };
-        let mut file = std::fs::OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&path)
-            .map_err(failed("opening the lock file"))?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(std::fs::TryLockError::WouldBlock) => {
-                let mut text = String::new();
-                let _ = (&mut file).take(32).read_to_string(&mut text);
-                let holder = match text.trim().parse::<u32>() {
-                    Ok(process) => format!(" (process {process})"),
-                    Err(_) => String::new(),
-                };
-                return Err(Error::Busy { path: ledger.to_path_buf(), holder });
-            }
-            Err(std::fs::TryLockError::Error(error)) => {
-                return Err(failed("locking the lock file")(error));
-            }
-        }
-        // Only for the message above: that it cannot be written is no reason to stop.
-        let _ = file.set_len(0).and_then(|()| write!(file, "{}", std::process::id()));
-        Ok(Lock(Some(file)))
-    }
-}
 
 /// An open transaction on the ledger, with the right to write.
 #[derive(Debug)]
@@ -129,12 +39,6 @@ pub struct Ingest<'a> {
     keeping: Keeping,
     _lock: Lock,
     open: bool,
-}
-
-impl std::fmt::Debug for Keeping {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Keeping").field("now", &self.now).finish_non_exhaustive()
-    }
 }
 
 /// How far a file was read.
@@ -186,11 +90,11 @@ impl Drop for Ingest<'_> {
 }
 
 impl Ingest<'_> {
-    fn db(&self) -> &Connection {
+    pub(crate) fn db(&self) -> &Connection {
         &self.ledger.db
     }
 
-    fn failed(&self) -> impl Fn(rusqlite::Error) -> Error + use<'_> {
+    pub(crate) fn failed(&self) -> impl Fn(rusqlite::Error) -> Error + use<'_> {
         self.ledger.failed()
     }
 
@@ -363,7 +267,10 @@ impl Ingest<'_> {
         self.add_spans(source, batch, &servers)?;
         self.add_counts(source, batch, &servers)?;
         self.add_runs(source, batch, &servers)?;
-        self.add_connections(source, batch, &servers)?;
+        let mut facts: Vec<Fact> = batch.connection_facts().collect();
+        facts.sort_unstable_by_key(|fact| (fact.server, fact.id, fact.from, fact.to));
+        self.add_unsettled(source, batch, &servers, &facts)?;
+        facts::add(db, &self.keeping, source, batch, &servers, facts)?;
         self.add_doubts(source, batch)
     }
 
@@ -392,11 +299,7 @@ impl Ingest<'_> {
         let mut upsert = self.db().prepare_cached(UPSERT_TALLY)?;
         let pairs = &batch.pairs;
         let refusals = pairs.refusals();
-        let strangers: bool = self.db().query_row(
-            "SELECT EXISTS (SELECT 1 FROM stranger WHERE source = ?1)",
-            [source],
-            |row| row.get(0),
-        )?;
+        strangers::welcome(self.db(), &self.keeping, source, pairs, servers)?;
         let mut slots: Vec<Slot> = Vec::new();
         let mut hours = Vec::new();
         for number in pairs.sorted() {
@@ -407,10 +310,7 @@ impl Ingest<'_> {
                 continue;
             }
             let server = servers[pair.server as usize];
-            if strangers && !slots.is_empty() {
-                self.welcome(server, source, pair.user, pair.host)?;
-            }
-            let count: u64 = slots.iter().map(|slot| slot.count).sum();
+            let count = Sums::of(&slots).count;
             timeline::normalize(&mut slots, days);
             slots.retain(|slot| slot.end() > gone);
             timeline::encode_counts(&slots, &mut hours);
@@ -447,243 +347,45 @@ impl Ingest<'_> {
         strangers::add(self.db(), &self.keeping, source, pairs, all)
     }
 
-    /// Notes that a pair logged in: refusals that were counted as a stranger's become its own.
-    fn welcome(&self, server: i64, source: i64, user: &[u8], host: &[u8]) -> rusqlite::Result<()> {
-        if strangers::is_known(self.db(), server, source, user, host)? {
-            return Ok(());
-        }
-        strangers::welcome(self.db(), &self.keeping, server, source, user, host)
-    }
-
     fn add_runs(&self, source: i64, batch: &Batch, servers: &[i64]) -> rusqlite::Result<()> {
-        let mut fresh: BTreeMap<i64, Vec<RunPiece>> = BTreeMap::new();
-        for (server, piece) in batch.runs() {
-            fresh.entry(servers[server as usize]).or_default().push(piece);
+        let mut fresh: BTreeMap<i64, Vec<RunPart>> = BTreeMap::new();
+        for (server, part) in batch.runs() {
+            fresh.entry(servers[server as usize]).or_default().push(part);
         }
-        for (server, mut pieces) in fresh {
-            let known = self
-                .db()
-                .prepare_cached(
-                    "SELECT from_us, to_us, first_id, last_id FROM run WHERE server = ?1 AND source = ?2",
-                )?
-                .query_map([server, source], |row| {
-                    Ok(RunPiece {
-                        from: row.get(0)?,
-                        to: row.get(1)?,
-                        first_id: row.get::<_, i64>(2)? as u64,
-                        last_id: row.get::<_, i64>(3)? as u64,
-                    })
-                })?
-                .collect::<rusqlite::Result<Vec<_>>>()?;
-            pieces.extend(known);
-            self.db()
-                .prepare_cached("DELETE FROM run WHERE server = ?1 AND source = ?2")?
-                .execute([server, source])?;
-            let mut insert =
-                self.db().prepare_cached("INSERT INTO run VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?;
-            for run in chain(pieces) {
-                let (first, last) = (signed(run.first_id), signed(run.last_id));
-                insert.execute(params![server, source, run.from, run.to, first, last])?;
+        for (server, parts) in fresh {
+            for part in runs::unite(parts, self.keeping.days_before()) {
+                if part.end() > self.keeping.gone_before() {
+                    self.add_run(server, source, part)?;
+                }
             }
         }
         Ok(())
     }
 
-    fn add_connections(&self, source: i64, batch: &Batch, servers: &[i64]) -> rusqlite::Result<()> {
-        let db = self.db();
-        let mut facts: Vec<Fact> = batch.connection_facts().collect();
-        // The newest finished ones, as many as are kept; halves always, to be joined.
-        facts.sort_unstable_by_key(|fact| (fact.server, fact.id, fact.from, fact.to));
-        self.add_unsettled(source, batch, servers, &facts)?;
-        let whole = |fact: &Fact| fact.from.is_some() && fact.to.is_some();
-        let mut ends: Vec<i64> = facts.iter().filter(|f| whole(f)).filter_map(|f| f.to).collect();
-        let keep = self.keeping.connections;
-        if ends.len() > keep {
-            ends.sort_unstable();
-            let oldest = ends.get(ends.len() - keep.max(1)).copied().unwrap_or(i64::MAX);
-            facts.retain(|fact| !whole(fact) || (keep > 0 && fact.to >= Some(oldest)));
-        }
-        let mut insert = db.prepare_cached(
-            "INSERT OR IGNORE INTO connection VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
-        )?;
-        let mut added = 0;
-        let mut write = |server: i64, fact: &Fact, user: &[u8], host: &[u8]| {
-            added += insert.execute(params![
-                server,
-                source,
-                signed(fact.id),
-                fact.from.or(fact.to),
-                fact.from,
-                fact.to,
-                Bytes(user),
-                Bytes(host),
-                fact.port,
-                fact.refused
-            ])?;
-            Ok::<_, rusqlite::Error>(())
-        };
-        let mut halves: BTreeMap<(i64, u64), Vec<Fact>> = BTreeMap::new();
-        for fact in facts {
-            let server = servers[fact.server as usize];
-            if whole(&fact) {
-                let pair = batch.pairs.get(fact.pair);
-                write(server, &fact, pair.user, pair.host)?;
-            } else {
-                halves.entry((server, fact.id)).or_default().push(fact);
-            }
-        }
-        for ((server, id), facts) in halves {
-            self.join_halves(source, batch, server, id, facts, &mut write)?;
-        }
-        self.trim_connections(added)
-    }
-
-    /// Joins halves of one connection id with those the ledger holds.
-    fn join_halves(
-        &self,
-        source: i64,
-        batch: &Batch,
-        server: i64,
-        id: u64,
-        mut facts: Vec<Fact>,
-        write: &mut impl FnMut(i64, &Fact, &[u8], &[u8]) -> rusqlite::Result<()>,
-    ) -> rusqlite::Result<()> {
-        let mut names: Vec<(Vec<u8>, Vec<u8>)> = facts
-            .iter()
-            .map(|fact| batch.pairs.get(fact.pair))
-            .map(|pair| (pair.user.to_vec(), pair.host.to_vec()))
-            .collect();
-        for (fact, number) in facts.iter_mut().zip(0..) {
-            fact.pair = number;
-        }
-        let mut query = self.db().prepare_cached(
-            "SELECT from_us, to_us, user, host, port, refused FROM connection
-             WHERE server = ?1 AND source = ?2 AND id = ?3 ORDER BY at_us, refused",
-        )?;
-        let mut rows = query.query(params![server, source, signed(id)])?;
-        let mut stored = 0;
-        while let Some(row) = rows.next()? {
-            let pair = names.len() as u32;
-            names.push((name(row.get_ref(2)?), name(row.get_ref(3)?)));
-            facts.push(Fact {
-                id,
-                from: row.get(0)?,
-                to: row.get(1)?,
-                server: 0,
-                pair,
-                port: row.get(4)?,
-                refused: row.get(5)?,
-            });
-            stored += 1;
-        }
-        if stored > 0 {
-            self.db()
-                .prepare_cached(
-                    "DELETE FROM connection WHERE server = ?1 AND source = ?2 AND id = ?3",
-                )?
-                .execute(params![server, source, signed(id)])?;
-        }
-        join(&mut facts);
-        for fact in facts {
-            let (user, host) = &names[fact.pair as usize];
-            let half = fact.from.is_none() || fact.to.is_none();
-            if let Some(to) = fact.to.filter(|_| !half) {
-                self.settle_activity(server, source, user, host, to)?;
-            }
-            // With no connections kept, only halves are: the other half may still come.
-            if self.keeping.connections > 0 || half {
-                write(server, &fact, user, host)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// The end of a session is a sign of it.
-    fn settle_activity(
-        &self,
-        server: i64,
-        source: i64,
-        user: &[u8],
-        host: &[u8],
-        at: i64,
-    ) -> rusqlite::Result<()> {
-        let (mut hours, none) = (Vec::new(), None::<i64>);
-        timeline::encode_counts(&[], &mut hours);
-        self.db().prepare_cached(UPSERT_TALLY)?.execute(params![
-            server,
-            source,
-            Bytes(user),
-            Bytes(host),
-            0,
-            0,
-            none,
-            none,
-            at,
-            None::<String>,
-            hours,
-            0,
-            0
-        ])?;
-        Ok(())
-    }
-
-    /// Keeps the number of connection facts within its bound, with some room so that it is not done
-    /// each time.
-    fn trim_connections(&self, added: usize) -> rusqlite::Result<()> {
-        let db = self.db();
-        let stored: i64 = db
-            .prepare_cached("SELECT value FROM meta WHERE key = 'connections'")?
-            .query_row([], |row| row.get(0))
-            .optional()?
-            .unwrap_or(0);
-        let mut count = stored + added as i64;
-        let keep = self.keeping.connections as i64;
-        if count > keep + keep / 4 + 10_000 {
-            let oldest: Option<i64> = db
-                .query_row(
-                    "SELECT coalesce(to_us, from_us) FROM connection WHERE to_us IS NOT NULL
-                     ORDER BY 1 DESC LIMIT 1 OFFSET ?1",
-                    [keep],
-                    |row| row.get(0),
-                )
-                .optional()?;
-            if let Some(oldest) = oldest {
-                self.forget_connections(oldest)?;
-            }
-            count = db.query_row("SELECT count(*) FROM connection", [], |row| row.get(0))?;
-        }
-        db.prepare_cached("INSERT OR REPLACE INTO meta VALUES ('connections', ?1)")?
-            .execute([count])?;
-        Ok(())
-    }
-
-    /// Forgets connections that ended at `oldest` or before. An end without a beginning is a sign of a
-    /// session and is kept as one.
-    fn forget_connections(&self, oldest: i64) -> rusqlite::Result<()> {
-        let ends = self
+    fn add_run(&self, server: i64, source: i64, mut part: RunPart) -> rusqlite::Result<()> {
+        let known = self
             .db()
             .prepare_cached(
-                "SELECT server, source, user, host, max(to_us) FROM connection
-                 WHERE to_us <= ?1 AND NOT refused GROUP BY 1, 2, 3, 4",
+                "SELECT start_us, day, low_id, low_us, high_id, high_us FROM run
+                 WHERE server = ?1 AND source = ?2 AND start_us = ?3 AND day = ?4",
             )?
-            .query_map([oldest], |row| {
-                Ok((
-                    row.get(0)?,
-                    row.get(1)?,
-                    name(row.get_ref(2)?),
-                    name(row.get_ref(3)?),
-                    row.get(4)?,
-                ))
-            })?
-            .collect::<rusqlite::Result<Vec<(i64, i64, Vec<u8>, Vec<u8>, i64)>>>()?;
-        for (server, source, user, host, to) in ends {
-            self.settle_activity(server, source, &user, &host, to)?;
+            .query_row(params![server, source, part.start, part.day], |row| run_part(row, 0))
+            .optional()?;
+        if let Some(known) = known {
+            part.add(&known);
         }
-        self.db().execute("DELETE FROM connection WHERE to_us <= ?1", [oldest])?;
-        self.db().execute(
-            "DELETE FROM connection WHERE to_us IS NULL AND refused AND from_us <= ?1",
-            [oldest],
-        )?;
+        self.db()
+            .prepare_cached("INSERT OR REPLACE INTO run VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?
+            .execute(params![
+                server,
+                source,
+                part.start,
+                part.day,
+                signed(part.low.id),
+                part.low.at,
+                signed(part.high.id),
+                part.high.at
+            ])?;
         Ok(())
     }
 
@@ -765,62 +467,6 @@ impl Ingest<'_> {
         Ok(())
     }
 
-    /// Takes the rows of a conntracker ledger over, once: who was seen when it last looked, of a server
-    /// that it did not name. `parse` reads its times, into microseconds UTC; a row whose time it
-    /// cannot read is left where it is, in the table `conntracker_accounts`.
-    ///
-    /// # Errors
-    /// Where SQLite fails.
-    pub fn take_over_accounts(&self, parse: &dyn Fn(&str) -> Option<i64>) -> Result<(), Error> {
-        self.take_over(parse).map_err(self.failed())
-    }
-
-    fn take_over(&self, parse: &dyn Fn(&str) -> Option<i64>) -> rusqlite::Result<()> {
-        let db = self.db();
-        let waiting: bool = db.query_row(
-            "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = 'conntracker_accounts')
-               AND NOT EXISTS (SELECT 1 FROM meta WHERE key = 'conntracker_taken_over')",
-            [],
-            |row| row.get(0),
-        )?;
-        if !waiting {
-            return Ok(());
-        }
-        let source: i64 = db.query_row(
-            "INSERT INTO source (location, label, dialect) VALUES ('conntracker', '', 'conntracker')
-             RETURNING id",
-            [],
-            |row| row.get(0),
-        )?;
-        let server: i64 = db.query_row(
-            "INSERT INTO server (name) VALUES ('') ON CONFLICT DO UPDATE SET name = '' RETURNING id",
-            [],
-            |row| row.get(0),
-        )?;
-        let rows = db
-            .prepare("SELECT name, host, CAST(last_seen AS TEXT) FROM conntracker_accounts")?
-            .query_map([], |row| {
-                Ok((name(row.get_ref(0)?), name(row.get_ref(1)?), name(row.get_ref(2)?)))
-            })?
-            .collect::<rusqlite::Result<Vec<_>>>()?;
-        let mut hours = Vec::new();
-        timeline::encode_counts(&[], &mut hours);
-        for (user, host, text) in rows {
-            // Its marker for the time of the last run.
-            if (&user[..], &host[..]) == (b"mysql", b"localhost") {
-                continue;
-            }
-            let text = String::from_utf8_lossy(&text).into_owned();
-            let Some(last) = parse(&text) else { continue };
-            let (user, host, none) = (Bytes(&user), Bytes(&host), None::<i64>);
-            db.prepare_cached(UPSERT_TALLY)?.execute(params![
-                server, source, user, host, 0, 0, none, last, last, text, hours, 0, 0
-            ])?;
-        }
-        db.execute("INSERT INTO meta VALUES ('conntracker_taken_over', 1)", [])?;
-        Ok(())
-    }
-
     /// Commits what was added and begins again. Once a day it also forgets what is kept no longer.
     ///
     /// # Errors
@@ -846,13 +492,15 @@ impl Ingest<'_> {
         let mut set = ledger.db.prepare_cached("INSERT OR REPLACE INTO meta VALUES (?1, ?2)")?;
         set.execute(params!["last_commit_us", now])?;
         set.execute(params!["last_scan_text", (self.keeping.local_text)(now)])?;
-        let pruned: Option<i64> = ledger
+        set.execute(params!["connections_before_us", self.keeping.connections_before()])?;
+        let limits = format!("{:?}", self.limits());
+        let pruned: Option<String> = ledger
             .db
-            .prepare_cached("SELECT value FROM meta WHERE key = 'last_pruned_us'")?
+            .prepare_cached("SELECT value FROM meta WHERE key = 'pruned_to'")?
             .query_row([], |row| row.get(0))
             .optional()?;
-        if pruned.is_none_or(|pruned| now - pruned >= DAY) {
-            set.execute(params!["last_pruned_us", now])?;
+        if pruned.as_ref() != Some(&limits) {
+            set.execute(params!["pruned_to", limits])?;
             if pruned.is_some() {
                 self.prune()?;
             }
@@ -862,22 +510,66 @@ impl Ingest<'_> {
         Ok(())
     }
 
+    /// All that was stored is pruned to these. They move once a day.
+    fn limits(&self) -> [i64; 3] {
+        let keeping = &self.keeping;
+        [keeping.days_before(), keeping.gone_before(), keeping.connections_before()]
+    }
+
     /// Forgets what is older than it is kept.
     fn prune(&self) -> rusqlite::Result<()> {
         let db = self.db();
-        let (days, gone) = (self.keeping.days_before(), self.keeping.gone_before());
+        let [days, gone, _] = self.limits();
         let mut none = Vec::new();
         timeline::encode(&[], &mut none);
         db.execute(
             "UPDATE tally SET hours = unite_hours(hours, ?1, ?2, ?3) WHERE first_us < ?2",
             params![none, days, gone],
         )?;
-        db.execute("DELETE FROM tally WHERE error <> 0 AND last_us < ?1", [gone])?;
-        strangers::prune(db, days, gone)?;
-        self.forget_connections(self.keeping.now - i64::from(self.keeping.connection_days) * DAY)?;
+        strangers::prune(db, &self.keeping)?;
+        facts::prune(db, &self.keeping)?;
+        self.prune_runs(days, gone)?;
         db.execute("DELETE FROM gap WHERE noticed_us < ?1", [gone])?;
         Ok(())
     }
+
+    fn prune_runs(&self, days: i64, gone: i64) -> rusqlite::Result<()> {
+        let db = self.db();
+        let old = db
+            .prepare(
+                "SELECT start_us, day, low_id, low_us, high_id, high_us, server, source FROM run
+                 WHERE start_us < ?1 AND (NOT day OR start_us < ?2)",
+            )?
+            .query_map([days, gone], |row| Ok((row.get(6)?, row.get(7)?, run_part(row, 0)?)))?
+            .collect::<rusqlite::Result<Vec<(i64, i64, RunPart)>>>()?;
+        let mut delete = db.prepare_cached(
+            "DELETE FROM run WHERE server = ?1 AND source = ?2 AND start_us = ?3 AND day = ?4",
+        )?;
+        for (server, source, part) in old {
+            let kept = part.kept(days);
+            if kept != part || kept.end() <= gone {
+                delete.execute(params![server, source, part.start, part.day])?;
+            }
+            if kept != part && kept.end() > gone {
+                self.add_run(server, source, kept)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A row of `run`, from its column `start_us`, the number `first`, on.
+pub(crate) fn run_part(row: &rusqlite::Row<'_>, first: usize) -> rusqlite::Result<RunPart> {
+    let point = |column| {
+        let id = row.get::<_, i64>(column)? as u64;
+        Ok::<_, rusqlite::Error>(Point { id, at: row.get(column + 1)? })
+    };
+    Ok(RunPart {
+        start: row.get(first)?,
+        day: row.get(first + 1)?,
+        low: point(first + 2)?,
+        high: point(first + 4)?,
+    })
 }
 
 /// Error 0 of a refusal means that the source does not tell; in the table 0 stands for logins.
@@ -908,7 +600,7 @@ pub(crate) struct Sums {
 impl Sums {
     pub(crate) fn of(slots: &[Slot]) -> Self {
         Sums {
-            count: slots.iter().map(|slot| slot.count).sum(),
+            count: slots.iter().fold(0, |sum, slot| sum.saturating_add(slot.count)),
             first: slots.iter().map(|slot| slot.first).min(),
             last: slots.iter().map(|slot| slot.last).max(),
         }

@@ -360,6 +360,11 @@ impl Pairs {
             .extend(all.map(|(hour, logins)| Slot::counted(i64::from(hour) * HOUR, logins.into())));
     }
 
+    /// Whether the pair logged in.
+    pub(crate) fn has_logins(&self, pair: u32) -> bool {
+        self.pairs[pair as usize].last != i64::MIN
+    }
+
     /// The refusals as (pair, error), sorted.
     pub(crate) fn refusals(&self) -> Vec<(u32, u32)> {
         let mut all: Vec<(u32, u32)> = self.refused.keys().copied().collect();

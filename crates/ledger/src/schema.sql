@@ -28,12 +28,14 @@ CREATE TABLE tally (
   hours BLOB NOT NULL,
   PRIMARY KEY (server, source, user, host, error)) WITHOUT ROWID;
 
--- Refusals of user and host pairs that never logged in, by the hour: entries with their names
--- (src/strangers.rs), and beyond the number kept how many pairs and refusals there were.
+-- Refusals of user and host pairs that never logged in, by the hour (old ones: the day): entries with
+-- their names (src/strangers.rs). Beyond the number kept: count, first and last of the others, and
+-- how many pairs they are (pairs: about; prints: a sketch from which it follows).
 CREATE TABLE stranger (
-  server INTEGER NOT NULL, source INTEGER NOT NULL, hour_us INTEGER NOT NULL, pairs INTEGER NOT NULL,
-  count INTEGER NOT NULL, first_us INTEGER NOT NULL, last_us INTEGER NOT NULL, entries BLOB NOT NULL,
-  PRIMARY KEY (server, source, hour_us)) WITHOUT ROWID;
+  server INTEGER NOT NULL, source INTEGER NOT NULL, start_us INTEGER NOT NULL, day INTEGER NOT NULL,
+  pairs INTEGER NOT NULL, count INTEGER NOT NULL, first_us INTEGER NOT NULL, last_us INTEGER NOT NULL,
+  prints BLOB NOT NULL, entries BLOB NOT NULL,
+  PRIMARY KEY (server, source, start_us, day)) WITHOUT ROWID;
 
 -- How far each server is known from each source.
 CREATE TABLE progress (
@@ -52,24 +54,28 @@ CREATE TABLE gap (
   id INTEGER PRIMARY KEY, source INTEGER NOT NULL, path NOT NULL, from_us INTEGER, to_us INTEGER,
   noticed_us INTEGER NOT NULL, reason TEXT NOT NULL);
 
--- Lives of a server.
+-- Lives of a server: the lowest and the highest connection id of each ten minutes (old ones: each
+-- day), from which they follow (src/runs.rs).
 CREATE TABLE run (
-  server INTEGER NOT NULL, source INTEGER NOT NULL, from_us INTEGER NOT NULL, to_us INTEGER NOT NULL,
-  first_id INTEGER NOT NULL, last_id INTEGER NOT NULL,
-  PRIMARY KEY (server, source, from_us, first_id)) WITHOUT ROWID;
+  server INTEGER NOT NULL, source INTEGER NOT NULL, start_us INTEGER NOT NULL, day INTEGER NOT NULL,
+  low_id INTEGER NOT NULL, low_us INTEGER NOT NULL, high_id INTEGER NOT NULL, high_us INTEGER NOT NULL,
+  PRIMARY KEY (server, source, start_us, day)) WITHOUT ROWID;
 
 -- Who a connection id was, from when to when. from_us NULL: its beginning was not read (yet); to_us
--- NULL: its end was not. refused: the beginning was a refused login.
+-- NULL: its end was not. refused: the beginning was a refused login. loose: its end was not read in one
+-- go with its beginning, and counts for tally.active_us only when it is forgotten.
 CREATE TABLE connection (
-  server INTEGER NOT NULL, source INTEGER NOT NULL, id INTEGER NOT NULL, at_us INTEGER NOT NULL,
-  from_us INTEGER, to_us INTEGER, user NOT NULL, host NOT NULL, port INTEGER, refused INTEGER NOT NULL,
-  PRIMARY KEY (server, source, id, at_us, refused)) WITHOUT ROWID;
+  server INTEGER NOT NULL, source INTEGER NOT NULL, id INTEGER NOT NULL, from_us INTEGER, to_us INTEGER,
+  user NOT NULL, host NOT NULL, port INTEGER, refused INTEGER NOT NULL, loose INTEGER NOT NULL);
+CREATE INDEX connection_id ON connection (server, source, id);
+CREATE INDEX connection_loose ON connection (server, user, host, to_us)
+  WHERE loose AND NOT refused AND to_us IS NOT NULL;
 
 -- Logins too new to be settled.
 CREATE TABLE unsettled (
   server INTEGER NOT NULL, source INTEGER NOT NULL, at_us INTEGER NOT NULL, id INTEGER NOT NULL,
   user NOT NULL, host NOT NULL,
-  PRIMARY KEY (server, source, at_us, id)) WITHOUT ROWID;
+  PRIMARY KEY (server, source, at_us, id, user, host)) WITHOUT ROWID;
 
 -- Input that is no record, or none that can be trusted: totals, and a bounded sample.
 CREATE TABLE doubt (

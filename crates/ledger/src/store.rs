@@ -56,13 +56,13 @@ impl Ledger {
         if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
             std::fs::create_dir_all(folder).map_err(failed("making the ledger's folder"))?;
         }
-        std::fs::OpenOptions::new()
-            .create(true)
-            .append(true)
-            .mode(0o640)
-            .open(path)
-            .map_err(failed("making the ledger"))?;
-        Ledger::connect(path)
+        let made = std::fs::OpenOptions::new().create_new(true).write(true).mode(0o640).open(path);
+        match made {
+            Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
+                Err(failed("making the ledger")(error))
+            }
+            _ => Ledger::connect(path),
+        }
     }
 
     /// A ledger that is gone when it is dropped.
@@ -83,6 +83,13 @@ impl Ledger {
     }
 
     fn connect(path: &Path) -> Result<Ledger, Error> {
+        let failed =
+            |error| Error::File { path: path.to_path_buf(), doing: "opening the ledger", error };
+        let kind = std::fs::metadata(path).map_err(failed)?.file_type();
+        if !kind.is_file() {
+            let what = if kind.is_dir() { "it is a directory" } else { "it is no regular file" };
+            return Err(failed(std::io::Error::other(what)));
+        }
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let db =
             Connection::open_with_flags(path, flags).map_err(|error| Error::sqlite(path, error))?;
@@ -100,10 +107,13 @@ impl Ledger {
         self.db.busy_timeout(BUSY_TIMEOUT).map_err(self.failed())?;
         self.db.set_prepared_statement_cache_capacity(64);
         self.add_functions().map_err(self.failed())?;
+        self.db.pragma_update(None, "synchronous", "full").map_err(self.failed())?;
         if found == SCHEMA {
             return Ok(());
         }
-        self.migrate().map_err(self.failed())
+        self.migrate().map_err(self.failed())?;
+        // So that the file is a ledger even where it is copied without its -wal.
+        self.db.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").map_err(self.failed())
     }
 
     /// The schema version of the file; 0 for an empty one or conntracker's.
@@ -124,19 +134,37 @@ impl Ledger {
         }
         let tables: Vec<String> = self
             .db
-            .prepare("SELECT lower(name) FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'")
+            .prepare(
+                "SELECT lower(name) FROM sqlite_schema
+                 WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite_%'",
+            )
             .and_then(|mut query| query.query_map([], |row| row.get(0))?.collect())
             .map_err(self.failed())?;
-        if tables.iter().any(|table| table != "accounts") {
+        let conntracker = match &tables[..] {
+            [] => application == 0 && version == 0,
+            [table] => table == "accounts" && self.has_account_columns().map_err(self.failed())?,
+            _ => false,
+        };
+        if !conntracker {
             let found = "an SQLite database of another program".to_owned();
             return Err(Error::Foreign { path: self.path.clone(), found });
         }
         Ok(0)
     }
 
+    /// Whether the table `Accounts` is conntracker's, and not some other program's of that name.
+    fn has_account_columns(&self) -> rusqlite::Result<bool> {
+        let known: i64 = self.db.query_row(
+            "SELECT count(*) FROM pragma_table_info('accounts')
+             WHERE lower(name) IN ('name', 'host', 'last_seen')",
+            [],
+            |row| row.get(0),
+        )?;
+        Ok(known == 3)
+    }
+
     fn migrate(&mut self) -> rusqlite::Result<()> {
         self.db.pragma_update(None, "journal_mode", "wal")?;
-        self.db.pragma_update(None, "synchronous", "full")?;
         let transaction =
             self.db.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
         // Somebody else may have done it while we waited.
@@ -163,12 +191,19 @@ impl Ledger {
         // unite_hours(a, b, days_before, gone_before)
         self.db.create_scalar_function("unite_hours", 4, flags, |context| {
             let blob = |argument| context.get_raw(argument).as_blob().unwrap_or(&[]);
-            timeline::unite(blob(0), blob(1), context.get(2)?, context.get(3)?).ok_or_else(|| {
-                rusqlite::Error::UserFunctionError("a timeline in tally is damaged".into())
-            })
+            timeline::unite(blob(0), blob(1), context.get(2)?, context.get(3)?)
+                .ok_or_else(|| damaged("a timeline in tally"))
         })
     }
 }
+
+/// Part of the ledger cannot be what it is; becomes [`Error::Damaged`].
+pub(crate) fn damaged(what: &str) -> rusqlite::Error {
+    rusqlite::Error::UserFunctionError(format!("{DAMAGED}{what}").into())
+}
+
+/// What [`damaged`] begins with: SQLite hands on the text of an error alone.
+pub(crate) const DAMAGED: &str = "damaged: ";
 
 /// A name on its way into SQLite: TEXT where SQL can treat it as text, else BLOB.
 pub(crate) struct Bytes<'a>(pub(crate) &'a [u8]);
@@ -195,4 +230,75 @@ pub(crate) fn name(value: ValueRef<'_>) -> Vec<u8> {
 /// 64-bit connection ids stand in SQLite's signed integers.
 pub(crate) fn signed(id: u64) -> Value {
     Value::Integer(id as i64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Checkpoint, Keeping};
+
+    #[test]
+    fn no_space_is_said_and_nothing_is_half_stored() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ledger.sqlite");
+        let mut ledger = Ledger::create(&path).unwrap();
+        let pages: i64 =
+            ledger.db.pragma_query_value(None, "page_count", |row| row.get(0)).unwrap();
+        ledger.db.pragma_update(None, "max_page_count", pages).unwrap();
+        let ingest = ledger.ingest(Keeping::new(0)).unwrap();
+        let source = ingest.source(b"/log", b"", "server_audit").unwrap();
+        let mut at = Checkpoint {
+            path: PathBuf::from("/log"),
+            fingerprint: source::Fingerprint::default(),
+            raw: source::Raw {
+                facts: source::Facts { device: 0, inode: 0, born: None, len: 0, modified: 0 },
+                print: [0; 16],
+                drained: false,
+            },
+            mid_record: false,
+            newest: None,
+        };
+        let error = (0..10_000).find_map(|i| {
+            at.path = PathBuf::from(format!("/log{}{i}", "x".repeat(200)));
+            ingest.checkpoint(None, source, &at).err()
+        });
+        assert!(matches!(error, Some(Error::Full { .. })), "{error:?}");
+        drop(ingest);
+        drop(ledger);
+        let ledger = Ledger::open(&path).unwrap();
+        assert!(ledger.status().unwrap().sources.is_empty());
+    }
+
+    #[test]
+    fn names_are_text_where_they_can_be() {
+        let ledger = Ledger::in_memory().unwrap();
+        for (bytes, kind) in [
+            (&b"app"[..], "text"),
+            ("na\u{ef}ve".as_bytes(), "text"),
+            (b"", "text"),
+            (b"a\0b", "blob"),
+            (b"\xff", "blob"),
+        ] {
+            let (found, back): (String, Vec<u8>) = ledger
+                .db
+                .query_row("SELECT typeof(?1), ?1", [Bytes(bytes)], |row| {
+                    Ok((row.get(0)?, name(row.get_ref(1)?)))
+                })
+                .unwrap();
+            assert_eq!((found.as_str(), &back[..]), (kind, bytes));
+        }
+    }
+
+    #[test]
+    fn every_opening_waits_for_the_disk() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ledger.sqlite");
+        drop(Ledger::create(&path).unwrap());
+        let ledger = Ledger::open(&path).unwrap();
+        let full: i64 =
+            ledger.db.pragma_query_value(None, "synchronous", |row| row.get(0)).unwrap();
+        let mode: String =
+            ledger.db.pragma_query_value(None, "journal_mode", |row| row.get(0)).unwrap();
+        assert_eq!((full, mode.as_str()), (2, "wal"));
+    }
 }

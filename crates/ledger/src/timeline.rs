@@ -59,15 +59,27 @@ impl Slot {
         self.start + if self.day { DAY } else { HOUR }
     }
 
-    fn as_day(self) -> Slot {
-        Slot { start: self.start.div_euclid(DAY) * DAY, day: true, ..self }
+    pub(crate) fn as_day(self) -> Slot {
+        Slot { start: day_of(self.start), day: true, ..self }
     }
 
-    fn add(&mut self, other: &Slot) {
-        self.count += other.count;
+    /// As it is kept: by the day where that day ends at or before `days_before`.
+    pub(crate) fn kept(self, days_before: i64) -> Slot {
+        if day_of(self.start) + DAY <= days_before { self.as_day() } else { self }
+    }
+
+    /// Adds what happened in the same period.
+    pub(crate) fn add(&mut self, other: &Slot) {
+        // Only a damaged ledger holds counts that do not fit.
+        self.count = self.count.saturating_add(other.count);
         self.first = self.first.min(other.first);
         self.last = self.last.max(other.last);
     }
+}
+
+/// The first microsecond of the UTC day a moment lies in.
+pub(crate) fn day_of(moment: i64) -> i64 {
+    moment.div_euclid(DAY) * DAY
 }
 
 /// Sorts slots, turns those that end at or before `days_before` into days, and unites those of one
@@ -81,7 +93,7 @@ pub(crate) fn normalize(slots: &mut Vec<Slot>, days_before: i64) {
         days
     };
     for slot in slots.iter_mut() {
-        let day = slot.start.div_euclid(DAY) * DAY;
+        let day = day_of(slot.start);
         if day + DAY <= days_before || (!days.is_empty() && days.binary_search(&day).is_ok()) {
             *slot = slot.as_day();
         }
@@ -121,7 +133,7 @@ fn write(slots: &[Slot], version: u8, out: &mut Vec<u8>) {
     }
 }
 
-/// Unites two stored timelines of the same kind; `None` where one is damaged.
+/// Unites two stored timelines; `None` where one is damaged. Moments are kept where both have them.
 pub(crate) fn unite(a: &[u8], b: &[u8], days_before: i64, gone_before: i64) -> Option<Vec<u8>> {
     let mut slots = Vec::new();
     decode(a, &mut slots)?;
@@ -129,7 +141,7 @@ pub(crate) fn unite(a: &[u8], b: &[u8], days_before: i64, gone_before: i64) -> O
     normalize(&mut slots, days_before);
     slots.retain(|slot| slot.end() > gone_before);
     let mut bytes = Vec::new();
-    write(&slots, *a.first()?, &mut bytes);
+    write(&slots, *a.first().max(b.first())?, &mut bytes);
     Some(bytes)
 }
 

@@ -1,0 +1,51 @@
+//! The right to write: a lock file of its own beside the ledger (`LEDGER.lock`), so that readers are
+//! never in a writer's way, and a second writer is told at once who the first one is.
+
+use crate::error::Error;
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+
+/// Holds the lock file; the lock ends with it.
+#[derive(Debug)]
+pub(crate) struct Lock(#[allow(dead_code)] Option<std::fs::File>);
+
+impl Lock {
+    /// Takes the lock or says who holds it. A ledger in memory needs none.
+    pub(crate) fn take(ledger: &Path) -> Result<Lock, Error> {
+        if ledger == Path::new(":memory:") {
+            return Ok(Lock(None));
+        }
+        let mut path = ledger.as_os_str().to_owned();
+        path.push(".lock");
+        let path = PathBuf::from(path);
+        let failed = |doing| {
+            let path = path.clone();
+            move |error| Error::File { path, doing, error }
+        };
+        let mut file = std::fs::OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path)
+            .map_err(failed("opening the lock file"))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(std::fs::TryLockError::WouldBlock) => {
+                let mut text = String::new();
+                let _ = (&mut file).take(32).read_to_string(&mut text);
+                let holder = match text.trim().parse::<u32>() {
+                    Ok(process) => format!(" (process {process})"),
+                    Err(_) => String::new(),
+                };
+                return Err(Error::Busy { path: ledger.to_path_buf(), holder });
+            }
+            Err(std::fs::TryLockError::Error(error)) => {
+                return Err(failed("locking the lock file")(error));
+            }
+        }
+        // Only for the message above: that it cannot be written is no reason to stop.
+        let _ = file.set_len(0).and_then(|()| write!(file, "{}", std::process::id()));
+        Ok(Lock(Some(file)))
+    }
+}

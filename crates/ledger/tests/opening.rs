@@ -1,0 +1,221 @@
+//! Files that are a ledger, that were one, and that are none; writers and readers side by side.
+
+mod common;
+
+use common::{Log, UTC_START, add_log, everything, fresh, keeping, line};
+use ledger::{Error, Filter, Ledger};
+use rusqlite::Connection;
+use std::path::Path;
+
+fn log() -> Log {
+    let mut log = Log::default();
+    log.push(line(UTC_START, "db1", "app", "10.0.0.7", 4, "CONNECT", 0));
+    log.push(line(UTC_START, "db1", "eve", "192.0.2.9", 5, "FAILED_CONNECT", 1045));
+    log
+}
+
+fn filled(path: &Path) -> Ledger {
+    let mut ledger = Ledger::create(path).unwrap();
+    add_log(&mut ledger, keeping(UTC_START), "/var/log/audit.log", &log());
+    ledger
+}
+
+fn sql(path: &Path, text: &str) {
+    Connection::open(path).unwrap().execute_batch(text).unwrap();
+}
+
+/// What opening says, for reading and for writing.
+fn refusal(path: &Path) -> String {
+    let before = std::fs::read(path).ok();
+    let error = Ledger::open(path).unwrap_err().to_string();
+    let other = Ledger::create(path).unwrap_err().to_string();
+    assert_eq!(error, other);
+    assert!(error.starts_with(&format!("{}: ", path.display())), "{error}");
+    assert_eq!(before, std::fs::read(path).ok(), "it was changed");
+    error
+}
+
+#[test]
+fn a_missing_ledger_is_missing_and_is_not_made_by_reading() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a").join("ledger.sqlite");
+    assert!(matches!(Ledger::open(&path), Err(Error::Missing { .. })));
+    assert!(!path.exists());
+    Ledger::create(&path).unwrap();
+    Ledger::open(&path).unwrap();
+    use std::os::unix::fs::PermissionsExt;
+    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o007, 0);
+}
+
+#[test]
+fn what_is_no_ledger_is_refused_and_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+
+    std::fs::write(path("text"), "not a database at all, but long enough to look at\n".repeat(40))
+        .unwrap();
+    assert!(refusal(&path("text")).contains("not an SQLite database"));
+
+    sql(&path("foreign"), "CREATE TABLE users (id)");
+    assert!(refusal(&path("foreign")).contains("of another program"));
+
+    // Same name, other table; and conntracker's with company.
+    sql(&path("accounts"), "CREATE TABLE accounts (id, email)");
+    assert!(refusal(&path("accounts")).contains("of another program"));
+    sql(&path("more"), "CREATE TABLE Accounts (name, host, last_seen); CREATE TABLE x (y)");
+    assert!(refusal(&path("more")).contains("of another program"));
+    sql(&path("stamped"), "PRAGMA application_id = 7; PRAGMA user_version = 1");
+    assert!(refusal(&path("stamped")).contains("of another program"));
+
+    std::fs::create_dir(path("folder")).unwrap();
+    assert!(refusal(&path("folder")).contains("directory"));
+    let pipe = std::process::Command::new("mkfifo").arg(path("pipe")).status().unwrap();
+    assert!(pipe.success());
+    for opened in [Ledger::open(&path("pipe")), Ledger::create(&path("pipe"))] {
+        assert!(opened.unwrap_err().to_string().contains("no regular file"));
+    }
+}
+
+#[test]
+fn a_newer_ledger_is_refused_and_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = fresh(folder.path());
+    drop(filled(&path));
+    sql(&path, "PRAGMA user_version = 2");
+    let text = refusal(&path);
+    assert!(text.contains("schema 2, this program knows 1"), "{text}");
+}
+
+#[test]
+fn an_empty_file_becomes_a_ledger() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = fresh(folder.path());
+    std::fs::write(&path, "").unwrap();
+    let ledger = filled(&path);
+    assert_eq!(ledger.seen(&Filter::default()).unwrap().len(), 2);
+}
+
+#[test]
+fn a_copy_with_its_wal_is_whole_and_one_without_is_still_a_ledger() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = fresh(folder.path());
+    let ledger = filled(&path);
+    let beside = |path: &Path| path.with_extension("sqlite-wal");
+    assert!(std::fs::metadata(beside(&path)).unwrap().len() > 0, "nothing waits in the WAL");
+    let [whole, bare] =
+        ["whole", "bare"].map(|name| folder.path().join(name).join("ledger.sqlite"));
+    for copy in [&whole, &bare] {
+        std::fs::create_dir(copy.parent().unwrap()).unwrap();
+        std::fs::copy(&path, copy).unwrap();
+    }
+    std::fs::copy(beside(&path), beside(&whole)).unwrap();
+    assert_eq!(everything(&Ledger::open(&whole).unwrap()), everything(&ledger));
+    assert!(Ledger::open(&bare).unwrap().seen(&Filter::default()).unwrap().is_empty());
+
+    // A WAL that ends in the middle of a commit: the commit before it holds.
+    for cut in [0, 31, 5000] {
+        let name = format!("cut{cut}");
+        let copy = folder.path().join(name).join("ledger.sqlite");
+        std::fs::create_dir(copy.parent().unwrap()).unwrap();
+        std::fs::copy(&path, &copy).unwrap();
+        let bytes = std::fs::read(beside(&path)).unwrap();
+        std::fs::write(beside(&copy), &bytes[..cut]).unwrap();
+        let rows = Ledger::open(&copy).unwrap().seen(&Filter::default()).unwrap();
+        assert!(rows.is_empty(), "{cut}");
+    }
+}
+
+#[test]
+fn the_second_writer_is_told_who_the_first_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = fresh(folder.path());
+    let (mut first, mut second) = (filled(&path), Ledger::open(&path).unwrap());
+    let ingest = first.ingest(keeping(UTC_START)).unwrap();
+    let error = second.ingest(keeping(UTC_START)).unwrap_err();
+    assert!(matches!(error, Error::Busy { .. }));
+    assert!(error.to_string().contains(&format!("(process {})", std::process::id())), "{error}");
+    drop(ingest);
+    second.ingest(keeping(UTC_START)).unwrap().finish().unwrap();
+}
+
+#[test]
+fn readers_go_on_beside_a_writer_and_see_whole_commits() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = fresh(folder.path());
+    let mut writer = filled(&path);
+    let reader = Ledger::open(&path).unwrap();
+    let before = everything(&reader);
+    let mut ingest = writer.ingest(keeping(UTC_START + 1)).unwrap();
+    let source = ingest.source(b"/other.log", b"", "server_audit").unwrap();
+    let text = line(UTC_START, "db1", "new", "h", 9, "CONNECT", 0);
+    ingest.add(source, &common::batch(1, 0, &text)).unwrap();
+    assert_eq!(everything(&reader), before);
+    assert_eq!(everything(&Ledger::open(&path).unwrap()), before);
+    ingest.commit().unwrap();
+    assert_eq!(reader.seen(&Filter::default()).unwrap().len(), 3);
+
+    // What is not committed is gone, whatever was.
+    let after = everything(&reader);
+    let text = line(UTC_START, "db1", "newer", "h", 10, "CONNECT", 0);
+    ingest.add(source, &common::batch(1, 0, &text)).unwrap();
+    drop(ingest);
+    assert_eq!(everything(&writer), after);
+}
+
+#[test]
+fn damage_is_told_by_every_answer_and_by_the_next_scan() {
+    let folder = tempfile::tempdir().unwrap();
+    for (number, (damage, scans)) in [
+        ("UPDATE tally SET hours = x'01ff'", true),
+        ("UPDATE tally SET hours = x''", true),
+        ("UPDATE tally SET hours = 'text'", true),
+        ("UPDATE tally SET count = 'many'", false),
+        ("UPDATE tally SET hours = x'0180ffffffffffffffff01ffffffffffffffffff01ffffffffffffffffff0101'", true),
+        ("UPDATE stranger SET entries = x'01ff'", true),
+        ("UPDATE stranger SET entries = x'0100'", true),
+        ("UPDATE stranger SET prints = x'00'", true),
+        ("UPDATE stranger SET count = 'x'", true),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let path = folder.path().join(format!("{number}.sqlite"));
+        drop(filled(&path));
+        sql(&path, damage);
+        let mut ledger = Ledger::open(&path).unwrap();
+        for error in [
+            ledger.seen(&Filter::default()).unwrap_err(),
+            ledger.failures(&Filter::default()).unwrap_err(),
+            ledger.periods(&Filter::default()).unwrap_err(),
+        ] {
+            assert!(matches!(error, Error::Damaged { .. }), "{damage}: {error}");
+        }
+        if scans {
+            let ingest = ledger.ingest(keeping(UTC_START)).unwrap();
+            let text = log().lines.concat();
+            let error = ingest.add(1, &common::batch(1, 0, &text)).unwrap_err();
+            assert!(matches!(error, Error::Damaged { .. }), "{damage}: {error}");
+        }
+    }
+}
+
+#[test]
+fn no_window_is_too_wide() {
+    let folder = tempfile::tempdir().unwrap();
+    let ledger = filled(&fresh(folder.path()));
+    let all = ledger.seen(&Filter::default()).unwrap();
+    for (since, until, rows) in [
+        (Some(i64::MIN), Some(i64::MAX), 2),
+        (Some(-1), None, 2),
+        (Some(i64::MAX), None, 0),
+        (None, Some(i64::MIN), 0),
+        (None, Some(-3_600_000_001), 0),
+        (Some(i64::MAX - 1), Some(i64::MIN + 1), 0),
+    ] {
+        let filter = Filter { since, until, ..Filter::default() };
+        assert_eq!(ledger.seen(&filter).unwrap(), all[..rows], "{since:?} {until:?}");
+        assert_eq!(ledger.failures(&filter).unwrap().len(), rows / 2);
+        assert_eq!(ledger.periods(&filter).unwrap().len(), rows / 2);
+        ledger.evidence(&filter).unwrap();
+    }
+}

@@ -1,0 +1,151 @@
+//! How long counts are kept, and that it does not matter when they are made coarser: at once, because
+//! an archived log is read late, or later, because time passes.
+
+mod common;
+
+use common::{Log, UTC_START, add_log, difference, fresh, keeping, line};
+use ledger::{Filter, Ledger};
+
+const HOUR: i64 = 3_600_000_000;
+const DAY: i64 = 24 * HOUR;
+
+/// A login every five hours of so many days, and refusals of known and unknown names.
+fn log(days: i64, failures_from: i64) -> Log {
+    let mut log = Log::default();
+    let mut id = 0;
+    for at in (0..days * DAY).step_by(5 * HOUR as usize) {
+        id += 2;
+        let time = UTC_START + at;
+        log.push(line(time, "db1", "app", "10.0.0.7", id, "CONNECT", 0));
+        log.push(line(time + 1_000_000, "db1", "app", "10.0.0.7", id, "DISCONNECT", 0));
+        if at >= failures_from * DAY {
+            for (user, number) in [("app", 1), ("eve", 2), ("mallory", 3), ("trudy", 4)] {
+                let id = id + 1;
+                let refused = line(time, "db1", user, "10.0.0.7", id, "FAILED_CONNECT", 1045);
+                let ended = line(time, "db1", user, "10.0.0.7", id, "DISCONNECT", 0);
+                log.push(refused.repeat(number) + &ended);
+            }
+        }
+    }
+    log
+}
+
+fn empty() -> Log {
+    Log::default()
+}
+
+#[test]
+fn made_coarser_at_once_or_later_answers_are_the_same() {
+    for (days, failures_from, strangers) in [(120, 0, 1000), (120, 0, 2), (450, 300, 1000)] {
+        let folder = tempfile::tempdir().unwrap();
+        let log = log(days, failures_from);
+        let later = UTC_START + (days + 130) * DAY + 5;
+        let keeping = |now| {
+            let mut keeping = keeping(now);
+            keeping.strangers_per_hour = strangers;
+            keeping
+        };
+        let mut slow = Ledger::create(&folder.path().join("slow")).unwrap();
+        add_log(&mut slow, keeping(UTC_START + days * DAY), "/log", &log);
+        let fresh_periods = slow.periods(&Filter::default()).unwrap();
+        assert!(fresh_periods.iter().any(|period| period.seconds == 3600));
+        // Time passes, with a look at the log now and then.
+        for day in (0..130).step_by(7) {
+            add_log(&mut slow, keeping(UTC_START + (days + day) * DAY), "/none", &empty());
+        }
+        let mut at_once = Ledger::create(&folder.path().join("at once")).unwrap();
+        add_log(&mut at_once, keeping(later), "/log", &log);
+        for _ in (0..130).step_by(7) {
+            add_log(&mut at_once, keeping(later), "/none", &empty());
+        }
+        for ledger in [&mut slow, &mut at_once] {
+            add_log(ledger, keeping(later), "/log", &empty());
+            add_log(ledger, keeping(later), "/none", &empty());
+        }
+        assert_eq!(difference(&slow, &at_once), "");
+    }
+}
+
+#[test]
+fn hours_become_days_and_days_go_while_totals_stay() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut ledger = Ledger::create(&fresh(folder.path())).unwrap();
+    let log = log(10, 0);
+    let end = UTC_START + 10 * DAY;
+    add_log(&mut ledger, keeping(end), "/log", &log);
+    let all = Filter::default();
+    let logins = |ledger: &Ledger| ledger.seen(&all).unwrap()[0].logins;
+    let counted = |ledger: &Ledger| -> (u64, u64, Vec<u32>) {
+        let periods = ledger.periods(&all).unwrap();
+        let mut kinds: Vec<u32> = periods.iter().map(|period| period.seconds).collect();
+        kinds.dedup();
+        let sum = |count: fn(&ledger::Period) -> u64| periods.iter().map(count).sum();
+        (sum(|period| period.logins), sum(|period| period.failures), kinds)
+    };
+    let at = |ledger: &mut Ledger, age: i64| {
+        add_log(ledger, keeping(end + age * DAY), "/log", &empty());
+    };
+    let whole = logins(&ledger);
+    assert_eq!(whole, 48);
+    assert_eq!(counted(&ledger), (48, 480, vec![3600]));
+    // The last hour becomes part of a day when that day ended 90 days ago.
+    at(&mut ledger, 89);
+    assert_eq!(counted(&ledger), (48, 480, vec![86_400, 3600]));
+    at(&mut ledger, 90);
+    assert_eq!(counted(&ledger), (48, 480, vec![86_400]));
+    // Names are still there.
+    assert_eq!(ledger.failures(&all).unwrap().len(), 4);
+    at(&mut ledger, 399);
+    let (logins_left, failures_left, _) = counted(&ledger);
+    assert!((1..48).contains(&logins_left) && (1..480).contains(&failures_left));
+    at(&mut ledger, 400);
+    assert_eq!(counted(&ledger), (0, 0, vec![]));
+    assert_eq!(logins(&ledger), whole);
+    let seen = ledger.seen(&all).unwrap();
+    assert_eq!(seen.len(), 1, "names that never logged in are forgotten");
+    assert_eq!(seen[0].first_seen, Some(UTC_START));
+    assert_eq!((seen[0].failures, ledger.runs(&all).unwrap().len()), (48, 0));
+}
+
+#[test]
+fn connection_facts_are_bounded_by_number_and_age() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut ledger = Ledger::create(&fresh(folder.path())).unwrap();
+    let log = log(30, 100);
+    let now = UTC_START + 30 * DAY;
+    for (keep, stored) in [(0, 0), (100, 100)] {
+        let mut keeping = keeping(now);
+        keeping.connections = keep;
+        add_log(&mut ledger, keeping, &format!("/log{keep}"), &log);
+        assert_eq!(ledger.status().unwrap().connections, stored);
+    }
+    // The newest of the 144 were kept; those that ended more than 30 days ago go.
+    let active = ledger.seen(&Filter::default()).unwrap()[0].last_active;
+    for (age, left) in [(20, true), (31, false)] {
+        let mut keeping = keeping(now + age * DAY);
+        keeping.connections = 100;
+        add_log(&mut ledger, keeping, "/log", &empty());
+        assert_eq!(ledger.status().unwrap().connections > 0, left);
+    }
+    assert_eq!(ledger.seen(&Filter::default()).unwrap()[0].last_active, active);
+}
+
+#[test]
+fn beginnings_without_an_end_are_bounded_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut ledger = Ledger::create(&fresh(folder.path())).unwrap();
+    // As a log without ends has them: 140,000 in all, 100,000 kept and some room.
+    for part in 0..7 {
+        let mut log = Log::default();
+        for id in part * 20_000..(part + 1) * 20_000 {
+            let at = UTC_START + id as i64 * 1_000_000;
+            log.push(line(at, "db1", "app", "10.0.0.7", id, "CONNECT", 0));
+        }
+        let mut keeping = keeping(UTC_START + DAY);
+        keeping.connections = 10;
+        add_log(&mut ledger, keeping, "/log", &log);
+    }
+    let kept = ledger.status().unwrap().connections;
+    assert!((100_000..=135_000).contains(&kept), "{kept}");
+    assert_eq!(ledger.seen(&Filter::default()).unwrap()[0].logins, 140_000);
+}
