@@ -261,6 +261,11 @@ impl Pairs {
         slots.extend(self.chain(tally).map(Tally::slot));
     }
 
+    /// The numbers of all pairs, in the order in which they came.
+    pub(crate) fn numbers(&self) -> std::ops::Range<u32> {
+        0..self.pairs.len() as u32
+    }
+
     /// Whether the pair logged in.
     pub(crate) fn has_logins(&self, pair: u32) -> bool {
         self.pairs[pair as usize].logins.count > 0
