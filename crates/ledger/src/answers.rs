@@ -448,8 +448,8 @@ impl Ledger {
                 "SELECT count(*) FROM (SELECT DISTINCT server, at_us, id, user, host FROM unsettled)",
             )?.unwrap_or(0) as u64,
             connections: number(
-                "SELECT count(*) FROM connection WHERE NOT refused AND (to_us IS NULL OR to_us >
-                   coalesce((SELECT value FROM meta WHERE key = 'connections_before_us'), 0))",
+                "SELECT count(*) FROM connection WHERE NOT refused AND coalesce(from_us, to_us) >
+                   coalesce((SELECT value FROM meta WHERE key = 'connections_before_us'), 0)",
             )?
             .unwrap_or(0) as u64,
             sources,

@@ -360,6 +360,11 @@ impl Pairs {
             .extend(all.map(|(hour, logins)| Slot::counted(i64::from(hour) * HOUR, logins.into())));
     }
 
+    /// The numbers of all pairs, in the order in which they came.
+    pub(crate) fn numbers(&self) -> std::ops::Range<u32> {
+        0..self.pairs.len() as u32
+    }
+
     /// Whether the pair logged in.
     pub(crate) fn has_logins(&self, pair: u32) -> bool {
         self.pairs[pair as usize].last != i64::MIN

@@ -205,7 +205,7 @@ pub struct Status {
     pub bytes: u64,
     /// Logins not settled yet.
     pub unsettled: u64,
-    /// Connection facts kept.
+    /// Connection facts, of the days for which they are kept for tracing.
     pub connections: u64,
     /// Every source.
     pub sources: Vec<SourceStatus>,

@@ -261,7 +261,7 @@ fn welcome_on(
 ) -> rusqlite::Result<()> {
     // By fingerprint alone: there may be many of them. That names are equal is looked at on a hit.
     let mut fresh: HashMap<u64, u32> = HashMap::new();
-    for pair in pairs.sorted() {
+    for pair in pairs.numbers() {
         let view = pairs.get(pair);
         if view.server == number
             && pairs.has_logins(pair)
