@@ -5,6 +5,7 @@
 
 mod evidence;
 mod failures;
+mod overlap;
 mod report;
 mod seen;
 mod status;
