@@ -12,9 +12,12 @@ use crate::render::shown_plain;
 
 const HOUR: i64 = 3_600_000_000;
 
+/// First and last hour, source.
+type Stretch<'a> = (i64, i64, &'a [u8]);
+
 /// One line for each server with sources that meet in an hour, in the order of their names.
 pub(super) fn overlaps(rows: &[Evidence]) -> Vec<String> {
-    let mut servers: BTreeMap<&[u8], Vec<(i64, i64, &[u8])>> = BTreeMap::new();
+    let mut servers: BTreeMap<&[u8], Vec<Stretch<'_>>> = BTreeMap::new();
     for row in rows {
         let covers = matches!(row.state, EvidenceState::Covered | EvidenceState::Unconfirmed);
         if let (true, Some(from), Some(to)) = (covers, row.from, row.to) {
@@ -22,7 +25,7 @@ pub(super) fn overlaps(rows: &[Evidence]) -> Vec<String> {
             servers.entry(&row.server).or_default().push(stretch);
         }
     }
-    let text = |(server, mut stretches): (&[u8], Vec<(i64, i64, &[u8])>)| {
+    let text = |(server, mut stretches): (&[u8], Vec<Stretch<'_>>)| {
         stretches.sort_unstable();
         let (a, b) = first_meeting(&stretches)?;
         let mut sources: Vec<&[u8]> = stretches.iter().map(|it| it.2).collect();
@@ -44,7 +47,7 @@ pub(super) fn overlaps(rows: &[Evidence]) -> Vec<String> {
 }
 
 /// The first two sources that meet in an hour; stretches are in order.
-fn first_meeting<'a>(stretches: &[(i64, i64, &'a [u8])]) -> Option<(&'a [u8], &'a [u8])> {
+fn first_meeting<'a>(stretches: &[Stretch<'a>]) -> Option<(&'a [u8], &'a [u8])> {
     let mut ends: BTreeMap<&[u8], i64> = BTreeMap::new();
     for &(from, to, source) in stretches {
         if let Some((other, _)) = ends.iter().find(|&(&it, &end)| it != source && end >= from) {
