@@ -1,4 +1,5 @@
-//! From a parsed command line to an exit code: one function a command, each asks, renders, puts out.
+//! From a parsed command line to an exit code: one function a command, each asks, renders, puts
+//! out.
 
 use std::collections::BTreeSet;
 use std::io;

@@ -1,6 +1,7 @@
-//! Servers that several sources tell of at the same time: there an answer takes, per hour, the largest
-//! count of any one source, so that a login that two sources saw counts once. Where the sources are
-//! parts of one log under names that do not say so, that is too little, and it must be said.
+//! Servers that several sources tell of at the same time: there an answer takes, per hour, the
+//! largest count of any one source, so that a login that two sources saw counts once. Where the
+//! sources are parts of one log under names that do not say so, that is too little, and it must be
+//! said.
 
 use std::collections::BTreeMap;
 

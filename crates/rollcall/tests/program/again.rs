@@ -107,8 +107,8 @@ fn a_log_that_is_copied_and_truncated_is_followed() {
     assert_eq!(house.answers(), answers_of(&all));
 }
 
-/// Two logs under unlike names may both have seen a login, so of each hour the larger count stands; that
-/// is said, for they may be two parts of one log.
+/// Two logs under unlike names may both have seen a login, so of each hour the larger count stands;
+/// that is said, for they may be two parts of one log.
 #[test]
 fn parts_of_a_log_that_do_not_look_so_are_named() {
     let house = House::new();

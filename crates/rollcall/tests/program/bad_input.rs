@@ -340,7 +340,8 @@ fn a_line_of_20_mib_is_skipped_and_memory_stays_flat() {
     log.extend(sessions(10..20).as_bytes());
     house.write("long.log", &log);
     drop(log);
-    // 64 MiB of address space beyond what the empty program takes are enough for the longest record.
+    // 64 MiB of address space beyond what the empty program takes are enough for the longest
+    // record.
     let limit = address_space(&house) + (64 << 20);
     let mut limited = Command::new("prlimit");
     limited.arg(format!("--as={limit}"));

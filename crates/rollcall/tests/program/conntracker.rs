@@ -15,8 +15,8 @@ const INI: &str = "[default]\n\
     MaxWorkers = 4\n\
     LogLevel = ERROR\n";
 
-/// What `sqlite3 audit.sqlite 'SELECT name, host, last_seen FROM Accounts'` prints, but for the time of
-/// the last scan.
+/// What `sqlite3 audit.sqlite 'SELECT name, host, last_seen FROM Accounts'` prints, but for the
+/// time of the last scan.
 fn accounts(house: &House) -> String {
     let ledger = rusqlite::Connection::open(house.path("audit.sqlite")).unwrap();
     let mut query = ledger.prepare("SELECT name, host, last_seen FROM Accounts").unwrap();

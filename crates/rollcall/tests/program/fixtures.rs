@@ -1,7 +1,7 @@
 //! Logs of a real MariaDB, scanned, against what was really done there.
 //!
-//! `.expected` was written from the client's side, so it is no reading of the log. Where the two differ
-//! each difference stands below, with its reason.
+//! `.expected` was written from the client's side, so it is no reading of the log. Where the two
+//! differ each difference stands below, with its reason.
 
 use std::collections::BTreeSet;
 use std::fs;
