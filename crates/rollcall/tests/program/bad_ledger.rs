@@ -135,7 +135,7 @@ fn the_folder_cannot_be_made() {
     exit 2
     --- stdout
     --- stderr
-    rollcall: .: making the ledger: Is a directory (os error 21)
+    rollcall: .: opening the ledger: it is a directory
     "#);
 }
 
