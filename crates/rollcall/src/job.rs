@@ -51,7 +51,8 @@ impl ZoneOrigin {
 }
 
 impl ReadJob {
-    /// Resolves flags and configuration; without `paths` the configured logs. `machine` is the zone of this machine.
+    /// Resolves flags and configuration; without `paths` the configured logs. `machine` is the zone
+    /// of this machine.
     ///
     /// # Errors
     /// A message with the remedy: an unknown zone, group or server, or nothing to read.

@@ -7,7 +7,8 @@
 //!
 //! # Invariants
 //! * Escaping lives in `render` only; standard output and error are written by `out` only.
-//! * `answers`, `time`, `job` and `config` (but for reading its file) know no clock and no environment.
+//! * `answers`, `time`, `job` and `config` (but for reading its file) know no clock and no
+//!   environment.
 #![forbid(unsafe_code)]
 
 mod answers;

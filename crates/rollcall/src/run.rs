@@ -1,4 +1,5 @@
-//! From a parsed command line to an exit code: one function a command, each asks, renders, puts out.
+//! From a parsed command line to an exit code: one function a command, each asks, renders, puts
+//! out.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -143,6 +144,15 @@ impl<'a> Session<'a> {
         }
     }
 
+    /// The same where the answer tells of first and last logins.
+    fn add_seen_window(&self, answer: &mut Answer) {
+        self.add_window(answer);
+        let windowed = self.filter.since.is_some() || self.filter.until.is_some();
+        if windowed && answer.rows > 0 {
+            answer.page.line("First and last logins are those of all time, not of the window");
+        }
+    }
+
     /// Says which of the servers that were asked for the ledger does not know.
     fn note_unknown_servers(&self, ledger: &Ledger) -> anyhow::Result<()> {
         if self.filter.servers.is_empty() {
@@ -259,7 +269,7 @@ impl<'a> Session<'a> {
         };
         let page = args.html.is_some() || self.global.output == Format::Table;
         let mut answer = answers::report(&input, View { page, ..self.view() });
-        self.add_window(&mut answer);
+        self.add_seen_window(&mut answer);
         let exit = done.as_ref().map_or(Exit::Done, |done| self.say(done));
         let doubts = Doubts::of(&evidence);
         let Some(file) = &args.html else {
@@ -284,7 +294,7 @@ impl<'a> Session<'a> {
         let options = SeenOptions { sort: args.sort, limit: args.limit, idle_for: args.idle_for };
         let rows = answers::without_superseded(ledger.seen(&filter)?);
         let mut answer = answers::seen(&rows, &options, newest, self.view());
-        self.add_window(&mut answer);
+        self.add_seen_window(&mut answer);
         self.answer(&answer, Some(Doubts::of(&evidence)))
     }
 

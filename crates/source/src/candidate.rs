@@ -1,4 +1,5 @@
-//! An open file whose place among the marks is to be found, with as much of its content as that takes.
+//! An open file whose place among the marks is to be found, with as much of its content as that
+//! takes.
 
 use std::sync::OnceLock;
 

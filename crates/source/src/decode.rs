@@ -6,8 +6,8 @@ use flate2::{Decompress, FlushDecompress, Status};
 use zstd::stream::raw::{Decoder as ZstdDecoder, InBuffer, Operation, OutBuffer};
 use zstd::zstd_safe::DParameter;
 
-/// The largest zstd window that is granted, as a power of two: 128 MiB, what the `zstd` program grants
-/// without an option. Every level without `--ultra --long=28` or more stays below.
+/// The largest zstd window that is granted, as a power of two: 128 MiB, what the `zstd` program
+/// grants without an option. Every level without `--ultra --long=28` or more stays below.
 pub const ZSTD_WINDOW_LOG_MAX: u32 = 27;
 
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];

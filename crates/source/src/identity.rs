@@ -3,7 +3,8 @@
 //!
 //! A file is known by its content: by the hash of its decompressed head and of the bytes before the
 //! offset that was reached. Device, inode and birth time only break ties, because file systems hand
-//! a freed inode out again at once, and because `gzip` and `copytruncate` change the inode of a log.
+//! a freed inode out again at once, and because `gzip` and `copytruncate` change the inode of a
+//! log.
 //!
 //! ```text
 //! known          file now                       answer
@@ -41,8 +42,9 @@ pub enum Resume {
         /// Of the mark.
         key: i64,
     },
-    /// Nothing is new, and another file of the batch stays with the key. The caller stores a mark of its own with the fingerprint
-    /// of the key, so that the copy is recognised at once next time.
+    /// Nothing is new, and another file of the batch stays with the key. The caller stores a mark
+    /// of its own with the fingerprint of the key, so that the copy is recognised at once next
+    /// time.
     Copy {
         /// Of the mark.
         key: i64,

@@ -17,7 +17,8 @@ pub struct Raw {
     /// Of a compressed file the hash of its length, first and last 4 KiB, so that it is recognised
     /// without decompressing it. Zero for a plain file.
     pub print: [u8; 16],
-    /// Whether it had been read to its end (or cut) as it stood then, all but an unfinished last line.
+    /// Whether it had been read to its end (or cut) as it stood then, all but an unfinished last
+    /// line.
     pub drained: bool,
 }
 

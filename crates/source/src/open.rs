@@ -1,7 +1,8 @@
 //! Opens regular files, and only those, without ever blocking.
 //!
 //! `stat` first, then `open` with `O_NONBLOCK`, then `fstat` again: whatever stands at the path by
-//! then, nothing but a regular file is read, and no FIFO is waited for. An open file stays the same file when it is renamed.
+//! then, nothing but a regular file is read, and no FIFO is waited for. An open file stays the same
+//! file when it is renamed.
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Read};
@@ -94,7 +95,8 @@ impl OpenFile {
     /// Opens the file that `path` leads to.
     ///
     /// # Errors
-    /// [`Error::Missing`], [`Error::Denied`], [`Error::NotRegular`], [`Error::Loop`], [`Error::Io`].
+    /// [`Error::Missing`], [`Error::Denied`], [`Error::NotRegular`], [`Error::Loop`],
+    /// [`Error::Io`].
     pub fn open(path: &Path) -> Result<OpenFile, Error> {
         OpenFile::open_with(path, std::fs::metadata(path), 0)
     }

@@ -111,8 +111,8 @@ fn numbered(base: &[u8]) -> Option<Name> {
     (!of_host).then(|| Name { stem: rest.to_vec(), turn: Turn::Number(number) })
 }
 
-/// `server_audit.1.log` (logrotate's `extension` without dates) as `server_audit.log` and 1. Only to
-/// be believed where that file exists: `audit.2.log` may be the log of a second server.
+/// `server_audit.1.log` (logrotate's `extension` without dates) as `server_audit.log` and 1. Only
+/// to be believed where that file exists: `audit.2.log` may be the log of a second server.
 pub(crate) fn numbered_inside(stem: &[u8]) -> Option<Name> {
     let dot = stem.iter().rposition(|byte| *byte == b'.')?;
     let Name { stem: base, turn: turn @ Turn::Number(_) } = numbered(&stem[..dot])? else {

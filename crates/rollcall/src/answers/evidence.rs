@@ -6,6 +6,7 @@ use jiff::civil;
 use ledger::{DoubtSample, Evidence, EvidenceState};
 use verdict::secrets::{MASK, shown_bytes};
 
+use super::overlap::overlaps;
 use super::seen::server_cell;
 use super::{Doubts, View, plural};
 use crate::render::{Answer, Column, Records, Table, Value, inert, shown, shown_plain, thousands};
@@ -94,6 +95,9 @@ fn summary(answer: &mut Answer, rows: &[Evidence], options: &EvidenceOptions, vi
     let mut texts = vec![plural(covered, "record")];
     texts.extend(Doubts::of(rows).texts());
     answer.page.line(texts.join(" · "));
+    for text in overlaps(rows) {
+        answer.page.line(text);
+    }
     answer.page.blank();
 }
 

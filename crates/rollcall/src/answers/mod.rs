@@ -1,10 +1,11 @@
 //! What the ledger's rows tell, as a page for people and records for programs.
 //!
-//! Pure functions: rows, `now` and zone in, [`Answer`] out. Each answer says what it rests on, and an
-//! empty one says what cannot appear in it.
+//! Pure functions: rows, `now` and zone in, [`Answer`] out. Each answer says what it rests on, and
+//! an empty one says what cannot appear in it.
 
 mod evidence;
 mod failures;
+mod overlap;
 mod report;
 mod seen;
 mod status;
@@ -66,7 +67,8 @@ impl Doubts {
         doubts
     }
 
-    /// `1 gap (31 h)`, `9 lines rejected`, `3 records quarantined`; what there is none of is left out.
+    /// `1 gap (31 h)`, `9 lines rejected`, `3 records quarantined`; what there is none of is left
+    /// out.
     pub(crate) fn texts(&self) -> Vec<String> {
         let mut texts = Vec::new();
         if self.gaps > 0 {
@@ -88,8 +90,9 @@ impl Doubts {
     }
 }
 
-/// Leaves out what was taken over from conntracker and is older than what a log tells of the same user
-/// and host: conntracker did not know servers, so such a row would stand beside and look stale.
+/// Leaves out what was taken over from conntracker and is older than what a log tells of the same
+/// user and host: conntracker did not know servers, so such a row would stand beside and look
+/// stale.
 pub(crate) fn without_superseded(mut rows: Vec<Seen>) -> Vec<Seen> {
     let taken_over = |row: &Seen| row.server.is_empty() && row.logins == 0 && row.failures == 0;
     if !rows.iter().any(taken_over) {

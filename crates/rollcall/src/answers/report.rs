@@ -7,6 +7,7 @@ use verdict::failure::FailureKind;
 use verdict::network::HostList;
 
 use super::failures::{Group, group_name, groups, near};
+use super::overlap::overlaps;
 use super::seen::{NEVER_USED, server_cell};
 use super::{Doubts, View, plural, tally};
 use crate::cli::FailuresBy;
@@ -396,6 +397,9 @@ fn footer(page: &mut Page, input: &ReportInput<'_>, facts: &Facts, view: View<'_
             let why = inert(&row.reason);
             page.line(format!("gap on {}: {from} … {to} {why}", server_cell(&row.server)));
         }
+    }
+    for text in overlaps(input.evidence) {
+        page.line(text);
     }
     if facts.doubts.quarantined > 0 {
         page.line(

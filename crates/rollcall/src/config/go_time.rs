@@ -92,8 +92,8 @@ impl GoLayout {
     /// Takes a layout apart.
     ///
     /// # Errors
-    /// A message where it is too long, or holds no year, month and day or no time: then it is not the
-    /// reference time (`YYYY-MM-DD` is a common slip).
+    /// A message where it is too long, or holds no year, month and day or no time: then it is not
+    /// the reference time (`YYYY-MM-DD` is a common slip).
     pub(crate) fn new(layout: &str) -> Result<GoLayout, String> {
         if layout.len() > LAYOUT_BYTES_MAX {
             return Err(format!("a time layout of more than {LAYOUT_BYTES_MAX} bytes"));
@@ -125,8 +125,9 @@ impl GoLayout {
         out
     }
 
-    /// The moment that `text` means, in microseconds UTC; `zone` counts where the text names no offset.
-    /// A local time that occurs twice is its first occurrence. `None` where `text` is not in this layout.
+    /// The moment that `text` means, in microseconds UTC; `zone` counts where the text names no
+    /// offset. A local time that occurs twice is its first occurrence. `None` where `text` is not
+    /// in this layout.
     pub(crate) fn parse(&self, text: &str, zone: &TimeZone) -> Option<i64> {
         let mut found = Found::default();
         let mut rest = text;

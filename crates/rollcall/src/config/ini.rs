@@ -20,8 +20,8 @@ use super::go_time::GoLayout;
 use super::{Conntracker, LogLevel, THREADS_MAX};
 use crate::time::Zone;
 
-/// Whether a configuration is conntracker's rather than TOML: its first section is `[default]`, or it
-/// sets `AuditLogPath` or `SqlitePath`.
+/// Whether a configuration is conntracker's rather than TOML: its first section is `[default]`, or
+/// it sets `AuditLogPath` or `SqlitePath`.
 pub(super) fn is_conntracker(text: &str) -> bool {
     let lines = || text.lines().map(str::trim);
     let first_section = lines().find(|line| line.starts_with('['));

@@ -146,8 +146,8 @@ impl LogLevel {
 }
 
 impl Config {
-    /// Reads the configuration: `path` where one is given, else the first default place that exists,
-    /// else nothing is configured.
+    /// Reads the configuration: `path` where one is given, else the first default place that
+    /// exists, else nothing is configured.
     ///
     /// # Errors
     /// A message that names file, line and remedy.

@@ -97,8 +97,8 @@ pub(crate) fn html(text: &str) -> String {
     out
 }
 
-/// A JSON string with its quotes. Beyond what JSON demands, everything that acts or hides is written
-/// as `\uXXXX`: the value is the same, and printing the line does nothing.
+/// A JSON string with its quotes. Beyond what JSON demands, everything that acts or hides is
+/// written as `\uXXXX`: the value is the same, and printing the line does nothing.
 pub(crate) fn json_string(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 2);
     for c in serde_json::Value::from(text).to_string().chars() {
@@ -114,8 +114,9 @@ pub(crate) fn json_string(text: &str) -> String {
 }
 
 /// A CSV field, quoted where RFC 4180 asks for it. Text that a spreadsheet would take for a formula
-/// (it begins with `= + - @`, or their full-width forms, be it behind blanks) gets an apostrophe in front; tab and
-/// carriage return, which also begin formulas, are written out as all control characters are.
+/// (it begins with `= + - @`, or their full-width forms, be it behind blanks) gets an apostrophe in
+/// front; tab and carriage return, which also begin formulas, are written out as all control
+/// characters are.
 pub(crate) fn csv_field(text: &str) -> String {
     let mut out = inert(text);
     if is_formula(&out) {

@@ -1,7 +1,9 @@
-//! A page as one HTML file: no scripts, nothing loaded from elsewhere, light and dark, fit to print.
+//! A page as one HTML file: no scripts, nothing loaded from elsewhere, light and dark, fit to
+//! print.
 //!
 //! # Invariants
-//! * Every text passes [`html`]; names never stand in an attribute, an address, a style or a comment.
+//! * Every text passes [`html`]; names never stand in an attribute, an address, a style or a
+//!   comment.
 //! * A content security policy in the file allows its own style and nothing else.
 
 use super::escape::html;

@@ -1,4 +1,5 @@
-//! The only place where answers become bytes for people and programs, and the only place that escapes.
+//! The only place where answers become bytes for people and programs, and the only place that
+//! escapes.
 //!
 //! ```text
 //! answers ─ Page ────┬─ text   terminal, mail
@@ -8,8 +9,8 @@
 //! ```
 //!
 //! # Invariants
-//! * Names reach a [`Page`] through [`shown`]; whatever is in a page is made inert once more when it
-//!   is put out, so a forgotten call cannot act on a terminal or in a browser.
+//! * Names reach a [`Page`] through [`shown`]; whatever is in a page is made inert once more when
+//!   it is put out, so a forgotten call cannot act on a terminal or in a browser.
 
 mod escape;
 mod html;

@@ -8,9 +8,9 @@
 //!
 //! * Absent values are `null` in JSON and empty in CSV; 64-bit ids are strings in JSON.
 //! * A name that is not UTF-8 is shown lossily; JSON has its bytes in `<field>_hex` beside it, in
-//!   that object only. CSV gets the columns `<field>_hex` behind all others, in answers that hold at
-//!   least one name which CSV cannot show to the letter (not UTF-8, control characters written out,
-//!   an apostrophe put before a formula), and fills them for those names.
+//!   that object only. CSV gets the columns `<field>_hex` behind all others, in answers that hold
+//!   at least one name which CSV cannot show to the letter (not UTF-8, control characters written
+//!   out, an apostrophe put before a formula), and fills them for those names.
 //! * CSV lines end in LF, so that line tools read them; quoting is RFC 4180's.
 
 use std::io::{self, Write};

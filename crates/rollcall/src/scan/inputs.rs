@@ -139,8 +139,8 @@ fn is_out_of_files(error: &source::Error) -> bool {
     [Errno::EMFILE, Errno::ENFILE].iter().any(|it| code == Some(*it as i32))
 }
 
-/// All files of a run are held open, so that none changes its name under the reader. The system's soft
-/// limit (1,024) may be too low for that.
+/// All files of a run are held open, so that none changes its name under the reader. The system's
+/// soft limit (1,024) may be too low for that.
 fn allow_open_files(count: usize) {
     use nix::sys::resource::{Resource, getrlimit, setrlimit};
     const OTHERS: u64 = 64;

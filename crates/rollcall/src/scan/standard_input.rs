@@ -1,5 +1,5 @@
-//! Logs from a pipe. A pipe has no name, so it is known again by its content alone: what begins as a
-//! log that was piped before goes on where that one ended.
+//! Logs from a pipe. A pipe has no name, so it is known again by its content alone: what begins as
+//! a log that was piped before goes on where that one ended.
 
 use std::path::Path;
 

@@ -107,6 +107,21 @@ fn a_log_that_is_copied_and_truncated_is_followed() {
     assert_eq!(house.answers(), answers_of(&all));
 }
 
+/// Two logs under unlike names may both have seen a login, so of each hour the larger count stands;
+/// that is said, for they may be two parts of one log.
+#[test]
+fn parts_of_a_log_that_do_not_look_so_are_named() {
+    let house = House::new();
+    house.write("monday.log", sessions(1..20));
+    house.write("tuesday.log", sessions(20..40));
+    let text = house.run(&["report", "monday.log", "tuesday.log"]);
+    let said = "db1: FOLDER/monday.log and FOLDER/tuesday.log tell of the same hours";
+    assert!(text.contains(said), "{text}");
+    let both = [house.read("monday.log"), house.read("tuesday.log")].concat();
+    assert_eq!(house.pipe(&["scan", "-"], &both), QUIET);
+    assert_eq!(house.answers(), answers_of(&sessions(1..40)));
+}
+
 #[test]
 fn copies_do_not_count() {
     let house = House::new();

@@ -54,11 +54,12 @@ fn windows_count_what_lies_in_them() {
     --- stdout
     4 rows, times in UTC
     LAST LOGIN        USER   FROM         SERVER  LOGINS  REFUSED  LAST REFUSED             FIRST LOGIN       LAST ACTIVE
-    2026-11-02 02:00  app    10.0.0.1     db1          1        1  2026-11-03 12:00 (1045)  2026-11-02 02:00  2026-11-02 02:00
+    2026-11-04 04:00  app    10.0.0.1     db1          1        1  2026-11-03 12:00 (1045)  2026-11-01 01:00  2026-11-04 04:00
     –                 ''     10.0.0.2     db1          0        1  2026-11-03 12:00 (1158)  –                 –
     –                 admin  203.0.113.9  db1          0        1  2026-11-03 12:00 (1045)  –                 –
     –                 root   203.0.113.9  db1          0        1  2026-11-03 12:00 (1045)  –                 –
     counted from 2026-11-02 00:00 to 2026-11-04 00:00: counts are kept per hour, old ones per day
+    First and last logins are those of all time, not of the window
     --- stderr
     "#);
     assert_snapshot!(house.run(&["seen", "--until", "2026-11-01", "--server", "db2"]), @r#"

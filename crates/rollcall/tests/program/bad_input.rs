@@ -250,9 +250,7 @@ fn dates_in_the_future() {
     --- stderr
     rollcall: FOLDER/future.log: its newest record
     "#);
-    assert_snapshot!(after.split_once(" in the future ").unwrap().1, @r#"
-    (2126-11-01T00:03:05Z): tell the zone of its times with --time-zone, or set the server's clock right
-    "#);
+    assert_snapshot!(after.split_once(" in the future ").unwrap().1, @"(2126-11-01T00:03:05Z): tell the zone of its times with --time-zone, or set the server's clock right");
     // A clock that once was wrong makes nobody else stale, and nobody appear.
     let stale = house.json(&["seen", "--idle-for", "1d"]);
     assert!(stale.iter().all(|row| row["user"] != "app"));
@@ -328,9 +326,7 @@ fn more_files_than_may_be_open_are_told_in_one_line() {
     let text = house.text(&limited.current_dir(house.folder()).output().unwrap());
     let (before, after) = text.split_once(".log and ").unwrap();
     assert!(before.starts_with("exit 3\n") && before.lines().count() == 4, "{text}");
-    assert_snapshot!(after.split_once(' ').unwrap().1, @r#"
-    more: too many files are open at once: raise the limit (ulimit -n), or name fewer files
-    "#);
+    assert_snapshot!(after.split_once(' ').unwrap().1, @"more: too many files are open at once: raise the limit (ulimit -n), or name fewer files");
 }
 
 /// A line that is longer than any record may be must not fill memory.
@@ -344,7 +340,8 @@ fn a_line_of_20_mib_is_skipped_and_memory_stays_flat() {
     log.extend(sessions(10..20).as_bytes());
     house.write("long.log", &log);
     drop(log);
-    // 64 MiB of address space beyond what the empty program takes are enough for the longest record.
+    // 64 MiB of address space beyond what the empty program takes are enough for the longest
+    // record.
     let limit = address_space(&house) + (64 << 20);
     let mut limited = Command::new("prlimit");
     limited.arg(format!("--as={limit}"));

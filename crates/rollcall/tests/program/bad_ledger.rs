@@ -135,7 +135,7 @@ fn the_folder_cannot_be_made() {
     exit 2
     --- stdout
     --- stderr
-    rollcall: .: making the ledger: Is a directory (os error 21)
+    rollcall: .: opening the ledger: it is a directory
     "#);
 }
 
@@ -251,7 +251,8 @@ fn a_killed_scan_leaves_nothing_half_stored() {
     let log = sessions(1000..9000).replace("db1", "db2");
     for share in [1, 2, 3] {
         let mut scan = house.command(&["scan", "-"]).stdin(Stdio::piped()).spawn().unwrap();
-        // What it has taken from the pipe it has read, or is about to: far more than the pipe holds.
+        // What it has taken from the pipe it has read, or is about to: far more than the pipe
+        // holds.
         scan.stdin.as_mut().unwrap().write_all(&log.as_bytes()[..log.len() * share / 4]).unwrap();
         scan.kill().unwrap();
         scan.wait().unwrap();

@@ -15,8 +15,8 @@ const INI: &str = "[default]\n\
     MaxWorkers = 4\n\
     LogLevel = ERROR\n";
 
-/// What `sqlite3 audit.sqlite 'SELECT name, host, last_seen FROM Accounts'` prints, but for the time of
-/// the last scan.
+/// What `sqlite3 audit.sqlite 'SELECT name, host, last_seen FROM Accounts'` prints, but for the
+/// time of the last scan.
 fn accounts(house: &House) -> String {
     let ledger = rusqlite::Connection::open(house.path("audit.sqlite")).unwrap();
     let mut query = ledger.prepare("SELECT name, host, last_seen FROM Accounts").unwrap();
@@ -144,9 +144,7 @@ fn their_layout_of_time_is_kept() {
     house.write("logs/server_audit.log", session("app", 800));
     let mut command = house.command(&["scan", "--config", "conntracker.ini"]);
     assert!(command.env_remove("ROLLCALL_LEDGER").status().unwrap().success());
-    assert_snapshot!(split_marker(&accounts(&house)).1, @r#"
-    app|10.0.0.1|Sun 1 Nov 2026 1:20 PM EST
-    "#);
+    assert_snapshot!(split_marker(&accounts(&house)).1, @"app|10.0.0.1|Sun 1 Nov 2026 1:20 PM EST");
 }
 
 #[test]
