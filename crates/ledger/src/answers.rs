@@ -6,13 +6,13 @@
 
 use crate::clock::HOUR;
 use crate::error::Error;
+use crate::ingest::run_part;
 use crate::rows::{
     DoubtSample, Evidence, EvidenceState, Failure, Filter, Name, Period, Run, Seen, SourceStatus,
     Status,
 };
-use crate::store::{Bytes, Ledger, SCHEMA, damaged, name};
-use crate::ingest::run_part;
 use crate::runs::{self, RunPart};
+use crate::store::{Bytes, Ledger, SCHEMA, damaged, name};
 use crate::strangers::{self, Sketch};
 use crate::timeline::{self, Slot};
 use formats::Standing;
@@ -183,7 +183,9 @@ impl Ledger {
                 contested: false,
             });
         }
-        rows.sort_unstable_by(|a, b| (&a.server, &a.user, &a.host).cmp(&(&b.server, &b.user, &b.host)));
+        rows.sort_unstable_by(|a, b| {
+            (&a.server, &a.user, &a.host).cmp(&(&b.server, &b.user, &b.host))
+        });
         Ok(rows)
     }
 
@@ -311,7 +313,12 @@ impl Ledger {
         });
         rows.sort_by(|a, b| {
             let key = |row: &Evidence| (row.state, row.from, row.to);
-            (&a.server, &a.source, key(a), &a.reason).cmp(&(&b.server, &b.source, key(b), &b.reason))
+            (&a.server, &a.source, key(a), &a.reason).cmp(&(
+                &b.server,
+                &b.source,
+                key(b),
+                &b.reason,
+            ))
         });
         Ok(rows)
     }
@@ -344,7 +351,8 @@ impl Ledger {
         )?;
         rows.retain(|row| standing.is_none_or(|wanted| wanted == row.standing));
         rows.sort_by(|a, b| {
-            (&a.source, &a.file, a.offset, a.standing).cmp(&(&b.source, &b.file, b.offset, b.standing))
+            (&a.source, &a.file, a.offset, a.standing)
+                .cmp(&(&b.source, &b.file, b.offset, b.standing))
         });
         rows.truncate(limit);
         Ok(rows)
@@ -420,7 +428,8 @@ impl Ledger {
             let found = self.db.query_row(sql, [], |row| row.get(0)).optional();
             Ok(found.map_err(self.failed())?.flatten())
         };
-        let bytes = number("SELECT page_count * page_size FROM pragma_page_count, pragma_page_size")?;
+        let bytes =
+            number("SELECT page_count * page_size FROM pragma_page_count, pragma_page_size")?;
         Ok(Status {
             last_commit: number("SELECT value FROM meta WHERE key = 'last_commit_us'")?,
             schema: SCHEMA as u32,
@@ -539,7 +548,8 @@ impl Ledger {
             if !wanted.contains(&hour.server) {
                 return;
             }
-            let takes = |wanted: &Option<Name>, name: &Name| wanted.as_ref().is_none_or(|w| w == name);
+            let takes =
+                |wanted: &Option<Name>, name: &Name| wanted.as_ref().is_none_or(|w| w == name);
             for (user, host, error, slot) in hour.named {
                 if takes(&filter.user, &user) && takes(&filter.host, &host) {
                     let pair = gathered.pairs.entry((hour.server, user, host)).or_default();

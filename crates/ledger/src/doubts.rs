@@ -111,7 +111,9 @@ mod tests {
 
     #[test]
     fn a_long_piece_is_kept_in_part() {
-        for (length, kept) in [(SAMPLE_BYTES_MAX, SAMPLE_BYTES_MAX), (SAMPLE_BYTES_MAX + 1, SAMPLE_BYTES_MAX)] {
+        for (length, kept) in
+            [(SAMPLE_BYTES_MAX, SAMPLE_BYTES_MAX), (SAMPLE_BYTES_MAX + 1, SAMPLE_BYTES_MAX)]
+        {
             let mut doubts = Doubts::default();
             doubts.add(1, 0, length, DOUBT, &vec![b'x'; length]);
             let sample = doubts.samples.values().next().unwrap().first().unwrap();

@@ -10,7 +10,9 @@ use std::path::{Path, PathBuf};
 #[non_exhaustive]
 pub enum Error {
     /// There is no ledger yet.
-    #[error("{path}: there is no ledger yet: run rollcall scan first, or name another with --ledger")]
+    #[error(
+        "{path}: there is no ledger yet: run rollcall scan first, or name another with --ledger"
+    )]
     Missing {
         /// Its path.
         path: PathBuf,
@@ -38,7 +40,9 @@ pub enum Error {
         known: i64,
     },
     /// Another process writes to it.
-    #[error("{path}: another rollcall is writing to this ledger{holder}: try again when it has ended")]
+    #[error(
+        "{path}: another rollcall is writing to this ledger{holder}: try again when it has ended"
+    )]
     Busy {
         /// Its path.
         path: PathBuf,
@@ -46,7 +50,9 @@ pub enum Error {
         holder: String,
     },
     /// No room left.
-    #[error("{path}: no space left for the ledger: free some, then run again; nothing was half stored")]
+    #[error(
+        "{path}: no space left for the ledger: free some, then run again; nothing was half stored"
+    )]
     Full {
         /// Its path.
         path: PathBuf,
@@ -62,7 +68,9 @@ pub enum Error {
         error: std::io::Error,
     },
     /// Part of the ledger cannot be read.
-    #[error("{path}: the ledger is damaged ({what}): restore it from a copy, or move it away and scan again")]
+    #[error(
+        "{path}: the ledger is damaged ({what}): restore it from a copy, or move it away and scan again"
+    )]
     Damaged {
         /// Its path.
         path: PathBuf,

@@ -158,7 +158,8 @@ fn trim(db: &Connection, keeping: &Keeping, added: usize) -> rusqlite::Result<()
         .optional()?
         .unwrap_or(0);
     let mut count = stored.saturating_add(added as i64);
-    let bounds = [("NOT loose", keeping.connections), ("loose", keeping.connections.max(LOOSE_KEPT))];
+    let bounds =
+        [("NOT loose", keeping.connections), ("loose", keeping.connections.max(LOOSE_KEPT))];
     let room = |bound: usize| bound.saturating_add(bound / 4).saturating_add(ROOM) as i64;
     // An upper bound of what is there: rows that were joined were counted twice.
     if count > room(keeping.connections) {
@@ -174,9 +175,11 @@ fn trim(db: &Connection, keeping: &Keeping, added: usize) -> rusqlite::Result<()
                 forget(db, kind, oldest)?;
             }
         }
-        count = db.query_row("SELECT count(*) FROM connection WHERE NOT loose", [], |row| row.get(0))?;
+        count =
+            db.query_row("SELECT count(*) FROM connection WHERE NOT loose", [], |row| row.get(0))?;
     }
-    db.prepare_cached("INSERT OR REPLACE INTO meta VALUES ('connections', ?1)")?.execute([count])?;
+    db.prepare_cached("INSERT OR REPLACE INTO meta VALUES ('connections', ?1)")?
+        .execute([count])?;
     Ok(())
 }
 
@@ -216,7 +219,19 @@ fn note_activity(
     timeline::encode(&[], &mut hours);
     let (user, host) = (Bytes(user), Bytes(host));
     db.prepare_cached(UPSERT_TALLY)?.execute(params![
-        server, source, user, host, 0, 0, none, none, at, None::<String>, hours, i64::MIN, i64::MIN
+        server,
+        source,
+        user,
+        host,
+        0,
+        0,
+        none,
+        none,
+        at,
+        None::<String>,
+        hours,
+        i64::MIN,
+        i64::MIN
     ])?;
     Ok(())
 }

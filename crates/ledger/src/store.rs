@@ -83,15 +83,16 @@ impl Ledger {
     }
 
     fn connect(path: &Path) -> Result<Ledger, Error> {
-        let failed = |error| Error::File { path: path.to_path_buf(), doing: "opening the ledger", error };
+        let failed =
+            |error| Error::File { path: path.to_path_buf(), doing: "opening the ledger", error };
         let kind = std::fs::metadata(path).map_err(failed)?.file_type();
         if !kind.is_file() {
             let what = if kind.is_dir() { "it is a directory" } else { "it is no regular file" };
             return Err(failed(std::io::Error::other(what)));
         }
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let db = Connection::open_with_flags(path, flags)
-            .map_err(|error| Error::sqlite(path, error))?;
+        let db =
+            Connection::open_with_flags(path, flags).map_err(|error| Error::sqlite(path, error))?;
         let mut ledger = Ledger { db, path: path.to_path_buf() };
         ledger.prepare()?;
         Ok(ledger)
@@ -123,7 +124,11 @@ impl Ledger {
         let (application, version) = (pragma("application_id")?, pragma("user_version")?);
         if application == APPLICATION {
             if version > SCHEMA {
-                return Err(Error::Newer { path: self.path.clone(), found: version, known: SCHEMA });
+                return Err(Error::Newer {
+                    path: self.path.clone(),
+                    found: version,
+                    known: SCHEMA,
+                });
             }
             return Ok(version);
         }
@@ -188,9 +193,8 @@ impl Ledger {
             let mut slots = Vec::new();
             for argument in 0..2 {
                 let bytes = context.get_raw(argument).as_blob().unwrap_or(&[]);
-                timeline::decode(bytes, &mut slots).ok_or_else(|| {
-                    damaged("a timeline in tally")
-                })?;
+                timeline::decode(bytes, &mut slots)
+                    .ok_or_else(|| damaged("a timeline in tally"))?;
             }
             timeline::normalize(&mut slots, context.get(2)?);
             let gone: i64 = context.get(3)?;
@@ -300,7 +304,8 @@ mod tests {
         let path = folder.path().join("ledger.sqlite");
         drop(Ledger::create(&path).unwrap());
         let ledger = Ledger::open(&path).unwrap();
-        let full: i64 = ledger.db.pragma_query_value(None, "synchronous", |row| row.get(0)).unwrap();
+        let full: i64 =
+            ledger.db.pragma_query_value(None, "synchronous", |row| row.get(0)).unwrap();
         let mode: String =
             ledger.db.pragma_query_value(None, "journal_mode", |row| row.get(0)).unwrap();
         assert_eq!((full, mode.as_str()), (2, "wal"));

@@ -241,7 +241,9 @@ pub(crate) fn welcome(
 ) -> rusqlite::Result<()> {
     for (&server, number) in servers.iter().zip(0..) {
         let any: bool = db
-            .prepare_cached("SELECT EXISTS (SELECT 1 FROM stranger WHERE server = ?1 AND source = ?2)")?
+            .prepare_cached(
+                "SELECT EXISTS (SELECT 1 FROM stranger WHERE server = ?1 AND source = ?2)",
+            )?
             .query_row([server, source], |row| row.get(0))?;
         if any {
             welcome_on(db, keeping, source, pairs, (server, number))?;
@@ -404,12 +406,7 @@ fn store(
     Ok(())
 }
 
-fn delete(
-    db: &Connection,
-    server: i64,
-    source: i64,
-    (start, day): Period,
-) -> rusqlite::Result<()> {
+fn delete(db: &Connection, server: i64, source: i64, (start, day): Period) -> rusqlite::Result<()> {
     db.prepare_cached(
         "DELETE FROM stranger WHERE server = ?1 AND source = ?2 AND start_us = ?3 AND day = ?4",
     )?

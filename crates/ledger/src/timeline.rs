@@ -130,7 +130,8 @@ pub(crate) fn decode(mut bytes: &[u8], slots: &mut Vec<Slot>) -> Option<()> {
         let start = end.checked_add(gap)?;
         let day = head % 2 == 1;
         let length = if day { DAY } else { HOUR };
-        let (first, last) = (start.checked_add(first)?, start.checked_add(first)?.checked_add(lasted)?);
+        let (first, last) =
+            (start.checked_add(first)?, start.checked_add(first)?.checked_add(lasted)?);
         end = start.checked_add(length)?;
         if count == 0 || last >= end || (day && start % DAY != 0) {
             return None;

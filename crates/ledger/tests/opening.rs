@@ -52,7 +52,8 @@ fn what_is_no_ledger_is_refused_and_left_alone() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
 
-    std::fs::write(path("text"), "not a database at all, but long enough to look at\n".repeat(40)).unwrap();
+    std::fs::write(path("text"), "not a database at all, but long enough to look at\n".repeat(40))
+        .unwrap();
     assert!(refusal(&path("text")).contains("not an SQLite database"));
 
     sql(&path("foreign"), "CREATE TABLE users (id)");
@@ -101,7 +102,8 @@ fn a_copy_with_its_wal_is_whole_and_one_without_is_still_a_ledger() {
     let ledger = filled(&path);
     let beside = |path: &Path| path.with_extension("sqlite-wal");
     assert!(std::fs::metadata(beside(&path)).unwrap().len() > 0, "nothing waits in the WAL");
-    let [whole, bare] = ["whole", "bare"].map(|name| folder.path().join(name).join("ledger.sqlite"));
+    let [whole, bare] =
+        ["whole", "bare"].map(|name| folder.path().join(name).join("ledger.sqlite"));
     for copy in [&whole, &bare] {
         std::fs::create_dir(copy.parent().unwrap()).unwrap();
         std::fs::copy(&path, copy).unwrap();

@@ -108,7 +108,13 @@ impl Pending {
 /// A ledger of one log, cut before the items `cuts` into pieces that come in the order that `order`
 /// makes, put together by `steps` (used again from the start when they are at an end).
 #[allow(dead_code)]
-pub(crate) fn ledger_of(log: &Log, keeping: Keeping, cuts: &[usize], order: u64, steps: &[u8]) -> Made {
+pub(crate) fn ledger_of(
+    log: &Log,
+    keeping: Keeping,
+    cuts: &[usize],
+    order: u64,
+    steps: &[u8],
+) -> Made {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("ledger.sqlite");
     let mut ledger = Ledger::create(&path).unwrap();
@@ -193,7 +199,11 @@ pub(crate) fn everything(ledger: &Ledger) -> String {
         Filter::default(),
         Filter { since: Some(UTC_START + 2 * day + 1), ..Filter::default() },
         Filter { until: Some(UTC_START + day / 3), ..Filter::default() },
-        Filter { user: Some(b"root".to_vec()), servers: vec![b"db1".to_vec()], ..Filter::default() },
+        Filter {
+            user: Some(b"root".to_vec()),
+            servers: vec![b"db1".to_vec()],
+            ..Filter::default()
+        },
     ];
     for filter in windows {
         for row in ledger.seen(&filter).unwrap() {
