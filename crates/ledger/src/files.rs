@@ -1,8 +1,8 @@
 //! Sources, and how far each of their files was read.
 //!
 //! A source is a log file set (a location, and the server's name where the reader was told it); its
-//! files are known by what they hold, not by their names, so that a rotated file goes on where it was
-//! left.
+//! files are known by what they hold, not by their names, so that a rotated file goes on where it
+//! was left.
 
 use crate::error::Error;
 use crate::ingest::Ingest;
@@ -42,7 +42,8 @@ pub struct Mark {
 }
 
 impl Ingest<'_> {
-    /// The number of a source; `label` is the server's name where the reader was told it (else empty).
+    /// The number of a source; `label` is the server's name where the reader was told it (else
+    /// empty).
     ///
     /// # Errors
     /// Where SQLite fails.
@@ -66,15 +67,18 @@ impl Ingest<'_> {
         let print = |bytes: Vec<u8>| <[u8; 16]>::try_from(bytes).unwrap_or_default();
         self.db()
             .prepare_cached(
-                "SELECT file.id, source, path, device, inode, born_us, file.bytes, modified_us, print,
+                "SELECT file.id, source, path, device, inode, born_us, file.bytes, modified_us,
+                   print,
                         drained, head_bytes, head, offset, tail_bytes, tail, mid_record, newest_us
-                 FROM file JOIN source ON source.id = file.source WHERE source.label = ?1 ORDER BY file.id",
+                 FROM file JOIN source ON source.id = file.source WHERE source.label = ?1 ORDER BY
+                   file.id",
             )
             .and_then(|mut query| {
                 query
                     .query_map([Bytes(label)], |row| {
                         let path = name(row.get_ref(2)?);
-                        let unsigned = |column| Ok::<_, rusqlite::Error>(row.get::<_, i64>(column)? as u64);
+                        let unsigned =
+                            |column| row.get::<_, i64>(column).map(|number| number as u64);
                         Ok(Mark {
                             source: row.get(1)?,
                             mid_record: row.get(15)?,
@@ -108,8 +112,8 @@ impl Ingest<'_> {
             .map_err(self.failed())
     }
 
-    /// Stores a file's checkpoint: under `key`, or under a new number where that is `None`. Returns the
-    /// number.
+    /// Stores a file's checkpoint: under `key`, or under a new number where that is `None`. Returns
+    /// the number.
     ///
     /// # Errors
     /// Where SQLite fails.
@@ -117,17 +121,20 @@ impl Ingest<'_> {
         let (facts, print) = (&at.raw.facts, &at.fingerprint);
         self.db()
             .prepare_cached(
-                "INSERT INTO file (id, source, path, device, inode, born_us, bytes, modified_us, print,
+                "INSERT INTO file (id, source, path, device, inode, born_us, bytes, modified_us,
+                   print,
                    drained, head_bytes, head, offset, tail_bytes, tail, mid_record, newest_us)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)
                  ON CONFLICT (id) DO UPDATE SET source = excluded.source, path = excluded.path,
                    device = excluded.device,
                    inode = excluded.inode, born_us = excluded.born_us, bytes = excluded.bytes,
-                   modified_us = excluded.modified_us, print = excluded.print, drained = excluded.drained,
+                   modified_us = excluded.modified_us, print = excluded.print, drained =
+                     excluded.drained,
                    head_bytes = excluded.head_bytes, head = excluded.head, offset = excluded.offset,
                    tail_bytes = excluded.tail_bytes, tail = excluded.tail,
                    mid_record = excluded.mid_record,
-                   newest_us = coalesce(max(newest_us, excluded.newest_us), newest_us, excluded.newest_us)
+                   newest_us = coalesce(max(newest_us, excluded.newest_us), newest_us,
+                     excluded.newest_us)
                  RETURNING id",
             )
             .and_then(|mut insert| {
@@ -170,7 +177,8 @@ impl Ingest<'_> {
     ) -> Result<(), Error> {
         self.db()
             .prepare_cached(
-                "INSERT INTO gap (source, path, from_us, noticed_us, reason) VALUES (?1, ?2, ?3, ?4, ?5)",
+                "INSERT INTO gap (source, path, from_us, noticed_us, reason) VALUES (?1, ?2, ?3,
+                   ?4, ?5)",
             )
             .and_then(|mut insert| {
                 insert.execute(params![

@@ -2,12 +2,13 @@
 //!
 //! ```text
 //! Ledger::ingest ─ lock file ─► Ingest ── source, file ─► numbers
-//!                                 │    ◄─ add (a batch's sums) + checkpoint (how far its file was read)
+//!                                 │    ◄─ add (sums), checkpoint (how far a file was read)
 //!                                 └─ commit: both or neither
 //! ```
 //!
 //! # Invariants
-//! * One writer: it holds a lock file of its own beside the ledger, so readers are never in its way.
+//! * One writer: it holds a lock file of its own beside the ledger, so readers are never in its
+//!   way.
 //! * Whatever was added is committed together with the checkpoints stored since the commit before.
 
 use crate::batch::Batch;
@@ -24,8 +25,8 @@ use crate::timeline::{self, Slot};
 use rusqlite::{Connection, OptionalExtension, params};
 use std::collections::BTreeMap;
 
-/// A login is settled when its source goes on for longer than a handshake may take (`connect_timeout`
-/// is 10 s by default) without a contradiction.
+/// A login is settled when its source goes on for longer than a handshake may take
+/// (`connect_timeout` is 10 s by default) without a contradiction.
 pub(crate) const SETTLING: i64 = 15_000_000;
 
 /// An open transaction on the ledger, with the right to write.
@@ -101,13 +102,15 @@ impl Ingest<'_> {
 
     fn add_spans(&self, source: i64, batch: &Batch, servers: &[i64]) -> rusqlite::Result<()> {
         let mut progress = self.db().prepare_cached(
-            "INSERT INTO progress (server, source, records, oldest_us, newest_us) VALUES (?1, ?2, ?3, ?4, ?5)
+            "INSERT INTO progress (server, source, records, oldest_us, newest_us)
+             VALUES (?1, ?2, ?3, ?4, ?5)
              ON CONFLICT DO UPDATE SET records = records + excluded.records,
                oldest_us = min(oldest_us, excluded.oldest_us),
                newest_us = max(newest_us, excluded.newest_us)",
         )?;
         let mut stretch = self.db().prepare_cached(
-            "INSERT INTO stretch (server, source, file, from_us, to_us, records) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+            "INSERT INTO stretch (server, source, file, from_us, to_us, records)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)
              ON CONFLICT DO UPDATE SET records = records + excluded.records,
                from_us = min(from_us, excluded.from_us), to_us = max(to_us, excluded.to_us)",
         )?;
@@ -361,7 +364,8 @@ pub(crate) fn stored_error(error: u32) -> i64 {
 }
 
 pub(crate) const UPSERT_TALLY: &str =
-    "INSERT INTO tally (server, source, user, host, error, count, first_us, last_us, active_us, last_text, hours)
+    "INSERT INTO tally (server, source, user, host, error, count, first_us, last_us,
+       active_us, last_text, hours)
      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
      ON CONFLICT DO UPDATE SET
        count = count + excluded.count,

@@ -13,17 +13,18 @@
 //!
 //! * `tally`: per server, source, user, client host and error, how often and when, by the hour. Old
 //!   hours become days, old days go, totals of logins stay.
-//! * `stranger`: refusals of those who never logged in, by the hour, with a bounded number of names.
-//! * `run`, `connection`, `unsettled`: lives of the servers, who a connection id was, logins that are
-//!   too new to be sure of.
-//! * `file`, `source`, `progress`, `stretch`, `gap`, `doubt`: what was read, what is missing, what could
-//!   not be used.
+//! * `stranger`: refusals of those who never logged in, by the hour, with a bounded number of
+//!   names.
+//! * `run`, `connection`, `unsettled`: lives of the servers, who a connection id was, logins that
+//!   are too new to be sure of.
+//! * `file`, `source`, `progress`, `stretch`, `gap`, `doubt`: what was read, what is missing, what
+//!   could not be used.
 //!
 //! # Invariants
 //! * Sums and checkpoints are committed together, and a commit is on the disk when it returns: each
 //!   record counts once, whatever dies in between.
-//! * Answers depend on the records read, not on their order, nor on how they were parted over files,
-//!   threads, batches, commits and scans; `tests/order.rs` says where that ends.
+//! * Answers depend on the records read, not on their order, nor on how they were parted over
+//!   files, threads, batches, commits and scans; `tests/order.rs` says where that ends.
 //! * Counts are kept per source. Two sources that saw the same logins do not double them: an answer
 //!   takes, hour by hour, the larger count.
 //! * One process writes; any number read beside it and see whole commits.
@@ -32,9 +33,9 @@
 //! * A ledger that is damaged, foreign or newer is said to be so, and left as it is.
 //!
 //! # What it does not do
-//! It opens no log and parses none, judges nobody, escapes nothing: names go out as the bytes that came
-//! in. It has no clock: now is an argument ([`Keeping::now`]). Its files are safe on a local disk; SQLite's
-//! WAL is not made for network file systems.
+//! It opens no log and parses none, judges nobody, escapes nothing: names go out as the bytes that
+//! came in. It has no clock: now is an argument ([`Keeping::now`]). Its files are safe on a local
+//! disk; SQLite's WAL is not made for network file systems.
 //!
 //! # Example
 //! ```

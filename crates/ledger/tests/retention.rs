@@ -1,5 +1,5 @@
-//! How long counts are kept, and that it does not matter when they are made coarser: at once, because
-//! an archived log is read late, or later, because time passes.
+//! How long counts are kept, and that it does not matter when they are made coarser: at once,
+//! because an archived log is read late, or later, because time passes.
 
 mod common;
 
