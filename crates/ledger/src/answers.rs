@@ -1,8 +1,9 @@
 //! Reading: what the ledger answers.
 //!
-//! Counts are kept per source. Two sources may have seen the same logins, so for one server an answer
-//! takes, hour by hour, the largest count of any one source. Windows are widened to whole hours
-//! ([`Filter::whole_hours`]), because that is how counts are kept; old ones are kept by the day.
+//! Counts are kept per source. Two sources may have seen the same logins, so for one server an
+//! answer takes, hour by hour, the largest count of any one source. Windows are widened to whole
+//! hours ([`Filter::whole_hours`]), because that is how counts are kept; old ones are kept by the
+//! day.
 
 use crate::clock::HOUR;
 use crate::error::Error;
@@ -77,8 +78,8 @@ fn min(a: Option<i64>, b: Option<i64>) -> Option<i64> {
     }
 }
 
-/// Counts of several sources, united: hour by hour the largest; and in `window` only, where there is
-/// one.
+/// Counts of several sources, united: hour by hour the largest; and in `window` only, where there
+/// is one.
 fn unite(counts: Vec<Count>, window: Option<(i64, i64)>) -> Count {
     let mut united = match <[Count; 1]>::try_from(counts) {
         Ok([count]) => count,
@@ -288,8 +289,8 @@ impl Ledger {
         Ok(periods)
     }
 
-    /// Which evidence there is: what each file held of each server, known gaps, and input that could
-    /// not be used. Sorted by server, source and time.
+    /// Which evidence there is: what each file held of each server, known gaps, and input that
+    /// could not be used. Sorted by server, source and time.
     ///
     /// # Errors
     /// Where SQLite fails.
@@ -297,12 +298,14 @@ impl Ledger {
         let (since, until) = (filter.since.unwrap_or(i64::MIN), filter.until.unwrap_or(i64::MAX));
         let mut rows = self.rows(
             "SELECT server.name, source.location, from_us, to_us, 'covered', records, file.path
-             FROM stretch JOIN server ON server.id = server JOIN source ON source.id = stretch.source
+             FROM stretch JOIN server ON server.id = server
+             JOIN source ON source.id = stretch.source
              JOIN file ON file.id = stretch.file",
             evidence,
         )?;
         rows.extend(self.rows(
-            "SELECT coalesce(server.name, source.label), source.location, from_us, coalesce(to_us, noticed_us),
+            "SELECT coalesce(server.name, source.label), source.location, from_us,
+               coalesce(to_us, noticed_us),
                'gap', 0, reason || ': ' || path
              FROM gap JOIN source ON source.id = gap.source LEFT JOIN server ON server.id = (
                SELECT min(server) FROM progress WHERE progress.source = gap.source)",
@@ -310,7 +313,8 @@ impl Ledger {
         )?);
         // A doubtful line names no server to be believed; where a source has one server it is that.
         rows.extend(self.rows(
-            "SELECT coalesce(server.name, source.label), source.location, NULL, NULL, standing, count, reason
+            "SELECT coalesce(server.name, source.label), source.location, NULL, NULL,
+               standing, count, reason
              FROM doubt JOIN source ON source.id = doubt.source LEFT JOIN server ON server.id = (
                SELECT server FROM progress WHERE progress.source = doubt.source
                GROUP BY source HAVING count(*) = 1)",
@@ -343,7 +347,8 @@ impl Ledger {
         limit: usize,
     ) -> Result<Vec<DoubtSample>, Error> {
         let mut rows = self.rows(
-            "SELECT source.location, coalesce(file.path, ''), doubt_sample.offset, length, standing, reason, text
+            "SELECT source.location, coalesce(file.path, ''), doubt_sample.offset, length,
+               standing, reason, text
              FROM doubt_sample JOIN source ON source.id = doubt_sample.source
              LEFT JOIN file ON file.id = doubt_sample.file",
             |row| {
@@ -374,7 +379,8 @@ impl Ledger {
     /// Where SQLite fails.
     pub fn runs(&self, filter: &Filter) -> Result<Vec<Run>, Error> {
         let parts = self.rows(
-            "SELECT server.name, source.location, start_us, day, low_id, low_us, high_id, high_us, server, source
+            "SELECT server.name, source.location, start_us, day, low_id, low_us, high_id, high_us,
+               server, source
              FROM run JOIN server ON server.id = server JOIN source ON source.id = source",
             |row| {
                 let (server, source) = (name(row.get_ref(0)?), name(row.get_ref(1)?));
@@ -445,8 +451,10 @@ impl Ledger {
             schema: SCHEMA as u32,
             bytes: bytes.unwrap_or(0) as u64,
             unsettled: number(
-                "SELECT count(*) FROM (SELECT DISTINCT server, at_us, id, user, host FROM unsettled)",
-            )?.unwrap_or(0) as u64,
+                "SELECT count(*)
+                 FROM (SELECT DISTINCT server, at_us, id, user, host FROM unsettled)",
+            )?
+            .unwrap_or(0) as u64,
             connections: number(
                 "SELECT count(*) FROM connection WHERE NOT refused AND coalesce(from_us, to_us) >
                    coalesce((SELECT value FROM meta WHERE key = 'connections_before_us'), 0)",
@@ -493,7 +501,8 @@ impl Ledger {
         gathered: &mut Gathered,
     ) -> rusqlite::Result<()> {
         let mut query = self.db.prepare_cached(
-            "SELECT server, source, user, host, error, count, first_us, last_us, active_us, hours FROM tally
+            "SELECT server, source, user, host, error, count, first_us, last_us, active_us, hours
+             FROM tally
              WHERE (?1 IS NULL OR user = ?1) AND (?2 IS NULL OR host = ?2)",
         )?;
         let (user, host) = (filter.user.as_deref(), filter.host.as_deref());
@@ -522,8 +531,8 @@ impl Ledger {
         Ok(())
     }
 
-    /// Ends of connections whose beginning was not read with them are signs of a session, while nothing
-    /// shows that it was a refused login.
+    /// Ends of connections whose beginning was not read with them are signs of a session, while
+    /// nothing shows that it was a refused login.
     fn gather_ends(
         &self,
         filter: &Filter,
@@ -532,7 +541,8 @@ impl Ledger {
     ) -> rusqlite::Result<()> {
         let mut query = self.db.prepare_cached(
             "SELECT server, user, host, max(to_us) FROM connection
-             WHERE loose AND NOT refused AND to_us IS NOT NULL AND (?1 IS NULL OR user = ?1) AND (?2 IS NULL OR host = ?2) GROUP BY 1, 2, 3",
+             WHERE loose AND NOT refused AND to_us IS NOT NULL
+               AND (?1 IS NULL OR user = ?1) AND (?2 IS NULL OR host = ?2) GROUP BY 1, 2, 3",
         )?;
         let (user, host) = (filter.user.as_deref(), filter.host.as_deref());
         let mut rows = query.query(params![user.map(Bytes), host.map(Bytes)])?;

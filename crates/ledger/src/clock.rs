@@ -1,9 +1,9 @@
 //! From the wall clock of a server to UTC.
 //!
-//! Logs hold local time without a zone; the zone is an argument here, found by the caller. A local time
-//! that occurs twice (the hour after summer time ends) is read as the first of the two, one that does
-//! not occur (the hour that summer time skips) as if the clock had not been put forward yet; both are
-//! counted, so that an answer can say so.
+//! Logs hold local time without a zone; the zone is an argument here, found by the caller. A local
+//! time that occurs twice (the hour after summer time ends) is read as the first of the two, one
+//! that does not occur (the hour that summer time skips) as if the clock had not been put forward
+//! yet; both are counted, so that an answer can say so.
 
 use formats::Stamp;
 use jiff::civil::DateTime;
@@ -16,7 +16,8 @@ pub(crate) const HOUR: i64 = 3_600_000_000;
 /// Zones change their offset at whole quarters of an hour, so one look-up serves a quarter.
 const QUARTER: i64 = HOUR / 4;
 
-/// A record's time without a year lies at most this far after the file's last change: clocks differ.
+/// A record's time without a year lies at most this far after the file's last change: clocks
+/// differ.
 const AHEAD: i64 = 24 * HOUR;
 
 /// A step back of more than this, in a log without years, is a new year.
@@ -45,8 +46,8 @@ impl LocalClock {
         LocalClock { zone, from: i64::MIN, offset: 0, changed: local, yearless: None, ambiguous: 0 }
     }
 
-    /// Starts the years of yearless stamps after `last`, the newest one read from this file before, in
-    /// microseconds UTC.
+    /// Starts the years of yearless stamps after `last`, the newest one read from this file before,
+    /// in microseconds UTC.
     pub fn resume(&mut self, last: i64) {
         self.yearless = Timestamp::from_microsecond(last)
             .ok()

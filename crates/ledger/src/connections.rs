@@ -1,25 +1,26 @@
-//! Which connection id was whom, from when to when: facts for tracing, and the way to tell the end of
-//! a session from the `DISCONNECT` that follows every refused login.
+//! Which connection id was whom, from when to when: facts for tracing, and the way to tell the end
+//! of a session from the `DISCONNECT` that follows every refused login.
 //!
-//! Within one batch a `DISCONNECT` finds its beginning by connection id. Where the beginning lies in a
-//! piece of log that was read before or will be read later, both halves go to the ledger, which joins
-//! them by the rule of [`join`].
+//! Within one batch a `DISCONNECT` finds its beginning by connection id. Where the beginning lies
+//! in a piece of log that was read before or will be read later, both halves go to the ledger,
+//! which joins them by the rule of [`join`].
 //!
 //! # Invariants
-//! * Beginnings and ends that one batch joins stand in one unbroken piece of log: nothing read later
-//!   can come between them. What [`join`] joins may be taken apart again by what is read later, so such
-//!   connections are marked `loose` and keep both their moments.
+//! * Beginnings and ends that one batch joins stand in one unbroken piece of log: nothing read
+//!   later can come between them. What [`join`] joins may be taken apart again by what is read
+//!   later, so such connections are marked `loose` and keep both their moments.
 
 /// Open connections looked up by the low bits of their id: they come and go in the order of their
 /// ids, so that few of them meet in one place.
 const NEAR_SLOTS: usize = 1024;
 
-/// Long-lived connections kept beside the near ones. A server has at most 100,000 (`max_connections`);
-/// the oldest beginnings go to the ledger when there are more.
+/// Long-lived connections kept beside the near ones. A server has at most 100,000
+/// (`max_connections`); the oldest beginnings go to the ledger when there are more.
 const FAR_MAX: usize = 100_000;
 
-/// Ends without a beginning kept apart in one batch; each stands for a connection that was open when
-/// the batch began, so there are as few as of those. What exceeds it counts as activity at once.
+/// Ends without a beginning kept apart in one batch; each stands for a connection that was open
+/// when the batch began, so there are as few as of those. What exceeds it counts as activity at
+/// once.
 const ENDS_MAX: usize = 100_000;
 
 /// Halves in one batch before those of one connection are looked for and joined.
@@ -48,7 +49,8 @@ pub(crate) struct Fact {
     pub(crate) port: Option<u16>,
     /// The beginning was a refused login; of a half without it: the end belongs to one.
     pub(crate) refused: bool,
-    /// The two moments were found apart: what is read later may show that they do not belong together.
+    /// The two moments were found apart: what is read later may show that they do not belong
+    /// together.
     pub(crate) loose: bool,
 }
 
@@ -246,8 +248,8 @@ impl Connections {
         !self.changed.is_empty()
     }
 
-    /// The session shows itself as `pair`: when it changed to it, if that is news. The earlier user's
-    /// part of the connection ends there.
+    /// The session shows itself as `pair`: when it changed to it, if that is news. The earlier
+    /// user's part of the connection ends there.
     pub(crate) fn named(&mut self, server: u32, id: u64, pair: u32) -> Option<i64> {
         let at = self.changed.remove(&(server, id))?;
         let slot = &mut self.near[id as usize % NEAR_SLOTS];
@@ -277,8 +279,8 @@ impl Connections {
         }
     }
 
-    /// Everything known, translated by `server` and `pair` into the numbers of another table: finished
-    /// ones, beginnings without an end, ends without a beginning.
+    /// Everything known, translated by `server` and `pair` into the numbers of another table:
+    /// finished ones, beginnings without an end, ends without a beginning.
     pub(crate) fn facts(&self) -> impl Iterator<Item = Fact> {
         let closed = self.closed.iter().map(|closed| closed.open.fact(Some(closed.to)));
         let open = self.near.iter().flatten().chain(self.far.values()).map(|open| open.fact(None));
@@ -311,11 +313,11 @@ pub(crate) fn join_all(facts: &mut Vec<Fact>, is_cut: impl Fn(u32) -> bool) {
     *facts = joined;
 }
 
-/// Joins the beginnings and ends of one connection id of one server. `facts` may hold whole ones and
-/// halves in any order, but each pair under one number; what comes out depends on the set of moments
-/// alone. Firm facts stay as they are. Of the others, each end goes to the last beginning before it,
-/// where that is of the same pair and has no end yet; that of a refused login, which is at most a
-/// minute older, may have had its name cut (`is_cut`).
+/// Joins the beginnings and ends of one connection id of one server. `facts` may hold whole ones
+/// and halves in any order, but each pair under one number; what comes out depends on the set of
+/// moments alone. Firm facts stay as they are. Of the others, each end goes to the last beginning
+/// before it, where that is of the same pair and has no end yet; that of a refused login, which is
+/// at most a minute older, may have had its name cut (`is_cut`).
 pub(crate) fn join(facts: &mut Vec<Fact>, is_cut: impl Fn(u32) -> bool) {
     let mut beginnings: Vec<Fact> = Vec::with_capacity(facts.len());
     let mut ends: Vec<Fact> = Vec::new();

@@ -10,9 +10,9 @@ pub(crate) const SAMPLES_MAX: usize = 200;
 /// Bytes kept of each sample: a name of the greatest length, written twice, and what surrounds it.
 pub(crate) const SAMPLE_BYTES_MAX: usize = 2048;
 
-/// One kept piece of input. Samples are ordered by a hash of what they hold, and the lowest are kept:
-/// so the choice does not depend on the order of reading, and nobody can push others out by being
-/// first.
+/// One kept piece of input. Samples are ordered by a hash of what they hold, and the lowest are
+/// kept: so the choice does not depend on the order of reading, and nobody can push others out by
+/// being first.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Sample {
     pub(crate) rank: i64,

@@ -19,7 +19,8 @@ pub enum Error {
     },
     /// The file is something else.
     #[error(
-        "{path}: this is not a rollcall ledger ({found}): name another file with --ledger, or move it away"
+        "{path}: this is not a rollcall ledger ({found}): name another file with --ledger, or move \
+         it away"
     )]
     Foreign {
         /// Its path.
@@ -29,7 +30,8 @@ pub enum Error {
     },
     /// Written by a newer rollcall.
     #[error(
-        "{path}: written by a newer rollcall (schema {found}, this program knows {known}): upgrade rollcall"
+        "{path}: written by a newer rollcall (schema {found}, this program knows {known}): upgrade \
+         rollcall"
     )]
     Newer {
         /// Its path.
@@ -69,7 +71,8 @@ pub enum Error {
     },
     /// Part of the ledger cannot be read.
     #[error(
-        "{path}: the ledger is damaged ({what}): restore it from a copy, or move it away and scan again"
+        "{path}: the ledger is damaged ({what}): restore it from a copy, or move it away and scan \
+         again"
     )]
     Damaged {
         /// Its path.

@@ -1,14 +1,15 @@
 //! Connection facts in the ledger: who a connection id was, from when to when.
 //!
-//! Whole ones come from one unbroken piece of log and are firm. Halves are joined with the halves that
-//! other pieces left here; what is joined like that is `loose`: a piece read later may show that the two
-//! do not belong together.
+//! Whole ones come from one unbroken piece of log and are firm. Halves are joined with the halves
+//! that other pieces left here; what is joined like that is `loose`: a piece read later may show
+//! that the two do not belong together.
 //!
 //! # Invariants
-//! * Which halves are joined depends on the set of moments alone, not on the order in which they came.
-//! * The end of a refused login is no sign of a session, wherever it stands. So the ends of loose ones
-//!   are looked at when an answer is asked for, and go into `tally.active_us` only when the fact is
-//!   forgotten.
+//! * Which halves are joined depends on the set of moments alone, not on the order in which they
+//!   came.
+//! * The end of a refused login is no sign of a session, wherever it stands. So the ends of loose
+//!   ones are looked at when an answer is asked for, and go into `tally.active_us` only when the
+//!   fact is forgotten.
 
 use crate::batch::{Batch, is_cut};
 use crate::connections::{Fact, join};
@@ -19,8 +20,8 @@ use crate::timeline;
 use rusqlite::{Connection, OptionalExtension, params};
 use std::collections::BTreeMap;
 
-/// Halves and loose ones kept at least, whatever is kept for tracing: as many as a server may hold open
-/// (`max_connections` is at most 100,000).
+/// Halves and loose ones kept at least, whatever is kept for tracing: as many as a server may hold
+/// open (`max_connections` is at most 100,000).
 const LOOSE_KEPT: usize = 100_000;
 
 /// Room above a bound before it is enforced, so that it is not done each time.
@@ -77,7 +78,8 @@ fn write(
     host: &[u8],
 ) -> rusqlite::Result<usize> {
     db.prepare_cached(
-        "INSERT INTO connection (server, source, id, from_us, to_us, user, host, port, refused, loose)
+        "INSERT INTO connection (server, source, id, from_us, to_us, user, host, port, refused,
+           loose)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
     )?
     .execute(params![
@@ -183,8 +185,8 @@ fn trim(db: &Connection, keeping: &Keeping, added: usize) -> rusqlite::Result<()
     Ok(())
 }
 
-/// Forgets facts whose last moment is `oldest` or before. What the end of a loose one tells of a session
-/// goes to `tally`.
+/// Forgets facts whose last moment is `oldest` or before. What the end of a loose one tells of a
+/// session goes to `tally`.
 fn forget(db: &Connection, kind: &str, oldest: i64) -> rusqlite::Result<()> {
     let ends = db
         .prepare(&format!(
@@ -236,8 +238,8 @@ fn note_activity(
     Ok(())
 }
 
-/// Forgets what is older than it is kept. Halves and loose ones are kept as long as counts are: archived
-/// logs that are read later may still hold the other half.
+/// Forgets what is older than it is kept. Halves and loose ones are kept as long as counts are:
+/// archived logs that are read later may still hold the other half.
 pub(crate) fn prune(db: &Connection, keeping: &Keeping) -> rusqlite::Result<()> {
     forget(db, "NOT loose", keeping.connections_before())?;
     forget(db, "loose", keeping.gone_before())

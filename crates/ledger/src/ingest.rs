@@ -2,12 +2,13 @@
 //!
 //! ```text
 //! Ledger::ingest ─ lock file ─► Ingest ── source, file ─► numbers
-//!                                 │    ◄─ add (a batch's sums) + checkpoint (how far its file was read)
+//!                                 │    ◄─ add (sums), checkpoint (how far a file was read)
 //!                                 └─ commit: both or neither
 //! ```
 //!
 //! # Invariants
-//! * One writer: it holds a lock file of its own beside the ledger, so readers are never in its way.
+//! * One writer: it holds a lock file of its own beside the ledger, so readers are never in its
+//!   way.
 //! * Whatever was added is committed together with the checkpoints stored since the commit before.
 
 use crate::batch::Batch;
@@ -18,55 +19,23 @@ use crate::facts;
 use crate::keeping::Keeping;
 use crate::lock::Lock;
 use crate::runs::{self, Point, RunPart};
-use crate::store::{Bytes, Ledger, name, signed};
+use crate::store::{Bytes, Ledger, signed};
 use crate::strangers::{self, Refusal};
 use crate::timeline::{self, Slot};
 use rusqlite::{Connection, OptionalExtension, params};
-use source::{Fingerprint, KnownFile, Raw};
 use std::collections::BTreeMap;
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
 
-/// A login is settled when its source goes on for longer than a handshake may take (`connect_timeout`
-/// is 10 s by default) without a contradiction.
+/// A login is settled when its source goes on for longer than a handshake may take
+/// (`connect_timeout` is 10 s by default) without a contradiction.
 pub(crate) const SETTLING: i64 = 15_000_000;
 
 /// An open transaction on the ledger, with the right to write.
 #[derive(Debug)]
 pub struct Ingest<'a> {
     ledger: &'a Ledger,
-    keeping: Keeping,
+    pub(crate) keeping: Keeping,
     _lock: Lock,
     open: bool,
-}
-
-/// How far a file was read.
-#[derive(Debug, Clone)]
-pub struct Checkpoint {
-    /// Where the file stands.
-    pub path: PathBuf,
-    /// What was read of it.
-    pub fingerprint: Fingerprint,
-    /// The file itself.
-    pub raw: Raw,
-    /// Whether the offset lies inside a record that is too long to be read.
-    pub mid_record: bool,
-    /// The newest record's time, in microseconds UTC.
-    pub newest: Option<i64>,
-}
-
-/// A file the ledger knows, with what its reader needs to go on.
-#[derive(Debug, Clone)]
-pub struct Mark {
-    /// The file's identity.
-    pub known: KnownFile,
-    /// The source it belongs to.
-    pub source: i64,
-    /// Whether the offset lies inside a record that is too long to be read.
-    pub mid_record: bool,
-    /// The newest record's time, in microseconds UTC.
-    pub newest: Option<i64>,
 }
 
 impl Ledger {
@@ -96,149 +65,6 @@ impl Ingest<'_> {
 
     pub(crate) fn failed(&self) -> impl Fn(rusqlite::Error) -> Error + use<'_> {
         self.ledger.failed()
-    }
-
-    /// The number of a source; `label` is the server's name where the reader was told it (else empty).
-    ///
-    /// # Errors
-    /// Where SQLite fails.
-    pub fn source(&self, location: &[u8], label: &[u8], dialect: &str) -> Result<i64, Error> {
-        self.db()
-            .prepare_cached(
-                "INSERT INTO source (location, label, dialect) VALUES (?1, ?2, ?3)
-                 ON CONFLICT DO UPDATE SET dialect = excluded.dialect RETURNING id",
-            )
-            .and_then(|mut insert| {
-                insert.query_row(params![Bytes(location), Bytes(label), dialect], |row| row.get(0))
-            })
-            .map_err(self.failed())
-    }
-
-    /// Every file read under this label.
-    ///
-    /// # Errors
-    /// Where SQLite fails.
-    pub fn marks(&self, label: &[u8]) -> Result<Vec<Mark>, Error> {
-        let print = |bytes: Vec<u8>| <[u8; 16]>::try_from(bytes).unwrap_or_default();
-        self.db()
-            .prepare_cached(
-                "SELECT file.id, source, path, device, inode, born_us, file.bytes, modified_us, print,
-                        drained, head_bytes, head, offset, tail_bytes, tail, mid_record, newest_us
-                 FROM file JOIN source ON source.id = file.source WHERE source.label = ?1 ORDER BY file.id",
-            )
-            .and_then(|mut query| {
-                query
-                    .query_map([Bytes(label)], |row| {
-                        let path = name(row.get_ref(2)?);
-                        let unsigned = |column| Ok::<_, rusqlite::Error>(row.get::<_, i64>(column)? as u64);
-                        Ok(Mark {
-                            source: row.get(1)?,
-                            mid_record: row.get(15)?,
-                            newest: row.get(16)?,
-                            known: KnownFile {
-                                key: row.get(0)?,
-                                path: PathBuf::from(OsStr::from_bytes(&path)),
-                                fingerprint: Fingerprint {
-                                    head_len: row.get(10)?,
-                                    head: print(row.get(11)?),
-                                    offset: unsigned(12)?,
-                                    tail_len: row.get(13)?,
-                                    tail: print(row.get(14)?),
-                                },
-                                raw: Raw {
-                                    facts: source::Facts {
-                                        device: unsigned(3)?,
-                                        inode: unsigned(4)?,
-                                        born: row.get(5)?,
-                                        len: unsigned(6)?,
-                                        modified: row.get(7)?,
-                                    },
-                                    print: print(row.get(8)?),
-                                    drained: row.get(9)?,
-                                },
-                            },
-                        })
-                    })?
-                    .collect()
-            })
-            .map_err(self.failed())
-    }
-
-    /// Stores a file's checkpoint: under `key`, or under a new number where that is `None`. Returns the
-    /// number.
-    ///
-    /// # Errors
-    /// Where SQLite fails.
-    pub fn checkpoint(&self, key: Option<i64>, source: i64, at: &Checkpoint) -> Result<i64, Error> {
-        let (facts, print) = (&at.raw.facts, &at.fingerprint);
-        self.db()
-            .prepare_cached(
-                "INSERT INTO file (id, source, path, device, inode, born_us, bytes, modified_us, print,
-                   drained, head_bytes, head, offset, tail_bytes, tail, mid_record, newest_us)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)
-                 ON CONFLICT (id) DO UPDATE SET source = excluded.source, path = excluded.path,
-                   device = excluded.device,
-                   inode = excluded.inode, born_us = excluded.born_us, bytes = excluded.bytes,
-                   modified_us = excluded.modified_us, print = excluded.print, drained = excluded.drained,
-                   head_bytes = excluded.head_bytes, head = excluded.head, offset = excluded.offset,
-                   tail_bytes = excluded.tail_bytes, tail = excluded.tail,
-                   mid_record = excluded.mid_record,
-                   newest_us = coalesce(max(newest_us, excluded.newest_us), newest_us, excluded.newest_us)
-                 RETURNING id",
-            )
-            .and_then(|mut insert| {
-                insert.query_row(
-                    params![
-                        key,
-                        source,
-                        Bytes(at.path.as_os_str().as_bytes()),
-                        facts.device as i64,
-                        facts.inode as i64,
-                        facts.born,
-                        facts.len as i64,
-                        facts.modified,
-                        at.raw.print,
-                        at.raw.drained,
-                        print.head_len,
-                        print.head,
-                        print.offset as i64,
-                        print.tail_len,
-                        print.tail,
-                        at.mid_record,
-                        at.newest,
-                    ],
-                    |row| row.get(0),
-                )
-            })
-            .map_err(self.failed())
-    }
-
-    /// Notes that evidence of a source is missing.
-    ///
-    /// # Errors
-    /// Where SQLite fails.
-    pub fn gap(
-        &self,
-        source: i64,
-        path: &Path,
-        from: Option<i64>,
-        reason: &str,
-    ) -> Result<(), Error> {
-        self.db()
-            .prepare_cached(
-                "INSERT INTO gap (source, path, from_us, noticed_us, reason) VALUES (?1, ?2, ?3, ?4, ?5)",
-            )
-            .and_then(|mut insert| {
-                insert.execute(params![
-                    source,
-                    Bytes(path.as_os_str().as_bytes()),
-                    from,
-                    self.keeping.now,
-                    reason
-                ])
-            })
-            .map_err(self.failed())?;
-        Ok(())
     }
 
     /// Adds the sums of a batch of this source.
@@ -276,13 +102,15 @@ impl Ingest<'_> {
 
     fn add_spans(&self, source: i64, batch: &Batch, servers: &[i64]) -> rusqlite::Result<()> {
         let mut progress = self.db().prepare_cached(
-            "INSERT INTO progress (server, source, records, oldest_us, newest_us) VALUES (?1, ?2, ?3, ?4, ?5)
+            "INSERT INTO progress (server, source, records, oldest_us, newest_us)
+             VALUES (?1, ?2, ?3, ?4, ?5)
              ON CONFLICT DO UPDATE SET records = records + excluded.records,
                oldest_us = min(oldest_us, excluded.oldest_us),
                newest_us = max(newest_us, excluded.newest_us)",
         )?;
         let mut stretch = self.db().prepare_cached(
-            "INSERT INTO stretch (server, source, file, from_us, to_us, records) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+            "INSERT INTO stretch (server, source, file, from_us, to_us, records)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)
              ON CONFLICT DO UPDATE SET records = records + excluded.records,
                from_us = min(from_us, excluded.from_us), to_us = max(to_us, excluded.to_us)",
         )?;
@@ -362,7 +190,12 @@ impl Ingest<'_> {
         Ok(())
     }
 
-    fn add_run(&self, server: i64, source: i64, mut part: RunPart) -> rusqlite::Result<()> {
+    pub(crate) fn add_run(
+        &self,
+        server: i64,
+        source: i64,
+        mut part: RunPart,
+    ) -> rusqlite::Result<()> {
         let known = self
             .db()
             .prepare_cached(
@@ -509,53 +342,6 @@ impl Ingest<'_> {
         self.open = false;
         Ok(())
     }
-
-    /// All that was stored is pruned to these. They move once a day.
-    fn limits(&self) -> [i64; 3] {
-        let keeping = &self.keeping;
-        [keeping.days_before(), keeping.gone_before(), keeping.connections_before()]
-    }
-
-    /// Forgets what is older than it is kept.
-    fn prune(&self) -> rusqlite::Result<()> {
-        let db = self.db();
-        let [days, gone, _] = self.limits();
-        let mut none = Vec::new();
-        timeline::encode(&[], &mut none);
-        db.execute(
-            "UPDATE tally SET hours = unite_hours(hours, ?1, ?2, ?3) WHERE first_us < ?2",
-            params![none, days, gone],
-        )?;
-        strangers::prune(db, &self.keeping)?;
-        facts::prune(db, &self.keeping)?;
-        self.prune_runs(days, gone)?;
-        db.execute("DELETE FROM gap WHERE noticed_us < ?1", [gone])?;
-        Ok(())
-    }
-
-    fn prune_runs(&self, days: i64, gone: i64) -> rusqlite::Result<()> {
-        let db = self.db();
-        let old = db
-            .prepare(
-                "SELECT start_us, day, low_id, low_us, high_id, high_us, server, source FROM run
-                 WHERE start_us < ?1 AND (NOT day OR start_us < ?2)",
-            )?
-            .query_map([days, gone], |row| Ok((row.get(6)?, row.get(7)?, run_part(row, 0)?)))?
-            .collect::<rusqlite::Result<Vec<(i64, i64, RunPart)>>>()?;
-        let mut delete = db.prepare_cached(
-            "DELETE FROM run WHERE server = ?1 AND source = ?2 AND start_us = ?3 AND day = ?4",
-        )?;
-        for (server, source, part) in old {
-            let kept = part.kept(days);
-            if kept != part || kept.end() <= gone {
-                delete.execute(params![server, source, part.start, part.day])?;
-            }
-            if kept != part && kept.end() > gone {
-                self.add_run(server, source, kept)?;
-            }
-        }
-        Ok(())
-    }
 }
 
 /// A row of `run`, from its column `start_us`, the number `first`, on.
@@ -578,7 +364,8 @@ pub(crate) fn stored_error(error: u32) -> i64 {
 }
 
 pub(crate) const UPSERT_TALLY: &str =
-    "INSERT INTO tally (server, source, user, host, error, count, first_us, last_us, active_us, last_text, hours)
+    "INSERT INTO tally (server, source, user, host, error, count, first_us, last_us,
+       active_us, last_text, hours)
      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
      ON CONFLICT DO UPDATE SET
        count = count + excluded.count,

@@ -19,10 +19,12 @@ pub struct Keeping {
     pub day_days: u32,
     /// Connection facts are kept for this many days …
     pub connection_days: u32,
-    /// … and at most this many finished ones; 0 for none. (Those whose other end is not known are kept
-    /// whatever is set here, within a bound of their own, because what they were depends on it.)
+    /// … and at most this many finished ones; 0 for none. (Those whose other end is not known are
+    /// kept whatever is set here, within a bound of their own, because what they were depends on
+    /// it.)
     pub connections: usize,
-    /// Refused pairs that never logged in, kept by name per server, source and hour (old ones: day).
+    /// Refused pairs that never logged in, kept by name per server, source and hour (old ones:
+    /// day).
     pub strangers_per_hour: usize,
     /// A time in microseconds UTC as local text, for the view `Accounts`.
     pub local_text: Arc<dyn Fn(i64) -> String + Send + Sync>,
@@ -59,8 +61,8 @@ impl Keeping {
         self.age(self.connection_days)
     }
 
-    /// The beginning of a UTC day: so limits move once a day, and what is written is pruned to the same
-    /// limits as what is there.
+    /// The beginning of a UTC day: so limits move once a day, and what is written is pruned to the
+    /// same limits as what is there.
     fn age(&self, days: u32) -> i64 {
         day_of(self.now.max(0)).saturating_sub(i64::from(days).saturating_mul(DAY))
     }

@@ -1,26 +1,91 @@
-//! The SQLite ledger.
-mod answers;
-mod batch;
+//! The ledger: one SQLite file that holds what was seen, when, and how far each log has been read.
+//!
+//! ```text
+//! formats::Reader ─ events ─► Batch ── sums, extremes, samples of one piece of log
+//!                               │ absorb (pieces read by several threads)
+//!                               ▼
+//! Ledger::ingest ─ lock ─► Ingest ── add(Batch) + checkpoint(file) ── commit ──► SQLite
+//!                                                                                  │
+//!         seen, failures, periods, evidence, runs, doubts, status  ◄── Ledger ◄────┘
+//! ```
+//!
+//! What is kept, by table (`docs/ledger.md` tells every column):
+//!
+//! * `tally`: per server, source, user, client host and error, how often and when, by the hour. Old
+//!   hours become days, old days go, totals of logins stay.
+//! * `stranger`: refusals of those who never logged in, by the hour, with a bounded number of
+//!   names.
+//! * `run`, `connection`, `unsettled`: lives of the servers, who a connection id was, logins that
+//!   are too new to be sure of.
+//! * `file`, `source`, `progress`, `stretch`, `gap`, `doubt`: what was read, what is missing, what
+//!   could not be used.
+//!
+//! # Invariants
+//! * Sums and checkpoints are committed together, and a commit is on the disk when it returns: each
+//!   record counts once, whatever dies in between.
+//! * Answers depend on the records read, not on their order, nor on how they were parted over
+//!   files, threads, batches, commits and scans; `tests/order.rs` says where that ends.
+//! * Counts are kept per source. Two sources that saw the same logins do not double them: an answer
+//!   takes, hour by hour, the larger count.
+//! * One process writes; any number read beside it and see whole commits.
+//! * Nothing a log holds makes the ledger grow without bound: random names are folded together,
+//!   connections, samples and times are bounded.
+//! * A ledger that is damaged, foreign or newer is said to be so, and left as it is.
+//!
+//! # What it does not do
+//! It opens no log and parses none, judges nobody, escapes nothing: names go out as the bytes that
+//! came in. It has no clock: now is an argument ([`Keeping::now`]). Its files are safe on a local
+//! disk; SQLite's WAL is not made for network file systems.
+//!
+//! # Example
+//! ```
+//! use formats::{Dialect, Input, Reader};
+//! use ledger::{Batch, BatchOptions, Filter, Keeping, Ledger, LocalClock};
+//!
+//! let log = b"20260314 09:26:53,db1,app,10.0.0.7,42,0,CONNECT,shop,,0\n";
+//! let mut ledger = Ledger::in_memory()?;
+//! let ingest = ledger.ingest(Keeping::new(1_773_500_000_000_000))?;
+//! let source = ingest.source(b"/var/log/audit.log", b"", "server_audit")?;
+//! let clock = LocalClock::new(jiff::tz::TimeZone::UTC, 0);
+//! let mut batch = Batch::new(BatchOptions { server: None, keep_connections: 0 }, clock, 1);
+//! Reader::new(Dialect::ServerAudit).read(log, Input::Ended, &mut batch);
+//! ingest.add(source, &batch)?;
+//! ingest.finish()?;
+//! assert_eq!(ledger.seen(&Filter::default())?[0].user, b"app");
+//! # Ok::<(), ledger::Error>(())
+//! ```
+#![forbid(unsafe_code)]
+
+mod error;
+mod store;
+
 mod clock;
+mod timeline;
+
+mod batch;
 mod connections;
 mod doubts;
-mod error;
+mod pairs;
+mod runs;
+
 mod facts;
+mod files;
 mod hours;
 mod ingest;
 mod keeping;
 mod lock;
-mod pairs;
-mod rows;
-mod runs;
-mod store;
+mod retention;
 mod strangers;
 mod take_over;
-mod timeline;
+
+mod answers;
+mod rows;
+
 pub use batch::{Batch, BatchOptions};
 pub use clock::LocalClock;
 pub use error::Error;
-pub use ingest::{Checkpoint, Ingest, Mark};
+pub use files::{Checkpoint, Mark};
+pub use ingest::Ingest;
 pub use keeping::Keeping;
 pub use rows::*;
 pub use store::Ledger;

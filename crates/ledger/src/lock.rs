@@ -1,5 +1,5 @@
-//! The right to write: a lock file of its own beside the ledger (`LEDGER.lock`), so that readers are
-//! never in a writer's way, and a second writer is told at once who the first one is.
+//! The right to write: a lock file of its own beside the ledger (`LEDGER.lock`), so that readers
+//! are never in a writer's way, and a second writer is told at once who the first one is.
 
 use crate::error::Error;
 use std::io::{Read, Write};

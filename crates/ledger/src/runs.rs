@@ -1,8 +1,8 @@
-//! The lives of a server, from its connection ids: a restart leaves no mark in an audit log, but ids
-//! start again low.
+//! The lives of a server, from its connection ids: a restart leaves no mark in an audit log, but
+//! ids start again low.
 //!
-//! What is kept is the lowest and the highest connection id of each ten minutes (old ones: each day),
-//! each with its moment. Lives are found in these when they are asked for ([`lives`]):
+//! What is kept is the lowest and the highest connection id of each ten minutes (old ones: each
+//! day), each with its moment. Lives are found in these when they are asked for ([`lives`]):
 //!
 //! ```text
 //! 10:00   lowest 9120 at 10:00:01   highest 9480 at 10:07:11   ┐ one life
@@ -10,8 +10,9 @@
 //! 10:20   lowest   61 at 10:20:02   highest  190 at 10:29:55
 //! ```
 //!
-//! Ids of logins rise, yet not strictly: a slow handshake is logged late, by up to `connect_timeout`.
-//! So an id is of a new life only where a higher one was seen half a minute before it.
+//! Ids of logins rise, yet not strictly: a slow handshake is logged late, by up to
+//! `connect_timeout`. So an id is of a new life only where a higher one was seen half a minute
+//! before it.
 //!
 //! # Invariants
 //! * Lowest and highest do not depend on order, so neither do the lives found in them.
@@ -126,8 +127,8 @@ impl RunTracker {
     }
 }
 
-/// Unites parts of the same time, those of days that end at or before `days_before` by the day. Sorted
-/// by time.
+/// Unites parts of the same time, those of days that end at or before `days_before` by the day.
+/// Sorted by time.
 pub(crate) fn unite(parts: impl IntoIterator<Item = RunPart>, days_before: i64) -> Vec<RunPart> {
     let mut united: BTreeMap<(i64, bool), RunPart> = BTreeMap::new();
     for part in parts {

@@ -18,8 +18,8 @@ const APPLICATION: i64 = 0x7263_6c6c;
 /// How long a reader waits for a writer's short exclusive moments.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The ledger: one SQLite file (WAL, `synchronous=FULL`) that any number of processes may read while
-/// one writes.
+/// The ledger: one SQLite file (WAL, `synchronous=FULL`) that any number of processes may read
+/// while one writes.
 #[derive(Debug)]
 pub struct Ledger {
     pub(crate) db: Connection,
@@ -172,7 +172,8 @@ impl Ledger {
             transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
         if version == 0 {
             let accounts: bool = transaction.query_row(
-                "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'table' AND lower(name) = 'accounts')",
+                "SELECT EXISTS (SELECT 1 FROM sqlite_schema
+                   WHERE type = 'table' AND lower(name) = 'accounts')",
                 [],
                 |row| row.get(0),
             )?;

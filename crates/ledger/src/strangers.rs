@@ -2,21 +2,22 @@
 //! together beyond it, so that whoever tries random names cannot fill the ledger.
 //!
 //! A user and host pair that has logged in (from the same source) is known: its refusals stand in
-//! `tally`, in full. All others are strangers, and their refusals stand in one row per hour (old ones:
-//! per day, with the same bound):
+//! `tally`, in full. All others are strangers, and their refusals stand in one row per hour (old
+//! ones: per day, with the same bound):
 //!
 //! ```text
-//! entries: version 1 | per pair and error: varint user bytes, user, varint host bytes, host, varint error,
-//!                    | varint count, varint first - start, varint last - first     (microseconds)
-//! prints:  the lowest 256 fingerprints of the pairs that are counted without names, 8 bytes each,
-//!          little-endian, sorted: fewer are the pairs themselves, 256 tell about how many there are
+//! entries: version 1 | per pair and error: varint user bytes, user, varint host bytes, host,
+//!                    |   varint error, varint count,
+//!                    |   varint first - start, varint last - first (microseconds)
+//! prints:  the lowest 256 fingerprints of the pairs that are counted without names, 8 bytes
+//!          each, little-endian, sorted: fewer are the pairs themselves, 256 tell about how many
 //! ```
 //!
 //! # Invariants
 //! * Of the strangers of an hour those with the lowest fingerprints keep their names, whatever the
 //!   order in which they come; the others are counted in the row's own columns.
-//! * A stranger who logs in becomes known: its entries move to `tally`. (Of an hour with more strangers
-//!   than are kept, one that was counted without its name cannot be taken back.)
+//! * A stranger who logs in becomes known: its entries move to `tally`. (Of an hour with more
+//!   strangers than are kept, one that was counted without its name cannot be taken back.)
 //! * Refusals older than counts are kept for are not stored, whoever they are of.
 
 use crate::clock::HOUR;
@@ -467,7 +468,8 @@ pub(crate) fn read(
     mut each: impl FnMut(StrangerHour),
 ) -> rusqlite::Result<()> {
     let mut query = db.prepare_cached(
-        "SELECT count, first_us, last_us, prints, entries, server, source, start_us, day FROM stranger
+        "SELECT count, first_us, last_us, prints, entries, server, source, start_us, day FROM
+           stranger
          WHERE start_us > ?1 - CASE WHEN day THEN 86400000000 ELSE 3600000000 END AND start_us < ?2
          ORDER BY server, source, start_us",
     )?;
@@ -592,7 +594,9 @@ mod tests {
         }
 
         #[test]
-        fn damage_is_told_and_never_panics(bytes in prop::collection::vec(any::<u8>(), 0..80), start: i64) {
+        fn damage_is_told_and_never_panics(
+            bytes in prop::collection::vec(any::<u8>(), 0..80), start: i64
+        ) {
             let _ = decode(&bytes, (start, false), |_, _, _, _| {});
             let mut bytes = bytes;
             bytes.insert(0, VERSION);

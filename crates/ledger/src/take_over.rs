@@ -1,6 +1,7 @@
 //! The ledger of conntracker: its rows become a source of ours, once.
 //!
-//! Its only table stays beside ours as `conntracker_accounts`; the view `Accounts` has taken its name:
+//! Its only table stays beside ours as `conntracker_accounts`; the view `Accounts` has taken its
+//! name:
 //!
 //! ```text
 //! name | host | last_seen                        TEXT in the layout its settings name
@@ -15,9 +16,9 @@ use crate::timeline;
 use rusqlite::params;
 
 impl Ingest<'_> {
-    /// Takes the rows of a conntracker ledger over, once: who was seen when it last looked, of a server
-    /// that it did not name. `parse` reads its times, into microseconds UTC; a row whose time it
-    /// cannot read is left where it is, in the table `conntracker_accounts`.
+    /// Takes the rows of a conntracker ledger over, once: who was seen when it last looked, of a
+    /// server that it did not name. `parse` reads its times, into microseconds UTC; a row whose
+    /// time it cannot read is left where it is, in the table `conntracker_accounts`.
     ///
     /// # Errors
     /// Where SQLite fails.
@@ -43,7 +44,8 @@ impl Ingest<'_> {
             |row| row.get(0),
         )?;
         let server: i64 = db.query_row(
-            "INSERT INTO server (name) VALUES ('') ON CONFLICT DO UPDATE SET name = '' RETURNING id",
+            "INSERT INTO server (name) VALUES ('')
+             ON CONFLICT DO UPDATE SET name = '' RETURNING id",
             [],
             |row| row.get(0),
         )?;

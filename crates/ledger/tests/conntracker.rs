@@ -40,6 +40,9 @@ fn take_over(ledger: &mut Ledger) {
     ingest.finish().unwrap();
 }
 
+/// User, host, newest login, logins.
+type Row<'a> = (&'a [u8], &'a [u8], Option<i64>, u64);
+
 /// What `sqlite3 LEDGER 'SELECT name, host, last_seen FROM Accounts'` prints, sorted.
 fn printed(path: &Path) -> Vec<String> {
     let db = Connection::open(path).unwrap();
@@ -62,13 +65,13 @@ fn an_old_ledger_is_taken_over_once() {
     for _ in 0..2 {
         take_over(&mut ledger);
         let seen = ledger.seen(&Filter::default()).unwrap();
-        let rows: Vec<(&[u8], &[u8], Option<i64>, u64)> = seen
+        let rows: Vec<Row<'_>> = seen
             .iter()
             .map(|row| (&row.user[..], &row.host[..], row.last_seen, row.logins))
             .collect();
         // 2024-10-13T07:11:57Z and 2024-10-14T11:23:57Z; the marker is no login, and what cannot be
         // read stays where it is.
-        let expected: [(&[u8], &[u8], Option<i64>, u64); 2] = [
+        let expected: [Row<'_>; 2] = [
             (b"o'brien \"x\", y", b"example.com", Some(1_728_803_517_000_000), 0),
             (b"root", b"localhost", Some(1_728_905_037_000_000), 0),
         ];

@@ -1,15 +1,16 @@
-//! Answers depend on what the logs say, not on how they were read: any order, any parts, any number of
-//! batches, commits and openings of the ledger.
+//! Answers depend on what the logs say, not on how they were read: any order, any parts, any number
+//! of batches, commits and openings of the ledger.
 //!
-//! Whole days of generated logs of several servers are read once as they stand, and once cut at line
-//! ends into pieces that come in any order. What the design cannot make equal is not generated:
+//! Whole days of generated logs of several servers are read once as they stand, and once cut at
+//! line ends into pieces that come in any order. What the design cannot make equal is not
+//! generated:
 //!
-//! * An hour with more strangers than are kept by name, of which one logs in (in another piece): users
-//!   are refused from hosts that nobody logs in from wherever the bound is small.
+//! * An hour with more strangers than are kept by name, of which one logs in (in another piece):
+//!   users are refused from hosts that nobody logs in from wherever the bound is small.
 //! * A change of user that is cut off from the record that shows the new name: the two lines stay
 //!   together.
-//! * User names of 128 bytes and more, which the server cuts at the beginning of a session and not at
-//!   its end: which sessions are whole is counted by name.
+//! * User names of 128 bytes and more, which the server cuts at the beginning of a session and not
+//!   at its end: which sessions are whole is counted by name.
 
 mod common;
 
@@ -213,8 +214,12 @@ fn collected(logs: &[Log]) -> Log {
     Log { lines: lines.into_iter().map(|(_, _, line)| line).collect() }
 }
 
+fn cases(cases: u32) -> ProptestConfig {
+    ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(cases(200))]
 
     #[test]
     fn any_order_and_any_parts_give_the_same_answers(
@@ -242,7 +247,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 40, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(cases(40))]
 
     #[test]
     fn two_sources_of_the_same_logins_do_not_double_them(
@@ -258,7 +263,8 @@ proptest! {
         add_log(&mut ledger, keeping.clone(), "/one/audit.log", &log);
         let all = Filter::default();
         let (seen, failures) = (ledger.seen(&all).unwrap(), ledger.failures(&all).unwrap());
-        let (periods, unsettled) = (ledger.periods(&all).unwrap(), ledger.status().unwrap().unsettled);
+        let periods = ledger.periods(&all).unwrap();
+        let unsettled = ledger.status().unwrap().unsettled;
         add_log(&mut ledger, keeping, "/two/audit.log", &log);
         prop_assert_eq!(seen, ledger.seen(&all).unwrap());
         prop_assert_eq!(failures, ledger.failures(&all).unwrap());

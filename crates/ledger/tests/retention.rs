@@ -1,5 +1,5 @@
-//! How long counts are kept, and that it does not matter when they are made coarser: at once, because
-//! an archived log is read late, or later, because time passes.
+//! How long counts are kept, and that it does not matter when they are made coarser: at once,
+//! because an archived log is read late, or later, because time passes.
 
 mod common;
 
@@ -148,4 +148,20 @@ fn beginnings_without_an_end_are_bounded_too() {
     let kept = ledger.status().unwrap().connections;
     assert!((100_000..=135_000).contains(&kept), "{kept}");
     assert_eq!(ledger.seen(&Filter::default()).unwrap()[0].logins, 140_000);
+}
+
+#[test]
+fn refusals_older_than_they_are_kept_are_not_stored() {
+    for (age, rows) in [(399, 1), (400, 0)] {
+        let mut log = Log::default();
+        log.push(line(UTC_START, "db1", "app", "h", 4, "CONNECT", 0));
+        log.push(line(UTC_START, "db1", "app", "h", 5, "FAILED_CONNECT", 1045));
+        log.push(line(UTC_START, "db1", "eve", "h", 6, "FAILED_CONNECT", 1045));
+        let folder = tempfile::tempdir().unwrap();
+        let mut ledger = Ledger::create(&fresh(folder.path())).unwrap();
+        add_log(&mut ledger, keeping(UTC_START + (age + 1) * DAY), "/log", &log);
+        let all = Filter::default();
+        assert_eq!(ledger.failures(&all).unwrap().len(), 2 * rows, "{age}");
+        assert_eq!(ledger.seen(&all).unwrap()[0].logins, 1);
+    }
 }

@@ -1,0 +1,61 @@
+//! Forgetting: once a day, what is older than it is kept becomes coarser or goes.
+//!
+//! # Invariants
+//! * What is written is held to the same limits as what is there, so it does not matter whether
+//!   something was made coarser when it was read or later.
+
+use crate::facts;
+use crate::ingest::{Ingest, run_part};
+use crate::runs::RunPart;
+use crate::strangers;
+use crate::timeline;
+use rusqlite::params;
+
+impl Ingest<'_> {
+    /// All that was stored is pruned to these. They move once a day.
+    pub(crate) fn limits(&self) -> [i64; 3] {
+        let keeping = &self.keeping;
+        [keeping.days_before(), keeping.gone_before(), keeping.connections_before()]
+    }
+
+    /// Forgets what is older than it is kept.
+    pub(crate) fn prune(&self) -> rusqlite::Result<()> {
+        let db = self.db();
+        let [days, gone, _] = self.limits();
+        let mut none = Vec::new();
+        timeline::encode(&[], &mut none);
+        db.execute(
+            "UPDATE tally SET hours = unite_hours(hours, ?1, ?2, ?3) WHERE first_us < ?2",
+            params![none, days, gone],
+        )?;
+        strangers::prune(db, &self.keeping)?;
+        facts::prune(db, &self.keeping)?;
+        self.prune_runs(days, gone)?;
+        db.execute("DELETE FROM gap WHERE noticed_us < ?1", [gone])?;
+        Ok(())
+    }
+
+    fn prune_runs(&self, days: i64, gone: i64) -> rusqlite::Result<()> {
+        let db = self.db();
+        let old = db
+            .prepare(
+                "SELECT start_us, day, low_id, low_us, high_id, high_us, server, source FROM run
+                 WHERE start_us < ?1 AND (NOT day OR start_us < ?2)",
+            )?
+            .query_map([days, gone], |row| Ok((row.get(6)?, row.get(7)?, run_part(row, 0)?)))?
+            .collect::<rusqlite::Result<Vec<(i64, i64, RunPart)>>>()?;
+        let mut delete = db.prepare_cached(
+            "DELETE FROM run WHERE server = ?1 AND source = ?2 AND start_us = ?3 AND day = ?4",
+        )?;
+        for (server, source, part) in old {
+            let kept = part.kept(days);
+            if kept != part || kept.end() <= gone {
+                delete.execute(params![server, source, part.start, part.day])?;
+            }
+            if kept != part && kept.end() > gone {
+                self.add_run(server, source, kept)?;
+            }
+        }
+        Ok(())
+    }
+}
