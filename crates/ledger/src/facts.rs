@@ -17,7 +17,7 @@ use crate::ingest::UPSERT_TALLY;
 use crate::keeping::Keeping;
 use crate::store::{Bytes, name, signed};
 use crate::timeline;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, Statement, params};
 use std::collections::BTreeMap;
 
 /// Halves and loose ones kept at least, whatever is kept for tracing: as many as a server may hold
@@ -50,15 +50,17 @@ pub(crate) fn add(
     }
     let mut added = 0;
     let mut halves: BTreeMap<(i64, u64), Vec<Fact>> = BTreeMap::new();
+    let mut insert = db.prepare_cached(INSERT)?;
     for fact in facts {
         let server = servers[fact.server as usize];
         if fact.is_firm() {
             let pair = batch.pairs.get(fact.pair);
-            added += write(db, server, source, &fact, pair.user, pair.host)?;
+            added += write(&mut insert, server, source, &fact, (pair.user, pair.host))?;
         } else {
             halves.entry((server, fact.id)).or_default().push(fact);
         }
     }
+    drop(insert);
     for ((server, id), facts) in halves {
         let facts = facts.into_iter().map(|fact| {
             let pair = batch.pairs.get(fact.pair);
@@ -69,20 +71,18 @@ pub(crate) fn add(
     trim(db, keeping, added)
 }
 
+const INSERT: &str =
+    "INSERT INTO connection (server, source, id, from_us, to_us, user, host, port, refused, loose)
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+
 fn write(
-    db: &Connection,
+    insert: &mut Statement<'_>,
     server: i64,
     source: i64,
     fact: &Fact,
-    user: &[u8],
-    host: &[u8],
+    (user, host): (&[u8], &[u8]),
 ) -> rusqlite::Result<usize> {
-    db.prepare_cached(
-        "INSERT INTO connection (server, source, id, from_us, to_us, user, host, port, refused,
-           loose)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
-    )?
-    .execute(params![
+    insert.execute(params![
         server,
         source,
         signed(fact.id),
@@ -145,9 +145,10 @@ fn join_with_stored(
         .collect();
     join(&mut numbered, |pair| is_cut(&names[pair as usize].0));
     let mut added = 0;
+    let mut insert = db.prepare_cached(INSERT)?;
     for fact in numbered.iter().filter(|fact| !fact.is_firm()) {
         let (user, host) = &names[fact.pair as usize];
-        added += write(db, server, source, fact, user, host)?;
+        added += write(&mut insert, server, source, fact, (user, host))?;
     }
     Ok(added)
 }

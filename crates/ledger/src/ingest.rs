@@ -20,7 +20,7 @@ use crate::keeping::Keeping;
 use crate::lock::Lock;
 use crate::runs::{self, Point, RunPart};
 use crate::store::{Bytes, Ledger, signed};
-use crate::strangers::{self, Refusal};
+use crate::strangers;
 use crate::timeline::{self, Slot};
 use rusqlite::{Connection, OptionalExtension, params};
 use std::collections::BTreeMap;
@@ -126,7 +126,6 @@ impl Ingest<'_> {
         let (days, gone) = (self.keeping.days_before(), self.keeping.gone_before());
         let mut upsert = self.db().prepare_cached(UPSERT_TALLY)?;
         let pairs = &batch.pairs;
-        let refusals = pairs.refusals();
         strangers::welcome(self.db(), &self.keeping, source, pairs, servers)?;
         let mut slots: Vec<Slot> = Vec::new();
         let mut hours = Vec::new();
@@ -159,20 +158,7 @@ impl Ingest<'_> {
                 gone
             ])?;
         }
-        let mut all = Vec::new();
-        for key in refusals {
-            let pair = pairs.get(key.0);
-            slots.clear();
-            pairs.refusal(key, &mut slots);
-            timeline::normalize(&mut slots, i64::MIN);
-            all.extend(slots.iter().map(|&slot| Refusal {
-                server: servers[pair.server as usize],
-                pair: key.0,
-                error: key.1,
-                slot,
-            }));
-        }
-        strangers::add(self.db(), &self.keeping, source, pairs, all)
+        strangers::add(self.db(), &self.keeping, source, pairs, servers)
     }
 
     fn add_runs(&self, source: i64, batch: &Batch, servers: &[i64]) -> rusqlite::Result<()> {

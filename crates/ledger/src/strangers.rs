@@ -34,11 +34,10 @@ const VERSION: u8 = 1;
 
 /// One hour's refusals of a pair in a batch.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Refusal {
-    pub(crate) server: i64,
-    pub(crate) pair: u32,
-    pub(crate) error: u32,
-    pub(crate) slot: Slot,
+struct Refusal {
+    pair: u32,
+    error: u32,
+    slot: Slot,
 }
 
 /// Who was refused, in the order in which names are kept.
@@ -162,43 +161,39 @@ impl Hour {
     }
 }
 
-/// Adds the refusals of a batch: those of known pairs to `tally`, the others by the hour.
+/// Adds the refusals of a batch: those of known pairs to `tally`, the others by the hour. Logins of the
+/// batch are in `tally` already.
 pub(crate) fn add(
     db: &Connection,
     keeping: &Keeping,
     source: i64,
     pairs: &Pairs,
-    refusals: Vec<Refusal>,
+    servers: &[i64],
 ) -> rusqlite::Result<()> {
-    let mut known: HashMap<(i64, u32), bool> = HashMap::new();
-    let mut tallies: BTreeMap<(i64, u32, u32), Vec<Slot>> = BTreeMap::new();
     let mut hours: BTreeMap<(i64, Period), Vec<Refusal>> = BTreeMap::new();
     let (days, gone) = (keeping.days_before(), keeping.gone_before());
-    for refusal in refusals {
-        let refusal = Refusal { slot: refusal.slot.kept(days), ..refusal };
-        if refusal.slot.end() <= gone {
+    let mut slots = Vec::new();
+    // The pair before, and whether it is known: those of one pair stand together.
+    let mut last = None;
+    for (pair, error) in pairs.refusals() {
+        let view = pairs.get(pair);
+        let server = servers[view.server as usize];
+        let known = match last {
+            Some((same, known)) if same == pair => known,
+            _ => pairs.has_logins(pair) || is_known(db, server, source, view.user, view.host)?,
+        };
+        last = Some((pair, known));
+        slots.clear();
+        pairs.refusal((pair, error), &mut slots);
+        if known {
+            let names = (view.user, view.host);
+            add_tally(db, keeping, server, source, names, error, &mut slots)?;
             continue;
         }
-        let is_known = match known.get(&(refusal.server, refusal.pair)) {
-            Some(&is_known) => is_known,
-            None => {
-                let pair = pairs.get(refusal.pair);
-                let is_known = is_known(db, refusal.server, source, pair.user, pair.host)?;
-                known.insert((refusal.server, refusal.pair), is_known);
-                is_known
-            }
-        };
-        if is_known {
-            let key = (refusal.server, refusal.pair, refusal.error);
-            tallies.entry(key).or_default().push(refusal.slot);
-        } else {
-            let period = (refusal.slot.start, refusal.slot.day);
-            hours.entry((refusal.server, period)).or_default().push(refusal);
+        for slot in slots.iter().map(|slot| slot.kept(days)).filter(|slot| slot.end() > gone) {
+            let refusal = Refusal { pair, error, slot };
+            hours.entry((server, (slot.start, slot.day))).or_default().push(refusal);
         }
-    }
-    for ((server, pair, error), mut slots) in tallies {
-        let pair = pairs.get(pair);
-        add_tally(db, keeping, server, source, (pair.user, pair.host), error, &mut slots)?;
     }
     for ((server, period), refusals) in hours {
         let mut hour = load(db, server, source, period)?;
