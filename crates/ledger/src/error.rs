@@ -97,11 +97,6 @@ impl Error {
         if let Some(what) = damage(&error) {
             return Error::Damaged { path, what };
         }
-        let denied = |doing| Error::File {
-            path: path.clone(),
-            doing,
-            error: std::io::Error::from(std::io::ErrorKind::PermissionDenied),
-        };
         match error.sqlite_error_code() {
             Some(ErrorCode::DiskFull) => Error::Full { path },
             Some(ErrorCode::NotADatabase) => {
@@ -110,10 +105,12 @@ impl Error {
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
                 Error::Busy { path, holder: String::new() }
             }
-            Some(ErrorCode::ReadOnly) => denied("writing the ledger"),
-            Some(ErrorCode::PermissionDenied) => denied("opening the ledger"),
-            // SQLite also needs the files beside it (-wal, -shm).
-            Some(ErrorCode::CannotOpen) => denied("opening the ledger and the files beside it"),
+            Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied | ErrorCode::CannotOpen) => {
+                let doing = "the ledger and what SQLite keeps beside it (-wal, -shm) must be \
+                             writable, also for who only reads";
+                let error = std::io::Error::from(std::io::ErrorKind::PermissionDenied);
+                Error::File { path, doing, error }
+            }
             _ => Error::Sqlite { path, error },
         }
     }
@@ -156,8 +153,8 @@ mod tests {
             (ffi::SQLITE_CORRUPT, "the ledger is damaged (SQLite finds it malformed)"),
             (ffi::SQLITE_BUSY, "another rollcall is writing"),
             (ffi::SQLITE_LOCKED, "another rollcall is writing"),
-            (ffi::SQLITE_READONLY, "writing the ledger: permission denied"),
-            (ffi::SQLITE_CANTOPEN, "opening the ledger and the files beside it: permission denied"),
+            (ffi::SQLITE_READONLY, "must be writable, also for who only reads: permission denied"),
+            (ffi::SQLITE_CANTOPEN, "(-wal, -shm) must be writable"),
             (ffi::SQLITE_IOERR, "SQLite: "),
         ] {
             let error = rusqlite::Error::SqliteFailure(ffi::Error::new(code), None);
