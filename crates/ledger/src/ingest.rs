@@ -141,7 +141,7 @@ impl Ingest<'_> {
             timeline::normalize(&mut slots, days);
             slots.retain(|slot| slot.end() > gone);
             timeline::encode_counts(&slots, &mut hours);
-            let text = pair.last.map(|last| (self.keeping.local_text)(last));
+            let text = pair.last.and_then(|last| self.keeping.kept_text(last));
             upsert.execute(params![
                 server,
                 source,
@@ -310,7 +310,11 @@ impl Ingest<'_> {
         let ledger = self.ledger;
         let mut set = ledger.db.prepare_cached("INSERT OR REPLACE INTO meta VALUES (?1, ?2)")?;
         set.execute(params!["last_commit_us", now])?;
-        set.execute(params!["last_scan_text", (self.keeping.local_text)(now)])?;
+        let text = self.keeping.kept_text(now).unwrap_or_else(|| {
+            let at = jiff::Timestamp::from_microsecond(now).unwrap_or_default();
+            at.strftime("%Y-%m-%d %H:%M:%S+00:00").to_string()
+        });
+        set.execute(params!["last_scan_text", text])?;
         set.execute(params!["connections_before_us", self.keeping.connections_before()])?;
         let limits = format!("{:?}", self.limits());
         let pruned: Option<String> = ledger

@@ -26,9 +26,13 @@ pub struct Keeping {
     /// Refused pairs that never logged in, kept by name per server, source and hour (old ones:
     /// day).
     pub strangers_per_hour: usize,
-    /// A time in microseconds UTC as local text, for the view `Accounts`.
-    pub local_text: Arc<dyn Fn(i64) -> String + Send + Sync>,
+    /// A time in microseconds UTC as local text, for the view `Accounts`. None is kept where this is
+    /// `None`: the view then shows UTC.
+    pub local_text: Option<LocalText>,
 }
+
+/// Writes a time in microseconds UTC as local text.
+pub type LocalText = Arc<dyn Fn(i64) -> String + Send + Sync>;
 
 impl Keeping {
     /// The defaults: 90 days by the hour, 400 by the day, 100,000 connections for 30 days.
@@ -40,10 +44,13 @@ impl Keeping {
             connection_days: 30,
             connections: 100_000,
             strangers_per_hour: 1000,
-            local_text: Arc::new(|at| {
-                jiff::Timestamp::from_microsecond(at).map(|at| at.to_string()).unwrap_or_default()
-            }),
+            local_text: None,
         }
+    }
+
+    /// The time as the view `Accounts` shows it, where it has to be kept.
+    pub(crate) fn kept_text(&self, at: i64) -> Option<String> {
+        self.local_text.as_ref().map(|text| text(at))
     }
 
     /// What ends at or before this is kept by the day.

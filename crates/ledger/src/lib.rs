@@ -86,6 +86,6 @@ pub use clock::LocalClock;
 pub use error::Error;
 pub use files::{Checkpoint, Mark};
 pub use ingest::Ingest;
-pub use keeping::Keeping;
+pub use keeping::{Keeping, LocalText};
 pub use rows::*;
 pub use store::Ledger;

@@ -93,13 +93,16 @@ CREATE TABLE doubt_sample (
   file INTEGER NOT NULL, offset INTEGER NOT NULL, length INTEGER NOT NULL, text BLOB NOT NULL,
   PRIMARY KEY (source, standing, reason, rank, file, offset)) WITHOUT ROWID;
 
--- For conntracker's users: the newest login of each user and host over all servers, as local text.
--- The row mysql|localhost is the time of the last scan; that account's own logins are in tally.
+-- For conntracker's users: the newest login of each user and host over all servers, as local text where
+-- its configuration is in use, else as UTC. The row mysql|localhost is the time of the last scan; that
+-- account's own logins are in tally.
 CREATE VIEW Accounts AS
   SELECT 'mysql' AS name, 'localhost' AS host, value AS last_seen
   FROM meta WHERE key = 'last_scan_text'
   UNION ALL
-  SELECT user, host, last_text FROM (
-    SELECT user, host, last_text, max(last_us) FROM tally
+  SELECT user, host,
+    coalesce(last_text, strftime('%Y-%m-%d %H:%M:%S+00:00', newest / 1000000, 'unixepoch'))
+  FROM (
+    SELECT user, host, last_text, max(last_us) AS newest FROM tally
     WHERE error = 0 AND last_us IS NOT NULL AND NOT (user = 'mysql' AND host = 'localhost')
     GROUP BY user, host);

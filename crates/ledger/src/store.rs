@@ -103,8 +103,8 @@ impl Ledger {
     }
 
     fn prepare(&mut self) -> Result<(), Error> {
-        let found = self.identify()?;
         self.db.busy_timeout(BUSY_TIMEOUT).map_err(self.failed())?;
+        let found = self.identify()?;
         self.db.set_prepared_statement_cache_capacity(64);
         self.add_functions().map_err(self.failed())?;
         self.db.pragma_update(None, "synchronous", "full").map_err(self.failed())?;
@@ -116,8 +116,16 @@ impl Ledger {
         self.db.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").map_err(self.failed())
     }
 
-    /// The schema version of the file; 0 for an empty one or conntracker's.
+    /// The schema version of the file; 0 for an empty one or conntracker's. All that is looked at is of
+    /// one moment: somebody else may be making the ledger right now.
     fn identify(&self) -> Result<i64, Error> {
+        self.db.execute_batch("BEGIN").map_err(self.failed())?;
+        let found = self.identify_now();
+        let _ = self.db.execute_batch("ROLLBACK");
+        found
+    }
+
+    fn identify_now(&self) -> Result<i64, Error> {
         let pragma = |name: &str| -> Result<i64, Error> {
             self.db.pragma_query_value(None, name, |row| row.get(0)).map_err(self.failed())
         };

@@ -185,12 +185,19 @@ pub(crate) fn add(
         last = Some((pair, known));
         slots.clear();
         pairs.refusal((pair, error), &mut slots);
+        for slot in &mut slots {
+            *slot = slot.kept(days);
+        }
+        slots.retain(|slot| slot.end() > gone);
+        if slots.is_empty() {
+            continue;
+        }
         if known {
             let names = (view.user, view.host);
             add_tally(db, keeping, server, source, names, error, &mut slots)?;
             continue;
         }
-        for slot in slots.iter().map(|slot| slot.kept(days)).filter(|slot| slot.end() > gone) {
+        for &slot in &slots {
             let refusal = Refusal { pair, error, slot };
             hours.entry((server, (slot.start, slot.day))).or_default().push(refusal);
         }

@@ -19,11 +19,11 @@ const OLD: &str = "
 
 fn zurich() -> Keeping {
     let mut keeping = keeping(UTC_START);
-    keeping.local_text = Arc::new(|at| {
+    keeping.local_text = Some(Arc::new(|at| {
         let zone = TimeZone::get("Europe/Zurich").unwrap();
         let time = jiff::Timestamp::from_microsecond(at).unwrap().to_zoned(zone);
         time.strftime("%Y-%m-%d %H:%M:%S%:z").to_string()
-    });
+    }));
     keeping
 }
 

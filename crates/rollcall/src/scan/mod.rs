@@ -106,8 +106,10 @@ fn keeping(job: &ReadJob, now: i64) -> Keeping {
     keeping.connection_days = limits.connections_days;
     keeping.connections = usize::try_from(limits.connections_keep).unwrap_or(usize::MAX);
     keeping.strangers_per_hour = limits.pairs_per_hour as usize;
-    let (zone, settings) = (conntracker_zone(job), job.conntracker.clone().unwrap_or_default());
-    keeping.local_text = Arc::new(move |at| settings.database_time.format(at, &zone));
+    if let Some(settings) = job.conntracker.clone() {
+        let zone = conntracker_zone(job);
+        keeping.local_text = Some(Arc::new(move |at| settings.database_time.format(at, &zone)));
+    }
     keeping
 }
 
