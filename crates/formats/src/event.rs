@@ -27,8 +27,8 @@ pub struct Event<'a> {
     pub error: u32,
     /// The database, raw; empty where none.
     pub database: &'a [u8],
-    /// What the record is about: the statement as the dialect escapes it and without its quotes, the
-    /// table, the proxied account, the TLS version of a connection event; empty where none.
+    /// What the record is about: the statement as the dialect escapes it and without its quotes,
+    /// the table, the proxied account, the TLS version of a connection event; empty where none.
     pub object: &'a [u8],
     /// The user part of the account that let the login in (`priv_user`), where the dialect tells.
     pub account_user: Option<&'a [u8]>,
@@ -91,8 +91,8 @@ pub enum Stamp {
     Local(i64),
     /// Coordinated Universal Time.
     Utc(i64),
-    /// A wall clock without a year (syslog): microseconds since the start of a leap year's 1 January,
-    /// so that `Feb 29` has a place. The caller finds the year from order and file time.
+    /// A wall clock without a year (syslog): microseconds since the start of a leap year's
+    /// 1 January, so that `Feb 29` has a place. The caller finds the year from order and file time.
     LocalWithoutYear(i64),
 }
 
@@ -164,7 +164,8 @@ impl Standing {
     }
 }
 
-/// Why bytes are doubted. [`Reason::code`] is stored and put out; [`Reason::explain`] is for people.
+/// Why bytes are doubted. [`Reason::code`] is stored and put out; [`Reason::explain`] is for
+/// people.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Reason {
@@ -184,7 +185,8 @@ pub enum Reason {
     Ambiguous,
     /// A line break inside a name: the record spans lines and may be forged.
     LineBreakInName,
-    /// A name holds what looks like the beginning of another record: glued after a full disk, or forged.
+    /// A name holds what looks like the beginning of another record: glued after a full disk, or
+    /// forged.
     RecordInName,
     /// A key occurs twice (JSON): one of the two may be forged.
     DuplicateKey,
@@ -229,7 +231,8 @@ impl Reason {
         }
     }
 
-    /// One clause for people, to stand after "1 record cannot be trusted: " or "2 lines rejected: ".
+    /// One clause for people, to stand in brackets after "1 record cannot be trusted" or "2 lines
+    /// are no records".
     pub fn explain(self) -> &'static str {
         match self {
             Reason::NotARecord => "does not start as a record does",
@@ -264,8 +267,8 @@ pub struct Record<'a> {
     pub span: Span,
     /// What it says.
     pub event: Event<'a>,
-    /// Time and server are those of the record before it in the same call of [`Sink::records`]. False
-    /// may also mean that it was not looked at.
+    /// Time and server are those of the record before it in the same call of [`Sink::records`].
+    /// False may also mean that it was not looked at.
     pub like_last: bool,
 }
 
@@ -298,9 +301,9 @@ pub trait Sink {
     /// A record. `span` counts from the start of the bytes given to this call of `Reader::read`.
     fn event(&mut self, span: Span, event: &Event<'_>);
 
-    /// Several records, at most [`BLOCK_RECORDS_MAX`]: the same as so many calls of [`Sink::event`].
-    /// Common records come like this, so that a sink can look up several at a time and wait for
-    /// memory once.
+    /// Several records, at most [`BLOCK_RECORDS_MAX`]: the same as so many calls of
+    /// [`Sink::event`]. Common records come like this, so that a sink can look up several at a time
+    /// and wait for memory once.
     fn records(&mut self, records: &[Record<'_>]) {
         for record in records {
             self.event(record.span, &record.event);

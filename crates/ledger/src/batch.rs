@@ -321,7 +321,8 @@ impl Sink for Batch {
         self.records(&[Record { span, event: *event, like_last: false }]);
     }
 
-    #[inline]
+    // Inlined into the reader's loop, and so compiled for the instructions that it was chosen for.
+    #[inline(always)]
     fn records(&mut self, records: &[Record<'_>]) {
         // First every look-up, none of which depends on another, so that the processor waits for
         // memory once; then the counting, in order.
@@ -336,7 +337,10 @@ impl Sink for Batch {
                 Kind::Disconnect => self.connections.peek(server, event.connection),
                 _ => None,
             };
-            guesses[i] = known.unwrap_or_else(|| self.pairs.guess(server, event.peer));
+            guesses[i] = match known {
+                Some(pair) => pair,
+                None => self.pairs.guess(server, event.peer),
+            };
         }
         let mut pairs = [0; BLOCK_RECORDS_MAX];
         for (i, record) in records.iter().enumerate().take(BLOCK_RECORDS_MAX) {
