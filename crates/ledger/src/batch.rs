@@ -321,8 +321,7 @@ impl Sink for Batch {
         self.records(&[Record { span, event: *event, like_last: false }]);
     }
 
-    // Inlined into the reader's loop, and so compiled for the instructions that it was chosen for.
-    #[inline(always)]
+    #[inline]
     fn records(&mut self, records: &[Record<'_>]) {
         // First every look-up, none of which depends on another, so that the processor waits for
         // memory once; then the counting, in order.

@@ -235,7 +235,7 @@ fn line<'a, M: Masks>(
             event.object = &[];
             rest + connection_end(bytes, rest, commas, end, event)?
         }
-        None => other(bytes, at, rest, view, header, skip, event)?,
+        None => other::<M>(bytes, at, rest, view, header, skip, event)?,
     };
     record.span = Span { start: at, end };
     Some(end)
@@ -270,7 +270,8 @@ fn connection_end<'a>(
 }
 
 /// Statement and table records, which may be longer than the windows. `rest`: the database's offset.
-fn other<'a>(
+#[inline(always)]
+fn other<'a, M: Masks>(
     bytes: &'a [u8],
     at: usize,
     rest: usize,
@@ -289,14 +290,24 @@ fn other<'a>(
         _ => return None,
     };
     event.query = number(view, skip + header.query + 1, skip + header.operation)?;
-    let held = &bytes[rest..bytes.len().min(at + RECORD_BYTES_MAX)];
-    let end = memchr::memchr(b'\n', held)?;
-    let held = &held[..end];
-    let comma = memchr::memchr(b',', held)?;
+    let tail: &[u8; 64] = view[skip + header.database + 1..].first_chunk()?;
+    let near = M::of(tail, b'\n').trailing_zeros() as usize;
+    let end = if near < 64 {
+        near
+    } else {
+        let held = &bytes[rest..bytes.len().min(at + RECORD_BYTES_MAX)];
+        64 + memchr::memchr(b'\n', held.get(64..)?)?
+    };
+    let held = &bytes[rest..rest + end];
+    let near = M::of(tail, b',').trailing_zeros() as usize;
+    let comma = if near < 64 { near } else { memchr::memchr(b',', held)? };
+    if comma >= end {
+        return None;
+    }
     event.database = &held[..comma];
     let object = &held[comma + 1..];
     (event.object, event.error) = if event.kind == Kind::Query {
-        statement(object)?
+        statement::<M>(object)?
     } else {
         let (&last, object) = object.split_last()?;
         let fits = last == b',' && end <= NAMES_BYTES_MAX && !object.contains(&b',');
@@ -324,19 +335,41 @@ fn connection_kind(view: &[u8; LOOKAHEAD], start: usize) -> Option<Kind> {
 
 /// `'select \'x\'',0` → the statement between the quotes and the error number; `None` where a bare
 /// quote stands inside, which a real statement never has.
-fn statement(text: &[u8]) -> Option<(&[u8], u32)> {
+#[inline(always)]
+fn statement<M: Masks>(text: &[u8]) -> Option<(&[u8], u32)> {
     let quote = memchr::memrchr(b'\'', text)?;
     if quote == 0 || text[0] != b'\'' || text.get(quote + 1) != Some(&b',') {
         return None;
     }
     let error = digits_of(&text[quote + 2..])?;
-    // Each quote, the closing one too, is judged by the backslashes before it.
-    let bare = |found: usize| {
-        let slashes = text[1..found].iter().rev().take_while(|&&byte| byte == b'\\').count();
-        slashes % 2 == 0
-    };
-    let inner = memchr::memchr_iter(b'\'', &text[1..quote]).all(|found| !bare(found + 1));
-    (inner && bare(quote)).then_some((&text[1..quote], error))
+    let inside = &text[1..quote];
+    // The closing quote must be bare, no other may.
+    let slashes = inside.iter().rev().take_while(|&&byte| byte == b'\\').count();
+    (slashes % 2 == 0 && !has_bare_quote::<M>(inside)).then_some((inside, error))
+}
+
+/// Whether a quote has an even number of backslashes before it.
+///
+/// Which bytes are escaped is found for 64 at once: runs of backslashes that begin at an odd place are
+/// carried by an addition to their end, where the parity of that place tells the length's (the way
+/// that is known from simdjson).
+#[inline(always)]
+fn has_bare_quote<M: Masks>(text: &[u8]) -> bool {
+    const EVEN: u64 = 0x5555_5555_5555_5555;
+    let (blocks, rest) = text.as_chunks::<64>();
+    let mut last = [0; 64];
+    last[..rest.len()].copy_from_slice(rest);
+    let (mut first_escaped, mut bare) = (0, 0);
+    for block in blocks.iter().chain([&last]) {
+        let slashes = M::of(block, b'\\') & !first_escaped;
+        let after = slashes << 1 | first_escaped;
+        let odd_starts = slashes & !EVEN & !after;
+        let (carried, over) = odd_starts.overflowing_add(slashes);
+        let escaped = (EVEN ^ (carried << 1)) & after;
+        first_escaped = u64::from(over);
+        bare |= M::of(block, b'\'') & !escaped;
+    }
+    bare != 0
 }
 
 /// A byte of the view; the offsets used here all lie within it.
