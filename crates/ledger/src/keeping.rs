@@ -35,14 +35,14 @@ pub struct Keeping {
 pub type LocalText = Arc<dyn Fn(i64) -> String + Send + Sync>;
 
 impl Keeping {
-    /// The defaults: 90 days by the hour, 400 by the day, 100,000 connections for 30 days.
+    /// The defaults: 90 days by the hour, 400 by the day, 20,000 connections for 30 days.
     pub fn new(now: i64) -> Self {
         Keeping {
             now,
             hour_days: 90,
             day_days: 400,
             connection_days: 30,
-            connections: 100_000,
+            connections: 20_000,
             strangers_per_hour: 1000,
             local_text: None,
         }

@@ -157,7 +157,7 @@ mod tests {
         no configuration (/etc/rollcall/rollcall.toml,
         /etc/conntracker/conntracker.ini): rollcall init
         ledger: /l.sqlite
-        kept: counts per hour 90 days, per day 400 days; 100,000 connection facts, 30
+        kept: counts per hour 90 days, per day 400 days; 20,000 connection facts, 30
         days; 1,000 pairs that only failed per server and hour
 
         SERVER  GROUP  LOG TIMES IN         AUDIT LOGS

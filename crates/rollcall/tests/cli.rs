@@ -148,7 +148,7 @@ fn init_check_and_dialects() {
     --- stdout
     rollcall.toml: ok
     ledger: l.sqlite
-    kept: counts per hour 90 days, per day 400 days; 100,000 connection facts, 30 days; 1,000 pairs that only failed per server and hour
+    kept: counts per hour 90 days, per day 400 days; 20,000 connection facts, 30 days; 1,000 pairs that only failed per server and hour
     no audit_logs are configured: rollcall scan needs a PATH
     --- stderr
     "#);
@@ -162,7 +162,7 @@ fn init_check_and_dialects() {
     --- stdout
     rollcall.toml: ok
     ledger: l.sqlite
-    kept: counts per hour 90 days, per day 400 days; 100,000 connection facts, 30 days; 1,000 pairs that only failed per server and hour
+    kept: counts per hour 90 days, per day 400 days; 20,000 connection facts, 30 days; 1,000 pairs that only failed per server and hour
 
     SERVER  GROUP  LOG TIMES IN   AUDIT LOGS
     db1     –      Europe/Zurich  no.log
@@ -186,7 +186,7 @@ fn conntrackers_configuration_is_taken() {
     --- stdout
     rollcall.toml: ok
     ledger: audit.sqlite
-    kept: counts per hour 90 days, per day 400 days; 100,000 connection facts, 30 days; 1,000 pairs that only failed per server and hour
+    kept: counts per hour 90 days, per day 400 days; 20,000 connection facts, 30 days; 1,000 pairs that only failed per server and hour
 
     SERVER       GROUP  LOG TIMES IN   AUDIT LOGS
     as recorded  –      Europe/Zurich  logs

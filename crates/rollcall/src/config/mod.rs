@@ -83,7 +83,7 @@ pub(crate) struct Limits {
 impl Default for Limits {
     fn default() -> Limits {
         Limits {
-            connections_keep: 100_000,
+            connections_keep: 20_000,
             connections_days: 30,
             hours_days: 90,
             days_days: 400,

@@ -36,7 +36,7 @@ pub(crate) const TEMPLATE: &str = r#"# rollcall: which servers, where their audi
 
 # Facts about single connections, for tracing changes to people.
 #: [connections]
-#: keep = 100000
+#: keep = 20000
 #: days = 30
 
 # How many days counts are kept: per hour, per day. First and last times are kept for good.
