@@ -1,23 +1,35 @@
-//! Many short lists of hours with their counts, two bytes an hour: the logins of each pair in a log
-//! that spans days.
+//! Many short lists of hours with their counts, one byte an hour as a rule: the logins of each pair in a
+//! log that spans days.
 //!
-//! Each list is a chain of chunks in one arena; each hour in it is a varint of the gap to the hour
-//! before (zigzag: logs step back now and then) and a varint of the count.
+//! Each list is a chain of chunks in one arena. An entry is
+//!
+//! ```text
+//! 0ggg cccc            the hour ggg after the one before (0 to 7), cccc logins (1 to 15)
+//! 1000 0000, varints   any other: the gap (zigzag: logs step back now and then), the count
+//! ```
+//!
+//! The first chunk of a list counts its gap from hour 0. Lists of another arena are taken over as they
+//! are, so a chain may hold several such beginnings.
 
 use crate::timeline::{put, take};
 
 const NONE: u32 = u32::MAX;
 
 /// The bytes of a chunk: with its link and length it fills half a cache line.
-const CHUNK: usize = 27;
+const CHUNK: usize = 26;
 
-/// Two varints of 32-bit numbers (one of them zigzag).
-const ENTRY_MAX: usize = 10;
+/// The mark and two varints of 32-bit numbers, one of them zigzag.
+const ENTRY_MAX: usize = 11;
+
+/// Says that an entry is a long one.
+const LONG: u8 = 0x80;
 
 #[derive(Debug, Clone)]
 struct Chunk {
     next: u32,
     used: u8,
+    /// Gaps count from hour 0 again.
+    begins: bool,
     bytes: [u8; CHUNK],
 }
 
@@ -43,17 +55,15 @@ pub(crate) struct Hours {
 impl Hours {
     /// Adds an hour and its count to a list.
     pub(crate) fn push(&mut self, chain: &mut Chain, hour: u32, count: u32) {
-        let gap = i64::from(hour) - i64::from(chain.hour);
-        let mut entry = Entry::default();
-        put(&mut entry, ((gap << 1) ^ (gap >> 63)) as u64);
-        put(&mut entry, u64::from(count));
+        let entry = Entry::new(i64::from(hour) - i64::from(chain.hour), count);
         let room = match self.chunks.get(chain.tail as usize) {
             Some(chunk) => CHUNK - chunk.used as usize,
             None => 0,
         };
         if room < entry.used {
             let new = self.chunks.len() as u32;
-            self.chunks.push(Chunk { next: NONE, used: 0, bytes: [0; CHUNK] });
+            let begins = chain.head == NONE;
+            self.chunks.push(Chunk { next: NONE, used: 0, begins, bytes: [0; CHUNK] });
             match self.chunks.get_mut(chain.tail as usize) {
                 Some(chunk) => chunk.next = new,
                 None => chain.head = new,
@@ -67,6 +77,29 @@ impl Hours {
         chain.hour = hour;
     }
 
+    /// Takes over the chunks of another arena; what to add to their numbers.
+    pub(crate) fn take_over(&mut self, other: &Hours) -> u32 {
+        let offset = self.chunks.len() as u32;
+        self.chunks.extend(other.chunks.iter().map(|chunk| {
+            let next = if chunk.next == NONE { NONE } else { chunk.next + offset };
+            Chunk { next, ..chunk.clone() }
+        }));
+        offset
+    }
+
+    /// Adds a list of an arena that was taken over with `offset` to the end of another.
+    pub(crate) fn append(&mut self, chain: &mut Chain, other: Chain, offset: u32) {
+        if other.head == NONE {
+            return;
+        }
+        match self.chunks.get_mut(chain.tail as usize) {
+            Some(chunk) => chunk.next = other.head + offset,
+            None => chain.head = other.head + offset,
+        }
+        chain.tail = other.tail + offset;
+        chain.hour = other.hour;
+    }
+
     /// The hours of a list with their counts, in the order in which they were added.
     pub(crate) fn of(&self, chain: Chain) -> impl Iterator<Item = (u32, u32)> {
         let mut at = chain.head;
@@ -77,10 +110,13 @@ impl Hours {
                 let chunk = self.chunks.get(at as usize)?;
                 rest = &chunk.bytes[..chunk.used as usize];
                 at = chunk.next;
+                if chunk.begins {
+                    hour = 0;
+                }
             }
-            let gap = take(&mut rest)?;
-            hour += (gap >> 1) as i64 ^ -((gap & 1) as i64);
-            Some((hour as u32, take(&mut rest)? as u32))
+            let (gap, count) = next_entry(&mut rest)?;
+            hour += gap;
+            Some((hour as u32, count))
         })
     }
 
@@ -94,6 +130,31 @@ impl Hours {
 struct Entry {
     bytes: [u8; ENTRY_MAX],
     used: usize,
+}
+
+impl Entry {
+    fn new(gap: i64, count: u32) -> Entry {
+        let mut entry = Entry::default();
+        if (0..8).contains(&gap) && (1..16).contains(&count) {
+            entry.extend([(gap as u8) << 4 | count as u8]);
+        } else {
+            entry.extend([LONG]);
+            put(&mut entry, ((gap << 1) ^ (gap >> 63)) as u64);
+            put(&mut entry, u64::from(count));
+        }
+        entry
+    }
+}
+
+/// The gap and count of the entry at the beginning of `bytes`.
+fn next_entry(bytes: &mut &[u8]) -> Option<(i64, u32)> {
+    let (&first, rest) = bytes.split_first()?;
+    *bytes = rest;
+    if first & LONG == 0 {
+        return Some((i64::from(first >> 4), u32::from(first & 15)));
+    }
+    let gap = take(bytes)?;
+    Some(((gap >> 1) as i64 ^ -((gap & 1) as i64), take(bytes)? as u32))
 }
 
 impl Extend<u8> for Entry {
@@ -113,11 +174,33 @@ mod tests {
     proptest! {
         #[test]
         fn lists_do_not_mix(
-            entries in prop::collection::vec((0..3usize, any::<u32>(), any::<u32>()), 0..200)
+            entries in prop::collection::vec(
+                (0..3usize, prop_oneof![0..40u32, any::<u32>()], prop_oneof![0..40u32, any::<u32>()]),
+                0..200,
+            ),
+            cut in 0..200usize,
         ) {
+            let (first, second) = entries.split_at(cut.min(entries.len()));
             let mut hours = Hours::default();
             let mut chains = [Chain::EMPTY; 3];
-            for &(list, hour, count) in &entries {
+            for &(list, hour, count) in first {
+                hours.push(&mut chains[list], hour, count);
+            }
+            // The rest comes from another arena, but for its last entry.
+            let mut others = Hours::default();
+            let mut other_chains = [Chain::EMPTY; 3];
+            let (last, second) = match second.split_last() {
+                Some((last, second)) => (Some(last), second),
+                None => (None, second),
+            };
+            for &(list, hour, count) in second {
+                others.push(&mut other_chains[list], hour, count);
+            }
+            let offset = hours.take_over(&others);
+            for (chain, other) in chains.iter_mut().zip(other_chains) {
+                hours.append(chain, other, offset);
+            }
+            if let Some(&(list, hour, count)) = last {
                 hours.push(&mut chains[list], hour, count);
             }
             for (list, &chain) in chains.iter().enumerate() {

@@ -265,6 +265,7 @@ impl Pairs {
     /// of `other`. Returns this table's number for each pair of `other`.
     pub(crate) fn absorb(&mut self, other: &Pairs, servers: &[u32]) -> Vec<u32> {
         let mut numbers = Vec::with_capacity(other.pairs.len());
+        let offset = self.hours.take_over(&other.hours);
         for pair in &other.pairs {
             let joined = other.joined(pair);
             let peer = Peer::new(joined, pair.user_bytes as usize);
@@ -275,9 +276,7 @@ impl Pairs {
             mine.active = mine.active.max(pair.active);
             mine.last = mine.last.max(pair.last);
             mine_past.first = mine_past.first.min(past.first);
-            for (hour, logins) in other.hours.of(past.hours) {
-                self.hours.push(&mut mine_past.hours, hour, logins);
-            }
+            self.hours.append(&mut mine_past.hours, past.hours, offset);
             match mine.logins.checked_add(pair.logins) {
                 Some(logins) if mine.hour == pair.hour => mine.logins = logins,
                 _ if mine.logins == 0 => (mine.hour, mine.logins) = (pair.hour, pair.logins),

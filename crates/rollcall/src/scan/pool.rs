@@ -31,7 +31,7 @@ const BATCH_BYTES: usize = 12 << 20;
 const PART_BYTES_MIN: u64 = 16 << 20;
 
 /// Parts are at most this long, so that they come out even.
-const PART_BYTES_MAX: u64 = 128 << 20;
+const PART_BYTES_MAX: u64 = 256 << 20;
 
 /// How many parts beyond the one whose turn it is may be begun, per thread.
 const AHEAD: usize = 1;
