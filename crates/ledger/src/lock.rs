@@ -3,6 +3,7 @@
 
 use crate::error::Error;
 use std::io::{Read, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// Holds the lock file; the lock ends with it.
@@ -27,8 +28,18 @@ impl Lock {
             .write(true)
             .create(true)
             .truncate(false)
+            // Nobody else may hold it and so keep a scan from its work.
+            .mode(0o600)
+            // The folder may be another user's (conntracker keeps its ledger in the server's): neither
+            // lead root to a file of somebody's choice, nor wait at a pipe.
+            .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
             .open(&path)
-            .map_err(failed("opening the lock file"))?;
+            .map_err(failed("opening the lock file (it must be no link)"))?;
+        let metadata = file.metadata().map_err(failed("looking at the lock file"))?;
+        if !metadata.is_file() || metadata.nlink() > 1 {
+            let error = std::io::Error::other("it is no file of its own: remove it");
+            return Err(failed("opening the lock file")(error));
+        }
         match file.try_lock() {
             Ok(()) => {}
             Err(std::fs::TryLockError::WouldBlock) => {

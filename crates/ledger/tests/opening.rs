@@ -3,7 +3,7 @@
 mod common;
 
 use common::{Log, UTC_START, add_log, everything, fresh, keeping, line};
-use ledger::{Error, Filter, Ledger};
+use ledger::{Error, Filter, Keeping, Ledger};
 use rusqlite::Connection;
 use std::path::Path;
 
@@ -219,4 +219,31 @@ fn no_window_is_too_wide() {
         assert_eq!(ledger.periods(&filter).unwrap().len(), rows / 2);
         ledger.evidence(&filter).unwrap();
     }
+}
+
+#[test]
+fn the_lock_leads_nowhere_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ledger.sqlite");
+    let (lock, treasure) =
+        (folder.path().join("ledger.sqlite.lock"), folder.path().join("treasure"));
+    std::fs::write(&treasure, "kept").unwrap();
+    let mut ledger = Ledger::create(&path).unwrap();
+    let mut refused = || ledger.ingest(Keeping::new(0)).unwrap_err().to_string();
+
+    std::os::unix::fs::symlink(&treasure, &lock).unwrap();
+    assert!(refused().contains("ledger.sqlite.lock: opening the lock file"), "{}", refused());
+    std::fs::remove_file(&lock).unwrap();
+    std::fs::hard_link(&treasure, &lock).unwrap();
+    assert!(refused().contains("no file of its own"), "{}", refused());
+    std::fs::remove_file(&lock).unwrap();
+    let made = std::process::Command::new("mkfifo").arg(&lock).status().unwrap();
+    assert!(made.success());
+    assert!(refused().contains("no file of its own"), "{}", refused());
+    std::fs::remove_file(&lock).unwrap();
+
+    assert_eq!(std::fs::read_to_string(&treasure).unwrap(), "kept");
+    drop(ledger.ingest(Keeping::new(0)).unwrap());
+    use std::os::unix::fs::PermissionsExt as _;
+    assert_eq!(std::fs::metadata(&lock).unwrap().permissions().mode() & 0o777, 0o600);
 }
