@@ -469,10 +469,17 @@ impl Ledger {
         sql: &str,
         row: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
     ) -> Result<Vec<T>, Error> {
-        self.db
+        let rows = self
+            .db
             .prepare_cached(sql)
             .and_then(|mut query| query.query_map([], row)?.collect())
-            .map_err(self.failed())
+            .map_err(self.failed())?;
+        self.check_still()?;
+        Ok(rows)
+    }
+
+    fn check_still(&self) -> Result<(), Error> {
+        self.still.as_ref().map_or(Ok(()), |still| still.check(&self.path))
     }
 
     /// Server numbers and names.
@@ -491,6 +498,7 @@ impl Ledger {
             .and_then(|()| self.gather_ends(filter, &wanted, &mut gathered))
             .and_then(|()| self.gather_strangers(filter, &wanted, &mut gathered))
             .map_err(self.failed())?;
+        self.check_still()?;
         Ok(gathered)
     }
 

@@ -69,6 +69,12 @@ pub enum Error {
         /// What the system said.
         error: std::io::Error,
     },
+    /// It was written to while somebody read it who may not write beside it.
+    #[error("{path}: the ledger changed while it was read: ask again")]
+    Changed {
+        /// Its path.
+        path: PathBuf,
+    },
     /// Part of the ledger cannot be read.
     #[error(
         "{path}: the ledger is damaged ({what}): restore it from a copy, or move it away and scan \
@@ -91,6 +97,11 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether a right is missing.
+    pub(crate) fn is_denied(&self) -> bool {
+        matches!(self, Error::File { error, .. } if error.kind() == std::io::ErrorKind::PermissionDenied)
+    }
+
     /// From an SQLite error on the ledger at `path`.
     pub(crate) fn sqlite(path: &Path, error: rusqlite::Error) -> Error {
         let path = path.to_path_buf();
@@ -107,7 +118,7 @@ impl Error {
             }
             Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied | ErrorCode::CannotOpen) => {
                 let doing = "the ledger and what SQLite keeps beside it (-wal, -shm) must be \
-                             writable, also for who only reads";
+                             writable, while somebody writes also for who only reads";
                 let error = std::io::Error::from(std::io::ErrorKind::PermissionDenied);
                 Error::File { path, doing, error }
             }
@@ -153,7 +164,10 @@ mod tests {
             (ffi::SQLITE_CORRUPT, "the ledger is damaged (SQLite finds it malformed)"),
             (ffi::SQLITE_BUSY, "another rollcall is writing"),
             (ffi::SQLITE_LOCKED, "another rollcall is writing"),
-            (ffi::SQLITE_READONLY, "must be writable, also for who only reads: permission denied"),
+            (
+                ffi::SQLITE_READONLY,
+                "must be writable, while somebody writes also for who only reads: permission denied",
+            ),
             (ffi::SQLITE_CANTOPEN, "(-wal, -shm) must be writable"),
             (ffi::SQLITE_IOERR, "SQLite: "),
         ] {

@@ -57,6 +57,7 @@
 #![forbid(unsafe_code)]
 
 mod error;
+mod still;
 mod store;
 
 mod clock;

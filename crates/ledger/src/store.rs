@@ -1,6 +1,7 @@
 //! The ledger's file: opened, made, recognised, migrated.
 
 use crate::error::Error;
+use crate::still::{self, Still};
 use crate::timeline;
 use rusqlite::functions::FunctionFlags;
 use rusqlite::types::{ToSqlOutput, Value, ValueRef};
@@ -24,17 +25,23 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 pub struct Ledger {
     pub(crate) db: Connection,
     pub(crate) path: PathBuf,
+    /// Set where the file may only be read.
+    pub(crate) still: Option<Still>,
 }
 
 impl Ledger {
-    /// Opens an existing ledger.
+    /// Opens an existing ledger; also for those who may read its file and write nothing, while nobody
+    /// writes to it.
     ///
     /// # Errors
     /// [`Error::Missing`] where there is none; [`Error::Foreign`], [`Error::Newer`],
     /// [`Error::Damaged`] and [`Error::File`] for files that cannot serve.
     pub fn open(path: &Path) -> Result<Ledger, Error> {
         match std::fs::metadata(path) {
-            Ok(_) => Ledger::connect(path),
+            Ok(_) => match Ledger::connect(path) {
+                Err(error) if error.is_denied() => Ledger::look_at(path).unwrap_or(Err(error)),
+                opened => opened,
+            },
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 Err(Error::Missing { path: path.to_path_buf() })
             }
@@ -72,7 +79,7 @@ impl Ledger {
     pub fn in_memory() -> Result<Ledger, Error> {
         let path = PathBuf::from(":memory:");
         let db = Connection::open_in_memory().map_err(|error| Error::sqlite(&path, error))?;
-        let mut ledger = Ledger { db, path };
+        let mut ledger = Ledger { db, path, still: None };
         ledger.prepare()?;
         Ok(ledger)
     }
@@ -93,9 +100,25 @@ impl Ledger {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let db =
             Connection::open_with_flags(path, flags).map_err(|error| Error::sqlite(path, error))?;
-        let mut ledger = Ledger { db, path: path.to_path_buf() };
+        let mut ledger = Ledger { db, path: path.to_path_buf(), still: None };
         ledger.prepare()?;
         Ok(ledger)
+    }
+
+    /// Opens a ledger that is not written to right now, asking for no right but to read it.
+    fn look_at(path: &Path) -> Option<Result<Ledger, Error>> {
+        let still = Still::of(path)?;
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
+            | OpenFlags::SQLITE_OPEN_URI
+            | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let db = Connection::open_with_flags(still::uri(path), flags).ok()?;
+        let ledger = Ledger { db, path: path.to_path_buf(), still: Some(still) };
+        match ledger.identify() {
+            // An empty file, conntracker's or an older one would have to be written to.
+            Ok(found) if found != SCHEMA => None,
+            Ok(_) => Some(ledger.add_functions().map_err(ledger.failed()).map(|()| ledger)),
+            Err(error) => Some(Err(error)),
+        }
     }
 
     pub(crate) fn failed(&self) -> impl Fn(rusqlite::Error) -> Error + use<'_> {

@@ -114,6 +114,27 @@ fn the_folder_may_not_be_written() {
 }
 
 #[test]
+fn who_may_only_read_it_gets_answers() {
+    let house = House::new();
+    house.write("server_audit.log", sessions(1..3));
+    assert_eq!(house.run(&["scan", "server_audit.log"]), QUIET);
+    for name in ["ledger.sqlite", "rollcall.toml"] {
+        let open = std::fs::Permissions::from_mode(0o644);
+        std::fs::set_permissions(house.path(name), open).unwrap();
+    }
+    let own = house.run(&["seen", "-o", "json"]);
+    assert_eq!(house.run_as_nobody(&["seen", "-o", "json"]), own);
+    // While somebody writes, what was committed may stand in a file that this user cannot share.
+    house.write("ledger.sqlite-wal", "unfinished");
+    assert_snapshot!(house.run_as_nobody(&["seen"]), @r#"
+    exit 2
+    --- stdout
+    --- stderr
+    rollcall: ledger.sqlite: the ledger and what SQLite keeps beside it (-wal, -shm) must be writable, while somebody writes also for who only reads: permission denied
+    "#);
+}
+
+#[test]
 fn the_folder_cannot_be_made() {
     let house = House::new();
     house.write("server_audit.log", sessions(1..3));
