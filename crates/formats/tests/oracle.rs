@@ -651,7 +651,12 @@ fn agree(log: &[u8]) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..Default::default() })]
+    // So many that a fault in most of the fast path's conditions is met; PROPTEST_CASES may ask for more.
+    #![proptest_config(ProptestConfig {
+        cases: ProptestConfig::default().cases.max(4096),
+        failure_persistence: None,
+        ..Default::default()
+    })]
 
     #[test]
     fn generated_logs_give_the_same_calls(log in log()) {
@@ -682,6 +687,60 @@ proptest! {
 fn followed(log: &[u8]) -> Vec<u8> {
     let line = b"\n20260314 09:26:53,db1,app,10.0.0.7,42,0,CONNECT,shop,,0".repeat(8);
     [log, &line, b"\n"].concat()
+}
+
+/// Lines that look common and are not, or are and look odd, each at a condition of the fast path.
+#[test]
+fn at_the_borders_of_the_common_both_readers_agree() {
+    let wide = format!("app,{}", "h".repeat(120));
+    for rest in [
+        "db1, app,10.0.0.7,42,0,CONNECT,shop,,0",
+        "db1,app, 10.0.0.7,42,0,CONNECT,shop,,0",
+        "db1,app,10.0.0.7,42,0,CONNECT, shop,,0",
+        "db1\r,app,10.0.0.7,42,0,CONNECT,shop,,0",
+        "db1,app,10.0.0.7,42,0,FAILED_CONNECT,shop,,1045",
+        "db1,app,10.0.0.7,42,0,FAILED_CONNECT,,,0",
+        "db1,app,10.0.0.7,42,0,FAILED_CONNECT,,,1045",
+        "db1,app,10.0.0.7,42,0,CONNECT,shop,,1045",
+        "db1,app,10.0.0.7,42,0,DISCONNECT,shop,,1040",
+        "db1,app,10.0.0.7,42,7,CONNECT,shop,,0",
+        "db1,app,10.0.0.7,42,0,CONNECT,shop,x,0",
+        "db1,app,10.0.0.7,42,0,CONNECT,a,b,,0",
+        "db1,app,10.0.0.7,42,0,CONNECTS,shop,,0",
+        "db1,app,10.0.0.7,42,0,DISCONNEXT,shop,,0",
+        "db1,app,10.0.0.7,x2,0,CONNECT,shop,,0",
+        "db1,app,10.0.0.7,,0,CONNECT,shop,,0",
+        "db1,app,10.0.0.7,123456789,0,CONNECT,shop,,0",
+        "db1,app,12345,42,0,CONNECT,shop,,0",
+        "db1,app,1.2.3.4,42,0,CONNECT,shop,,0",
+        "db1,app,ho st,42,0,CONNECT,shop,,0",
+        "db1,app,10.0.0.7:54312,42,0,CONNECT,shop,,0",
+        "db1,app,10.0.0.7:0,42,0,CONNECT,shop,,0",
+        "db1,app,10.0.0.7:65536,42,0,CONNECT,shop,,0",
+        "db1,app,::1,42,0,CONNECT,shop,,0",
+        "db1,,,42,0,DISCONNECT,,,0",
+        ",app,10.0.0.7,42,0,CONNECT,shop,,0",
+        "db1,app,10.0.0.7,42,7,READ,shop,orders,",
+        "db1,app,10.0.0.7,42,7,READ,shop,\t,",
+        "db1,app,10.0.0.7,42,7,READ,shop,,",
+        "db1,app,10.0.0.7,42,7,READ,shop,a,b,",
+        "db1,app,10.0.0.7,42,7,RENAME,shop,orders,",
+        "db1,app,10.0.0.7,42,7,RENAME,shop,a|shop.b,",
+        &format!("db1,{wide},42,0,CONNECT,shop,,0"),
+        "db1,app,10.0.0.7,42,7,QUERY,shop,'select 1',0",
+        "db1,app,10.0.0.7,42,7,QUERY,shop,'select \\'1\\'',0",
+        "db1,app,10.0.0.7,42,7,QUERY,shop,'select \\\\'1',0",
+        "db1,app,10.0.0.7,42,7,QUERY,shop,'select \\\\\\'1',0",
+        "db1,app,10.0.0.7,42,7,QUERY,shop,'a'b',0",
+        "db1,app,10.0.0.7,42,7,QUERY,shop,'a\\',0",
+        "db1,app,10.0.0.7,42,7,QUERY,shop,'',0",
+        "db1,app,10.0.0.7,42,7,QUERY,shop,'a',0,",
+        "db1,app,10.0.0.7,42,7,QUERY,shop,'a',",
+        "db1,app,10.0.0.7,42,7,QUERY,a,b,'c',0",
+    ] {
+        agree(&followed(format!("20260314 09:26:53,{rest}").as_bytes()));
+        agree(&followed(format!("20260314 09:26:60,{rest}\n20260314 09:27:0x,{rest}").as_bytes()));
+    }
 }
 
 #[test]

@@ -11,10 +11,11 @@ use crate::pairs::{Moment, PEER_BYTES_MAX, Pairs, same};
 use crate::runs::{RunPart, RunTracker};
 use formats::{BLOCK_RECORDS_MAX, Doubt, Event, Kind, Reason, Record, Sink, Stamp, Standing};
 
-/// The audited server of records that do not name one, and how many connections are remembered.
+/// What holds for all records of a batch.
 #[derive(Debug, Clone)]
 pub struct BatchOptions {
-    /// The server's name, whatever the records say (`--server`, configuration).
+    /// The audited server's name, whatever the records say (`--server`, configuration); `None`: they
+    /// tell it.
     pub server: Option<Vec<u8>>,
     /// How many finished connections are kept for tracing.
     pub keep_connections: usize,
