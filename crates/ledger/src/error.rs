@@ -116,6 +116,9 @@ impl Error {
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
                 Error::Busy { path, holder: String::new() }
             }
+            Some(ErrorCode::CannotOpen) if let Some(error) = out_of_files() => {
+                Error::File { path, doing: "raise the limit of open files (ulimit -n)", error }
+            }
             Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied | ErrorCode::CannotOpen) => {
                 let doing = "the ledger and what SQLite keeps beside it (-wal, -shm) must be \
                              writable, while somebody writes also for who only reads";
@@ -125,6 +128,12 @@ impl Error {
             _ => Error::Sqlite { path, error },
         }
     }
+}
+
+/// What the system says where it opens no more files: SQLite does not hand that on.
+fn out_of_files() -> Option<std::io::Error> {
+    let error = std::fs::File::open("/dev/null").err()?;
+    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE)).then_some(error)
 }
 
 /// What is damaged, where the error says that something is.

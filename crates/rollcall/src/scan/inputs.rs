@@ -89,7 +89,13 @@ pub(super) fn detect(head: &[u8], forced: Option<Dialect>) -> Option<Dialect> {
 
 fn find(paths: &[PathBuf], forced: Option<Dialect>, done: &mut ReadDone) -> Vec<Found> {
     let discovery = source::discover(paths, &|head| detect(head, forced));
-    done.failed.extend(discovery.failures.iter().map(|failure| failure.reason.to_string()));
+    let mut unopened = Vec::new();
+    for failure in discovery.failures {
+        match failure.reason {
+            reason if is_out_of_files(&reason) => unopened.push(failure.path),
+            reason => done.failed.push(reason.to_string()),
+        }
+    }
     for skipped in &discovery.skipped {
         done.skipped.push(format!("{}: {}", skipped.path.display(), skipped.reason));
     }
@@ -106,7 +112,6 @@ fn find(paths: &[PathBuf], forced: Option<Dialect>, done: &mut ReadDone) -> Vec<
     let count = discovery.sets.iter().map(|set| set.files.len()).sum();
     allow_open_files(count);
     let mut found = Vec::with_capacity(count);
-    let mut unopened = Vec::new();
     for set in discovery.sets {
         let usual = set.files.iter().rev().find_map(|file| file.detected);
         for file in set.files {
@@ -120,12 +125,15 @@ fn find(paths: &[PathBuf], forced: Option<Dialect>, done: &mut ReadDone) -> Vec<
             }
         }
     }
-    if let Some(first) = unopened.first() {
+    if let Some((first, others)) = unopened.split_first() {
+        let more = match others.len() as u64 {
+            0 => String::new(),
+            more => format!(" and {} more", thousands(more)),
+        };
         done.failed.push(format!(
-            "{} and {} more: too many files are open at once: raise the limit (ulimit -n), or name \
-             fewer files",
+            "{}{more}: too many files are open at once: raise the limit (ulimit -n), or name fewer \
+             files",
             first.display(),
-            thousands(unopened.len() as u64 - 1)
         ));
     }
     found

@@ -71,6 +71,16 @@ impl House {
         command
     }
 
+    /// The program under a limit of `prlimit` (util-linux), such as `--nofile=40`.
+    pub(crate) fn limited(&self, limit: &str, arguments: &[&str]) -> Command {
+        let plain = self.command(arguments);
+        let mut limited = Command::new("prlimit");
+        limited.arg(limit).arg(plain.get_program()).args(plain.get_args());
+        limited.current_dir(self.folder()).stdin(Stdio::null()).env_clear();
+        limited.envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        limited
+    }
+
     /// The program as a user who owns nothing here: root may read and write whatever the modes say.
     pub(crate) fn run_as_nobody(&self, arguments: &[&str]) -> String {
         const NOBODY: u32 = 65534;
