@@ -82,9 +82,19 @@ pub(crate) fn day_of(moment: i64) -> i64 {
     moment.div_euclid(DAY) * DAY
 }
 
+/// Whether slots are what [`normalize`] makes of them: as a rule those of a log that was read once.
+fn is_normal(slots: &[Slot], days_before: i64) -> bool {
+    let apart = slots.windows(2).all(|pair| pair[0].end() <= pair[1].start);
+    let oldest_hour = slots.iter().find(|slot| !slot.day);
+    apart && oldest_hour.is_none_or(|hour| day_of(hour.start) + DAY > days_before)
+}
+
 /// Sorts slots, turns those that end at or before `days_before` into days, and unites those of one
 /// period. The result is the canonical form of the same facts.
 pub(crate) fn normalize(slots: &mut Vec<Slot>, days_before: i64) {
+    if is_normal(slots, days_before) {
+        return;
+    }
     // A day that is kept as a day swallows hours inside it, whatever their age.
     let days: Vec<i64> = {
         let mut days: Vec<i64> = slots.iter().filter(|slot| slot.day).map(|s| s.start).collect();
@@ -108,6 +118,13 @@ pub(crate) fn normalize(slots: &mut Vec<Slot>, days_before: i64) {
     });
 }
 
+/// Normalizes slots and leaves out what ends at or before `gone_before`: what the ledger keeps of them.
+pub(crate) fn keep(slots: &mut Vec<Slot>, days_before: i64, gone_before: i64) {
+    normalize(slots, days_before);
+    let gone = slots.partition_point(|slot| slot.end() <= gone_before);
+    slots.drain(..gone);
+}
+
 /// Encodes normalized slots with their first and last moments.
 pub(crate) fn encode(slots: &[Slot], out: &mut Vec<u8>) {
     write(slots, MOMENTS, out);
@@ -121,10 +138,16 @@ pub(crate) fn encode_counts(slots: &[Slot], out: &mut Vec<u8>) {
 fn write(slots: &[Slot], version: u8, out: &mut Vec<u8>) {
     out.clear();
     out.push(version);
+    out.reserve(2 * slots.len());
     let mut end = 0;
     for slot in slots {
-        put(out, ((slot.start - end) / HOUR) as u64 * 2 + u64::from(slot.day));
-        put(out, slot.count);
+        let gap = ((slot.start - end) / HOUR) as u64 * 2 + u64::from(slot.day);
+        if gap < 0x80 && slot.count < 0x80 {
+            out.extend_from_slice(&[gap as u8, slot.count as u8]);
+        } else {
+            put(out, gap);
+            put(out, slot.count);
+        }
         if version == MOMENTS {
             put(out, (slot.first - slot.start) as u64);
             put(out, (slot.last - slot.first) as u64);
@@ -135,11 +158,11 @@ fn write(slots: &[Slot], version: u8, out: &mut Vec<u8>) {
 
 /// Unites two stored timelines; `None` where one is damaged. Moments are kept where both have them.
 pub(crate) fn unite(a: &[u8], b: &[u8], days_before: i64, gone_before: i64) -> Option<Vec<u8>> {
-    let mut slots = Vec::new();
+    // A period takes two bytes or more.
+    let mut slots = Vec::with_capacity((a.len() + b.len()) / 2);
     decode(a, &mut slots)?;
     decode(b, &mut slots)?;
-    normalize(&mut slots, days_before);
-    slots.retain(|slot| slot.end() > gone_before);
+    keep(&mut slots, days_before, gone_before);
     let mut bytes = Vec::new();
     write(&slots, *a.first().max(b.first())?, &mut bytes);
     Some(bytes)
