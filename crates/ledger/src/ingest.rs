@@ -131,15 +131,19 @@ impl Ingest<'_> {
         let mut slots: Vec<Slot> = Vec::new();
         let mut hours = Vec::new();
         for number in pairs.sorted() {
-            slots.clear();
-            pairs.logins(number, &mut slots);
+            let straight = timeline::encode_hours(pairs.hours(number), days, gone, &mut hours);
+            let count = straight.unwrap_or_else(|| {
+                slots.clear();
+                pairs.logins(number, &mut slots);
+                let count = Sums::of(&slots).count;
+                timeline::keep(&mut slots, days, gone);
+                timeline::encode_counts(&slots, &mut hours);
+                count
+            });
             let pair = pairs.get(number);
-            if slots.is_empty() && pair.active.is_none() {
+            if count == 0 && pair.active.is_none() {
                 continue;
             }
-            let count = Sums::of(&slots).count;
-            timeline::keep(&mut slots, days, gone);
-            timeline::encode_counts(&slots, &mut hours);
             let row = Row {
                 server: servers[pair.server as usize],
                 source,

@@ -352,14 +352,20 @@ impl Pairs {
         }
     }
 
+    /// The hours since 1970 in which a pair logged in, and how often; oldest first as a rule, but an hour
+    /// may come twice, and after a later one.
+    pub(crate) fn hours(&self, number: u32) -> impl Iterator<Item = (u32, u32)> {
+        let pair = &self.pairs[number as usize];
+        let hours = self.hours.of(self.past[number as usize].hours);
+        hours.chain([(pair.hour, pair.logins)]).filter(|(_, logins)| *logins > 0)
+    }
+
     /// The login slots of a pair, appended to `slots`; not normalized. Only their hours and counts are
     /// kept: first and last are those of the hours.
     pub(crate) fn logins(&self, number: u32, slots: &mut Vec<Slot>) {
-        let pair = &self.pairs[number as usize];
-        let hours = self.hours.of(self.past[number as usize].hours);
-        let all = hours.chain([(pair.hour, pair.logins)]).filter(|(_, logins)| *logins > 0);
-        slots
-            .extend(all.map(|(hour, logins)| Slot::counted(i64::from(hour) * HOUR, logins.into())));
+        let slot =
+            |(hour, logins): (u32, u32)| Slot::counted(i64::from(hour) * HOUR, logins.into());
+        slots.extend(self.hours(number).map(slot));
     }
 
     /// The numbers of all pairs, in the order in which they came.

@@ -135,19 +135,37 @@ pub(crate) fn encode_counts(slots: &[Slot], out: &mut Vec<u8>) {
     write(slots, COUNTS, out);
 }
 
+/// Encodes counts of hours (since 1970) straight away and tells their sum; `None` where they have to be
+/// normalized first, because one comes twice or after a later one, or is older than hours are kept for.
+/// `out` then holds nothing of use.
+pub(crate) fn encode_hours(
+    mut hours: impl Iterator<Item = (u32, u32)>,
+    days_before: i64,
+    gone_before: i64,
+    out: &mut Vec<u8>,
+) -> Option<u64> {
+    out.clear();
+    out.push(COUNTS);
+    let (mut end, mut sum) = (0, 0);
+    hours.try_for_each(|(hour, count)| {
+        let start = i64::from(hour) * HOUR;
+        // All others are younger than the first.
+        if end == 0 && (day_of(start) + DAY <= days_before || start + HOUR <= gone_before) {
+            return None;
+        }
+        put_period(out, u64::from(hour.checked_sub(end)?) * 2, count.into());
+        (end, sum) = (hour.checked_add(1)?, sum + u64::from(count));
+        Some(())
+    })?;
+    Some(sum)
+}
+
 fn write(slots: &[Slot], version: u8, out: &mut Vec<u8>) {
     out.clear();
     out.push(version);
-    out.reserve(2 * slots.len());
     let mut end = 0;
     for slot in slots {
-        let gap = ((slot.start - end) / HOUR) as u64 * 2 + u64::from(slot.day);
-        if gap < 0x80 && slot.count < 0x80 {
-            out.extend_from_slice(&[gap as u8, slot.count as u8]);
-        } else {
-            put(out, gap);
-            put(out, slot.count);
-        }
+        put_period(out, ((slot.start - end) / HOUR) as u64 * 2 + u64::from(slot.day), slot.count);
         if version == MOMENTS {
             put(out, (slot.first - slot.start) as u64);
             put(out, (slot.last - slot.first) as u64);
@@ -202,6 +220,16 @@ pub(crate) fn decode(mut bytes: &[u8], slots: &mut Vec<Slot>) -> Option<()> {
     Some(())
 }
 
+/// Appends the beginning of a period: mostly two bytes.
+fn put_period(out: &mut Vec<u8>, gap_and_day: u64, count: u64) {
+    if gap_and_day < 0x80 && count < 0x80 {
+        out.extend_from_slice(&[gap_and_day as u8, count as u8]);
+    } else {
+        put(out, gap_and_day);
+        put(out, count);
+    }
+}
+
 /// Appends a LEB128 varint.
 pub(crate) fn put(out: &mut impl Extend<u8>, mut value: u64) {
     while value >= 0x80 {
@@ -248,6 +276,39 @@ mod tests {
             encode(&slots, &mut bytes);
             prop_assert!(decode(&bytes, &mut back).is_some());
             prop_assert_eq!(back, slots);
+        }
+
+        #[test]
+        fn hours_are_encoded_as_their_slots_are(
+            hours in prop::collection::vec((0..400u32, 1..300u32), 0..40),
+            sort: bool,
+            days in -10..20i64,
+            gone in -10..20i64,
+        ) {
+            let first = (NOW / HOUR) as u32;
+            let mut hours: Vec<(u32, u32)> =
+                hours.into_iter().map(|(hour, count)| (first + hour, count)).collect();
+            if sort {
+                hours.sort_unstable();
+                hours.dedup_by_key(|(hour, _)| *hour);
+            }
+            let slot = |&(hour, count): &(u32, u32)| {
+                Slot::counted(i64::from(hour) * HOUR, count.into())
+            };
+            let mut slots: Vec<Slot> = hours.iter().map(slot).collect();
+            let as_they_came = slots.clone();
+            let (days, gone) = (NOW + days * DAY, NOW + gone * DAY);
+            let (mut straight, mut bytes) = (Vec::new(), Vec::new());
+            let sum = encode_hours(hours.iter().copied(), days, gone, &mut straight);
+            keep(&mut slots, days, gone);
+            match sum {
+                Some(sum) => {
+                    encode_counts(&slots, &mut bytes);
+                    prop_assert_eq!(straight, bytes);
+                    prop_assert_eq!(sum, hours.iter().map(|(_, count)| u64::from(*count)).sum());
+                }
+                None => prop_assert_ne!(slots, as_they_came),
+            }
         }
 
         #[test]
