@@ -30,6 +30,11 @@ use std::collections::BTreeMap;
 /// (`connect_timeout` is 10 s by default) without a contradiction.
 pub(crate) const SETTLING: i64 = 15_000_000;
 
+/// What a statement would have to undo by itself (several rows of counts) stays in memory, a few pages,
+/// instead of going to a temporary file that there may be no place for: that is decided when the
+/// transaction begins. What answers sort may go there again.
+const BEGIN: &str = "PRAGMA temp_store = MEMORY; BEGIN IMMEDIATE; PRAGMA temp_store = DEFAULT";
+
 /// An open transaction on the ledger, with the right to write.
 #[derive(Debug)]
 pub struct Ingest<'a> {
@@ -46,7 +51,7 @@ impl Ledger {
     /// [`Error::Busy`] where another process holds the lock.
     pub fn ingest(&mut self, keeping: Keeping) -> Result<Ingest<'_>, Error> {
         let lock = Lock::take(&self.path)?;
-        self.db.execute_batch("BEGIN IMMEDIATE").map_err(self.failed())?;
+        self.db.execute_batch(BEGIN).map_err(self.failed())?;
         Ok(Ingest { ledger: self, keeping, _lock: lock, open: true })
     }
 }
@@ -291,7 +296,7 @@ impl Ingest<'_> {
     /// Where SQLite fails: then nothing since the last commit is stored.
     pub fn commit(&mut self) -> Result<(), Error> {
         self.finish_transaction().map_err(self.failed())?;
-        self.db().execute_batch("BEGIN IMMEDIATE").map_err(self.failed())?;
+        self.db().execute_batch(BEGIN).map_err(self.failed())?;
         self.open = true;
         Ok(())
     }
