@@ -360,39 +360,51 @@ impl Pairs {
 
     /// Every pair's number, sorted by server, user and host (nearly), so that the ledger's tree is filled
     /// from one end to the other.
-    pub(crate) fn sorted(&self) -> Vec<u32> {
-        // The first bytes of `user,host` decide nearly always; the first half stands beside the number.
-        // (That the comma sorts behind a few other characters costs nothing but a little order.)
-        let start = |text: &[u8], at: usize| {
-            let mut first = [0; 16];
-            let text = &text[at.min(text.len())..(at + 16).min(text.len())];
-            first[..text.len()].copy_from_slice(text);
-            u128::from_be_bytes(first)
-        };
-        let mut keys: Vec<(u128, u32, u32)> = self
-            .pairs
-            .iter()
-            .zip(0..)
-            .map(|(pair, number)| (start(self.joined(pair), 0), pair.key.server(), number))
-            .collect();
-        keys.sort_unstable_by(|a, b| {
-            (a.1, a.0).cmp(&(b.1, b.0)).then_with(|| {
-                let (a, b) = (&self.pairs[a.2 as usize], &self.pairs[b.2 as usize]);
-                let (a, b) = (self.joined(a), self.joined(b));
-                start(a, 16).cmp(&start(b, 16)).then_with(|| a.cmp(b))
-            })
-        });
-        keys.into_iter().map(|(_, _, number)| number).collect()
+    pub(crate) fn sorted(&self) -> impl Iterator<Item = u32> {
+        let mut keys: Vec<(u64, u32)> =
+            self.pairs.iter().zip(0..).map(|(pair, number)| (pair.key.server().into(), number)).collect();
+        keys.sort_unstable();
+        for server in keys.chunk_by_mut(|a, b| a.0 == b.0) {
+            self.sort_from(server, 0);
+        }
+        keys.into_iter().map(|(_, number)| number)
+    }
+
+    /// Sorts the numbers of pairs whose texts are alike up to `start`: by eight bytes, and those that
+    /// are alike in these too by the next. (That the comma sorts behind a few other characters costs
+    /// nothing but a little order.)
+    fn sort_from(&self, keys: &mut [(u64, u32)], start: usize) {
+        let mut longest = 0;
+        for (key, number) in &mut *keys {
+            let text = self.joined(&self.pairs[*number as usize]);
+            longest = longest.max(text.len());
+            let mut word = [0; 8];
+            let part = &text[start.min(text.len())..(start + 8).min(text.len())];
+            word[..part.len()].copy_from_slice(part);
+            *key = u64::from_be_bytes(word);
+        }
+        keys.sort_unstable();
+        if longest > start + 8 {
+            for alike in keys.chunk_by_mut(|a, b| a.0 == b.0).filter(|alike| alike.len() > 1) {
+                self.sort_from(alike, start + 8);
+            }
+        }
+    }
+
+    /// The hours since 1970 in which a pair logged in, and how often; oldest first as a rule, but an hour
+    /// may come twice, and after a later one.
+    pub(crate) fn hours(&self, number: u32) -> impl Iterator<Item = (u32, u32)> {
+        let pair = &self.pairs[number as usize];
+        let hours = self.hours.of(self.past[number as usize].hours);
+        hours.chain([(pair.hour, pair.logins)]).filter(|(_, logins)| *logins > 0)
     }
 
     /// The login slots of a pair, appended to `slots`; not normalized. Only their hours and counts are
     /// kept: first and last are those of the hours.
     pub(crate) fn logins(&self, number: u32, slots: &mut Vec<Slot>) {
-        let pair = &self.pairs[number as usize];
-        let hours = self.hours.of(self.past[number as usize].hours);
-        let all = hours.chain([(pair.hour, pair.logins)]).filter(|(_, logins)| *logins > 0);
-        slots
-            .extend(all.map(|(hour, logins)| Slot::counted(i64::from(hour) * HOUR, logins.into())));
+        let slot =
+            |(hour, logins): (u32, u32)| Slot::counted(i64::from(hour) * HOUR, logins.into());
+        slots.extend(self.hours(number).map(slot));
     }
 
     /// The numbers of all pairs, in the order in which they came.
