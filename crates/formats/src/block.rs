@@ -43,13 +43,15 @@ pub struct Line {
     pub turn: Turn,
 }
 
-/// Logins and ends without an error number, of which most records of a connection log are one.
+/// What most records are, so that a sink need not ask for more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Turn {
     /// [`Kind::Connect`].
     Login,
     /// [`Kind::Disconnect`] with error 0.
     End,
+    /// A statement or a table it used.
+    Statement,
     /// Any other.
     Other,
 }

@@ -374,6 +374,10 @@ impl Sink for Batch {
                 awaits_names = self.connections.awaits_names();
                 continue;
             }
+            if line.turn == Turn::Statement {
+                self.pairs.step(pair, self.moment, false, true);
+                continue;
+            }
             let (id, at, login) = (line.connection, self.moment, line.turn == Turn::Login);
             let active = self.connections.step(server, id, pair, line.port, at.utc, login);
             self.pairs.step(pair, at, login, active);

@@ -361,8 +361,12 @@ impl Pairs {
     /// Every pair's number, sorted by server, user and host (nearly), so that the ledger's tree is filled
     /// from one end to the other.
     pub(crate) fn sorted(&self) -> impl Iterator<Item = u32> {
-        let mut keys: Vec<(u64, u32)> =
-            self.pairs.iter().zip(0..).map(|(pair, number)| (pair.key.server().into(), number)).collect();
+        let mut keys: Vec<(u64, u32)> = self
+            .pairs
+            .iter()
+            .zip(0..)
+            .map(|(pair, number)| (pair.key.server().into(), number))
+            .collect();
         keys.sort_unstable();
         for server in keys.chunk_by_mut(|a, b| a.0 == b.0) {
             self.sort_from(server, 0);

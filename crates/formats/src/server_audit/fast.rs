@@ -192,6 +192,8 @@ struct Header {
     host: usize,
     id: usize,
     query: usize,
+    /// The commas behind `query`, in the 64 bytes that follow it.
+    behind: u64,
     /// How many commas the line has from the prefix on, where it has at most 128 bytes there.
     commas: u32,
     /// The host consists of the bytes of host names: no port, no address with colons.
@@ -205,10 +207,12 @@ impl Header {
     fn near<M: Masks>(window: &[u8; 64], more: &[u8; 64], rest: usize) -> Header {
         let mut marks = M::of(window, b',');
         let count = (marks & low_to(rest)).count_ones();
-        let more = M::of(more, b',') & low_to(rest.saturating_sub(64));
+        let more = M::of(more, b',');
+        let commas = count + (more & low_to(rest.saturating_sub(64))).count_ones();
         let (host, id, query) = (next(&mut marks), next(&mut marks), next(&mut marks));
+        let behind = marks.unbounded_shr(query as u32 + 1) | more << (63 - (query & 63));
         let plain_host = !M::host_bytes(window) & low(id) & !low(host + 1) == 0;
-        Header { host, id, query, commas: count + more.count_ones(), plain_host }
+        Header { host, id, query, behind, commas, plain_host }
     }
 
     /// The same in 128 bytes.
@@ -231,7 +235,8 @@ impl Header {
         }
         let host_bytes = both(M::host_bytes(window), M::host_bytes(more));
         let plain_host = !host_bytes & below(id) & !below(host + 1) == 0;
-        Some(Header { host, id, query, commas: inside.count_ones(), plain_host })
+        let behind = (marks.unbounded_shr(query as u32 + 1)) as u64;
+        Some(Header { host, id, query, behind, commas: inside.count_ones(), plain_host })
     }
 }
 
@@ -258,7 +263,7 @@ fn line<M: Masks>(
             None => return false,
         }
     }
-    let Header { host, id, query, commas, plain_host } = header;
+    let Header { host, id, query, commas, plain_host, .. } = header;
     // Where the writer puts a space after each comma, the connection id shows it.
     let Some(connection) = number(view, skip + id + 1, skip + query) else { return false };
     let (port, port_bytes) = if plain_host {
@@ -318,15 +323,15 @@ fn other<M: Masks>(
     }
     let record = &bytes[base..end];
     // The query id and the comma behind it, the operation, the database: each ends with a comma.
-    let operation = header.query + 1 + memchr::memchr(b',', record.get(header.query + 1..)?)?;
-    let text = &record[operation + 1..];
-    let word = &text[..memchr::memchr(b',', text)?];
+    let mut marks = header.behind;
+    let at = header.query + 1;
+    let operation = comma(record, at, at, &mut marks)?;
+    let word_end = comma(record, operation + 1, at, &mut marks)?;
+    let word = &record[operation + 1..word_end];
     line.kind = kind(word)?;
-    line.turn = Turn::Other;
-    let database = operation + 1 + word.len() + 1;
-    let text = &record[database..];
-    let query = &record[header.query + 1..operation];
-    let database_end = database + memchr::memchr(b',', text)?;
+    let database = word_end + 1;
+    let query = &record[at..operation];
+    let database_end = comma(record, database, at, &mut marks)?;
     let behind = &record[database_end + 1..];
     line.database = (base + database) as u32;
     line.database_end = (base + database_end) as u32;
@@ -338,6 +343,7 @@ fn other<M: Masks>(
             if query != b"0" || behind.first() != Some(&b',') || record.len() > 128 {
                 return None;
             }
+            line.turn = Turn::Other;
             line.query = 0;
             line.error = digits_of(&behind[1..])?;
             let fits = match line.kind {
@@ -348,22 +354,36 @@ fn other<M: Masks>(
             fits.then_some(())
         }
         Kind::Query => {
-            line.query = number(bytes, base + header.query + 1, base + operation)?;
-            let (statement, error) = statement::<M>(behind)?;
+            line.turn = Turn::Statement;
+            line.query = number(bytes, base + at, base + operation)?;
+            let (statement, error) = statement::<M>(bytes, behind, end)?;
             line.object += 1;
             line.object_end = line.object + statement.len() as u32;
             line.error = error;
             Some(())
         }
         _ => {
-            line.query = number(bytes, base + header.query + 1, base + operation)?;
+            line.turn = Turn::Statement;
+            line.query = number(bytes, base + at, base + operation)?;
             line.error = 0;
-            let (&last, object) = behind.split_last()?;
-            line.object_end += object.len() as u32;
-            let fits = last == b',' && text.len() <= NAMES_BYTES_MAX && !object.contains(&b',');
-            (fits && !object.first().is_none_or(u8::is_ascii_whitespace)).then_some(())
+            // Nothing stands behind the object's comma.
+            let object_end = comma(record, database_end + 1, at, &mut marks)?;
+            line.object_end = (base + object_end) as u32;
+            let fits = object_end + 1 == record.len() && record.len() - database <= NAMES_BYTES_MAX;
+            (fits && !behind[0].is_ascii_whitespace() && behind[0] != b',').then_some(())
         }
     }
+}
+
+/// The next comma, which is behind `start`: the first of `marks`, which count from `at`, or else further
+/// than they reach.
+#[inline(always)]
+fn comma(record: &[u8], start: usize, at: usize, marks: &mut u64) -> Option<usize> {
+    if *marks == 0 {
+        return Some(start + memchr::memchr(b',', record.get(start..)?)?);
+    }
+    let near = at + next(marks);
+    (near < record.len()).then_some(near)
 }
 
 #[inline(always)]
@@ -383,42 +403,59 @@ fn kind(word: &[u8]) -> Option<Kind> {
 }
 
 /// `'select \'x\'',0` → the statement between the quotes and the error number; `None` where a bare
-/// quote stands inside, which a real statement never has.
+/// quote stands inside, which a real statement never has. The text ends at `end` of `bytes`.
 #[inline(always)]
-fn statement<M: Masks>(text: &[u8]) -> Option<(&[u8], u32)> {
-    let quote = memchr::memrchr(b'\'', text)?;
-    if quote == 0 || text[0] != b'\'' || text.get(quote + 1) != Some(&b',') {
+fn statement<'a, M: Masks>(bytes: &'a [u8], text: &'a [u8], end: usize) -> Option<(&'a [u8], u32)> {
+    let (quote, error) = match text {
+        [.., b'\'', b',', b'0'] => (text.len() - 3, 0),
+        _ => {
+            let quote = memchr::memrchr(b'\'', text)?;
+            (text.get(quote + 1) == Some(&b',')).then_some(())?;
+            (quote, digits_of(&text[quote + 2..])?)
+        }
+    };
+    if quote == 0 || text[0] != b'\'' {
         return None;
     }
-    let error = digits_of(&text[quote + 2..])?;
-    let inside = &text[1..quote];
     // The closing quote must be bare, no other may.
-    let slashes = inside.iter().rev().take_while(|&&byte| byte == b'\\').count();
-    (slashes % 2 == 0 && !has_bare_quote::<M>(inside)).then_some((inside, error))
+    let start = end - text.len();
+    let bare = first_bare_quote::<M>(bytes, start + 1, start + quote + 1);
+    (bare == Some(start + quote)).then_some((&text[1..quote], error))
 }
 
-/// Whether a quote has an even number of backslashes before it.
+/// The first quote between two offsets that has an even number of backslashes before it.
 ///
 /// Which bytes are escaped is found for 64 at once: runs of backslashes that begin at an odd place are
 /// carried by an addition to their end, where the parity of that place tells the length's (the way
 /// that is known from simdjson).
 #[inline(always)]
-fn has_bare_quote<M: Masks>(text: &[u8]) -> bool {
+fn first_bare_quote<M: Masks>(bytes: &[u8], start: usize, end: usize) -> Option<usize> {
     const EVEN: u64 = 0x5555_5555_5555_5555;
-    let (blocks, rest) = text.as_chunks::<64>();
+    let mut at = start;
+    let mut first_escaped = 0;
     let mut last = [0; 64];
-    last[..rest.len()].copy_from_slice(rest);
-    let (mut first_escaped, mut bare) = (0, 0);
-    for block in blocks.iter().chain([&last]) {
+    while at < end {
+        let block = match bytes[at..].first_chunk::<64>() {
+            Some(block) => block,
+            None => {
+                last[..bytes.len() - at].copy_from_slice(&bytes[at..]);
+                &last
+            }
+        };
         let slashes = M::of(block, b'\\') & !first_escaped;
+        let quotes = M::of(block, b'\'') & low_to(end - at);
         let after = slashes << 1 | first_escaped;
         let odd_starts = slashes & !EVEN & !after;
         let (carried, over) = odd_starts.overflowing_add(slashes);
         let escaped = (EVEN ^ (carried << 1)) & after;
         first_escaped = u64::from(over);
-        bare |= M::of(block, b'\'') & !escaped;
+        let bare = quotes & !escaped;
+        if bare != 0 {
+            return Some(at + bare.trailing_zeros() as usize);
+        }
+        at += 64;
     }
-    bare != 0
+    None
 }
 
 /// Whether a host that begins with these four bytes (little-endian) may consist of digits alone, which
