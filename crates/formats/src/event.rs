@@ -196,11 +196,18 @@ pub enum Reason {
     Unfinished,
     /// NUL bytes, as file systems leave them after a crash.
     NulBytes,
+    /// A login whose connection id another record has too: one of them is forged. Like the next two,
+    /// told by who has seen the records around it, never by a reader.
+    IdTwice,
+    /// A login that stands between the two records of a refused one, of which a name may have made it.
+    InRefusedName,
+    /// A login whose connection id does not fit those around it.
+    IdOutOfPlace,
 }
 
 impl Reason {
     /// All reasons, in the order of their declaration.
-    pub const ALL: [Reason; 12] = [
+    pub const ALL: [Reason; 15] = [
         Reason::NotARecord,
         Reason::BadShape,
         Reason::BadTime,
@@ -213,6 +220,9 @@ impl Reason {
         Reason::DuplicateKey,
         Reason::Unfinished,
         Reason::NulBytes,
+        Reason::IdTwice,
+        Reason::InRefusedName,
+        Reason::IdOutOfPlace,
     ];
 
     /// A short name: stored in the ledger, stable for scripts.
@@ -230,6 +240,9 @@ impl Reason {
             Reason::DuplicateKey => "duplicate-key",
             Reason::Unfinished => "unfinished",
             Reason::NulBytes => "nul-bytes",
+            Reason::IdTwice => "id-twice",
+            Reason::InRefusedName => "in-refused-name",
+            Reason::IdOutOfPlace => "id-out-of-place",
         }
     }
 
@@ -249,6 +262,9 @@ impl Reason {
             Reason::DuplicateKey => "a key occurs twice",
             Reason::Unfinished => "the input ends inside it",
             Reason::NulBytes => "NUL bytes, as a crash leaves them",
+            Reason::IdTwice => "another record has its connection id",
+            Reason::InRefusedName => "may be part of a refused login's name",
+            Reason::IdOutOfPlace => "its connection id does not fit those around it",
         }
     }
 }

@@ -133,6 +133,8 @@ struct Pair {
     /// By error number, then source.
     refused: BTreeMap<u32, BTreeMap<i64, Count>>,
     active: Option<i64>,
+    /// The newest login that other records contradict.
+    contested: Option<i64>,
 }
 
 /// Server number, user, host.
@@ -177,7 +179,8 @@ impl Ledger {
             }
             let last_active = pair.active.max(logins.last);
             let active = last_active.as_ref().is_some_and(inside);
-            if logins.count == 0 && failures == 0 && !active {
+            let contested = pair.contested.as_ref().is_some_and(inside);
+            if logins.count == 0 && failures == 0 && !active && !contested {
                 continue;
             }
             rows.push(Seen {
@@ -191,7 +194,7 @@ impl Ledger {
                 failures,
                 last_failed: last.map(|(at, _)| at),
                 last_error: last.map(|(_, error)| error).filter(|&error| error != 0),
-                contested: false,
+                contested: pair.contested.is_some(),
             });
         }
         rows.sort_unstable_by(|a, b| {
@@ -451,8 +454,8 @@ impl Ledger {
             schema: SCHEMA as u32,
             bytes: bytes.unwrap_or(0) as u64,
             unsettled: number(
-                "SELECT count(*)
-                 FROM (SELECT DISTINCT server, at_us, id, user, host FROM unsettled)",
+                "SELECT sum(count) FROM
+                   (SELECT max(count) AS count FROM unsettled GROUP BY server, user, host)",
             )?
             .unwrap_or(0) as u64,
             connections: number(
@@ -495,6 +498,8 @@ impl Ledger {
             names.iter().filter(|(_, name)| filter.takes(name)).map(|(&id, _)| id).collect();
         let mut gathered = Gathered::default();
         self.gather_tallies(filter, &wanted, &mut gathered)
+            .and_then(|()| self.gather_unsettled(filter, &wanted, &mut gathered))
+            .and_then(|()| self.gather_contested(filter, &wanted, &mut gathered))
             .and_then(|()| self.gather_ends(filter, &wanted, &mut gathered))
             .and_then(|()| self.gather_strangers(filter, &wanted, &mut gathered))
             .map_err(self.failed())?;
@@ -534,6 +539,65 @@ impl Ledger {
             } else {
                 let error = u32::try_from(error).unwrap_or(0);
                 pair.refused.entry(error).or_default().insert(source, count);
+            }
+        }
+        Ok(())
+    }
+
+    /// Logins that may still be contradicted count until they are.
+    fn gather_unsettled(
+        &self,
+        filter: &Filter,
+        wanted: &HashSet<i64>,
+        gathered: &mut Gathered,
+    ) -> rusqlite::Result<()> {
+        let mut query = self.db.prepare_cached(
+            "SELECT server, source, user, host, count, first_us, last_us, hours, contested_us
+             FROM unsettled
+             WHERE (?1 IS NULL OR user = ?1) AND (?2 IS NULL OR host = ?2)",
+        )?;
+        let (user, host) = (filter.user.as_deref(), filter.host.as_deref());
+        let mut rows = query.query(params![user.map(Bytes), host.map(Bytes)])?;
+        while let Some(row) = rows.next()? {
+            let server: i64 = row.get(0)?;
+            if !wanted.contains(&server) {
+                continue;
+            }
+            let mut slots = Vec::new();
+            let hours = row.get_ref(7)?.as_blob().unwrap_or(&[]);
+            timeline::decode(hours, &mut slots)
+                .ok_or_else(|| damaged("a timeline in unsettled"))?;
+            let (first, last) = (row.get(5)?, row.get(6)?);
+            let count = Count { count: row.get::<_, i64>(4)? as u64, first, last, slots };
+            let key = (server, name(row.get_ref(2)?), name(row.get_ref(3)?));
+            let pair = gathered.pairs.entry(key).or_default();
+            pair.active = pair.active.max(last);
+            pair.contested = pair.contested.max(row.get(8)?);
+            let logins = pair.logins.entry(row.get(1)?).or_default();
+            logins.add(count);
+            timeline::normalize(&mut logins.slots, i64::MIN);
+        }
+        Ok(())
+    }
+
+    fn gather_contested(
+        &self,
+        filter: &Filter,
+        wanted: &HashSet<i64>,
+        gathered: &mut Gathered,
+    ) -> rusqlite::Result<()> {
+        let mut query = self.db.prepare_cached(
+            "SELECT server, user, host, max(last_us) FROM contested
+             WHERE (?1 IS NULL OR user = ?1) AND (?2 IS NULL OR host = ?2) GROUP BY 1, 2, 3",
+        )?;
+        let (user, host) = (filter.user.as_deref(), filter.host.as_deref());
+        let mut rows = query.query(params![user.map(Bytes), host.map(Bytes)])?;
+        while let Some(row) = rows.next()? {
+            let server: i64 = row.get(0)?;
+            if wanted.contains(&server) {
+                let key = (server, name(row.get_ref(1)?), name(row.get_ref(2)?));
+                let pair = gathered.pairs.entry(key).or_default();
+                pair.contested = pair.contested.max(row.get(3)?);
             }
         }
         Ok(())

@@ -6,9 +6,11 @@
 
 use crate::clock::LocalClock;
 use crate::connections::{Beginning, Connections, End, Fact, HALVES_NOTED, join_all};
+use crate::contested::Contested;
 use crate::doubts::Doubts;
 use crate::pairs::{Moment, PEER_BYTES_MAX, Pairs, same};
 use crate::runs::{RunPart, RunTracker};
+use crate::settling::{Deed, Item, Mark, Stretch};
 use formats::{BLOCK_LINES_MAX, Block, Doubt, Event, Kind, Reason, Sink, Stamp, Standing, Turn};
 
 /// What holds for all records of a batch.
@@ -29,6 +31,7 @@ pub(crate) struct Server {
     first: i64,
     last: i64,
     runs: RunTracker,
+    stretch: Stretch,
 }
 
 /// What one file holds of one server. Times are microseconds UTC.
@@ -48,6 +51,9 @@ pub struct Batch {
     clock: LocalClock,
     file: i64,
     base: u64,
+    /// Where what was read of this file in one piece begins, and how far it reaches.
+    start: Option<u64>,
+    end: u64,
     pub(crate) servers: Vec<Server>,
     done: Vec<Span>,
     pub(crate) pairs: Pairs,
@@ -57,6 +63,9 @@ pub struct Batch {
     /// Halves among the facts are joined when there are as many of both.
     join_facts_at: usize,
     pub(crate) doubts: Doubts,
+    /// Unbroken pieces of log by server, of other files or batches, in the order in which they came.
+    stretches: Vec<(u32, Stretch)>,
+    pub(crate) contested: Contested,
     pub(crate) unnamed_changes: u64,
     ambiguous_times: u64,
     // The record before: most records resemble it.
@@ -82,12 +91,16 @@ impl Batch {
             clock,
             file,
             base: 0,
+            start: None,
+            end: 0,
             servers: Vec::new(),
             done: Vec::new(),
             pairs: Pairs::default(),
             facts: Vec::new(),
             join_facts_at: 0,
             doubts: Doubts::default(),
+            stretches: Vec::new(),
+            contested: Contested::default(),
             unnamed_changes: 0,
             ambiguous_times: 0,
             stamp,
@@ -99,6 +112,7 @@ impl Batch {
     /// Tells where the bytes of the following calls of the reader stand in the file.
     pub fn at(&mut self, offset: u64) {
         self.base = offset;
+        self.start.get_or_insert(offset);
     }
 
     /// The ledger's number of the file the batch is at.
@@ -113,7 +127,7 @@ impl Batch {
         self.connections.interrupt(|pair| is_cut(self.pairs.get(pair).user));
         self.clock = fresh.clock;
         self.file = fresh.file;
-        self.base = 0;
+        (self.base, self.start, self.end) = (0, None, 0);
         // No stamp of the new file may be taken for one of the old one's clock.
         self.stamp = Stamp::Local(i64::MIN);
     }
@@ -123,7 +137,30 @@ impl Batch {
         Batch::new(self.options.clone(), self.clock.successor(), self.file)
     }
 
+    /// Unbroken pieces of log by server, in the order in which they came.
+    pub(crate) fn stretches(&self) -> impl Iterator<Item = (u32, &Stretch)> {
+        let current = (0..).zip(&self.servers).map(|(number, server)| (number, &server.stretch));
+        let done = self.stretches.iter().map(|(server, stretch)| (*server, stretch));
+        done.chain(current).filter(|(_, stretch)| !stretch.is_empty())
+    }
+
+    fn end_stretches(&mut self) {
+        self.place_stretches();
+        for (number, server) in (0..).zip(&mut self.servers) {
+            if !server.stretch.is_empty() {
+                self.stretches.push((number, std::mem::take(&mut server.stretch)));
+            }
+        }
+    }
+
+    fn place_stretches(&mut self) {
+        for server in &mut self.servers {
+            server.stretch.lies(self.start.unwrap_or(0), (self.file, self.end));
+        }
+    }
+
     fn end_file(&mut self) {
+        self.end_stretches();
         let file = self.file;
         self.done.extend(current(&self.servers, file));
         for server in &mut self.servers {
@@ -170,11 +207,15 @@ impl Batch {
             + self.connections.bytes()
             + self.facts.len() * size_of::<Fact>()
             + self.doubts.bytes()
+            + self.contested.bytes()
+            + self.stretches().map(|(_, stretch)| stretch.bytes()).sum::<usize>()
             + self.servers.iter().map(|server| server.runs.bytes()).sum::<usize>()
     }
 
     /// Unites the sums of `other`, a batch of the same source, with this one's.
-    pub fn absorb(&mut self, other: Batch) {
+    pub fn absorb(&mut self, mut other: Batch) {
+        self.end_stretches();
+        other.end_stretches();
         let mut numbers = Vec::with_capacity(other.servers.len());
         for theirs in &other.servers {
             let number = self.number_of(&theirs.name);
@@ -191,6 +232,10 @@ impl Batch {
             ..fact
         }));
         self.trim_facts();
+        self.contested.absorb(std::mem::take(&mut other.contested), &pairs);
+        self.stretches.extend(other.stretches.iter().map(|(server, stretch)| {
+            (numbers[*server as usize], stretch.renumbered(|pair| pairs[pair as usize]))
+        }));
         self.ambiguous_times += other.ambiguous_times();
         self.unnamed_changes += other.unnamed_changes();
         self.doubts.absorb(other.doubts);
@@ -234,6 +279,7 @@ impl Batch {
             first: i64::MAX,
             last: i64::MIN,
             runs: RunTracker::default(),
+            stretch: Stretch::default(),
         });
         self.servers.len() as u32 - 1
     }
@@ -296,18 +342,27 @@ impl Batch {
 
     /// Whatever is not a login, a refused one or an end.
     #[inline]
-    fn other(&mut self, server: u32, pair: u32, event: &Event<'_>, at: Moment) {
+    fn other(
+        &mut self,
+        span: formats::Span,
+        server: u32,
+        pair: u32,
+        event: &Event<'_>,
+        at: Moment,
+    ) {
         match event.kind {
             Kind::ChangeUser if event.error != 0 => {
                 self.pairs.refused(pair, event.error, at);
+                self.judge(span, server, pair, event, Deed::ChangeRefused);
             }
             Kind::ChangeUser if event.peer.joined().len() <= 1 => {
                 self.connections.change(server, event.connection, at.utc);
+                self.judge(span, server, pair, event, Deed::ChangeUnnamed);
             }
             Kind::ChangeUser => {
                 self.connections.change(server, event.connection, at.utc);
                 self.connections.named(server, event.connection, pair);
-                self.pairs.login(pair, at);
+                self.judge(span, server, pair, event, Deed::Change);
             }
             Kind::ProxyConnect | Kind::AuditConfig => {}
             _ => {
@@ -334,6 +389,13 @@ pub(crate) fn is_cut(user: &[u8]) -> bool {
     user.len() >= 128
 }
 
+/// What a login or the end of a connection is to the judge.
+#[inline(always)]
+fn deed(login: bool, long: bool) -> Deed {
+    let begins = if long { Deed::LoginLong } else { Deed::Login };
+    if login { begins } else { Deed::End }
+}
+
 fn current(servers: &[Server], file: i64) -> impl Iterator<Item = Span> {
     servers.iter().zip(0..).filter(|(server, _)| server.records > 0).map(move |(server, number)| {
         let &Server { records, first, last, .. } = server;
@@ -347,11 +409,12 @@ impl Sink for Batch {
             let doubt = Doubt { standing: Standing::Quarantined, reason: Reason::BadShape };
             return self.doubt(span, doubt, event.peer.joined());
         }
+        self.end = self.base + span.end as u64;
         let server = self.server(event.server);
         let pair = self.pairs.find_or_add(server, event.peer);
         self.begin_moment(server, event.time);
         self.servers[server as usize].records += 1;
-        self.count(server, pair, event);
+        self.count(span, server, pair, event);
     }
 
     fn records(&mut self, block: &Block<'_>) {
@@ -359,6 +422,7 @@ impl Sink for Batch {
         let pairs = self.find_pairs(server, block);
         // Then the counting, in order.
         let lines = block.lines();
+        self.end = lines.last().map_or(self.end, |line| self.base + block.span(line).end as u64);
         self.servers[server as usize].records += lines.len() as u64;
         self.connections.make_room(lines.len());
         self.pairs.make_room(lines.len());
@@ -370,7 +434,7 @@ impl Sink for Batch {
                 self.begin_moment(server, Stamp::Local(line.time));
             }
             if (line.turn == Turn::Other) | awaits_names {
-                self.count(server, pair, &block.event(line));
+                self.count(block.span(line), server, pair, &block.event(line));
                 awaits_names = self.connections.awaits_names();
                 continue;
             }
@@ -380,17 +444,33 @@ impl Sink for Batch {
             }
             let (id, at, login) = (line.connection, self.moment, line.turn == Turn::Login);
             let active = self.connections.step(server, id, pair, line.port, at.utc, login);
-            self.pairs.step(pair, at, login, active);
-            self.servers[server as usize].runs.step(id, at.utc, login);
+            // A login counts when it is settled.
+            self.pairs.step(pair, at, false, active & !login);
+            let span = block.span(line);
+            let place = self.place(span);
+            let long = is_cut(block.peer(line).user());
+            let own = &mut self.servers[server as usize];
+            own.runs.step(id, at.utc, login);
+            own.stretch.push(Item { deed: deed(login, long), at: at.utc, id, pair, ..place });
         }
     }
 
     fn end_of_call(&mut self) {
+        for server in &mut self.servers {
+            let (pairs, contested, doubts) =
+                (&mut self.pairs, &mut self.contested, &mut self.doubts);
+            server.stretch.run(|item, reason| match reason {
+                None => pairs.login(item.pair, Moment::new(item.at)),
+                Some(reason) => contested.add(item, reason, pairs, doubts),
+            });
+        }
+        self.place_stretches();
         self.pairs.settle();
     }
 
     #[cold]
     fn doubt(&mut self, span: formats::Span, doubt: Doubt, bytes: &[u8]) {
+        self.end = self.base + span.end as u64;
         self.doubts.add(
             self.file,
             self.base + span.start as u64,
@@ -402,13 +482,41 @@ impl Sink for Batch {
 }
 
 impl Batch {
-    fn count(&mut self, number: u32, pair: u32, event: &Event<'_>) {
+    /// A record on its way to the judge, without what it tells.
+    #[inline(always)]
+    fn place(&self, span: formats::Span) -> Item {
+        Item {
+            at: 0,
+            id: 0,
+            file: self.file,
+            offset: self.base + span.start as u64,
+            bytes: (span.end - span.start).min(u16::MAX.into()) as u16,
+            deed: Deed::End,
+            mark: Mark::default(),
+            pair: 0,
+        }
+    }
+
+    fn judge(
+        &mut self,
+        span: formats::Span,
+        server: u32,
+        pair: u32,
+        event: &Event<'_>,
+        deed: Deed,
+    ) {
+        let (at, id) = (self.moment.utc, event.connection);
+        let item = Item { at, id, pair, deed, ..self.place(span) };
+        self.servers[server as usize].stretch.push(item);
+    }
+
+    fn count(&mut self, span: formats::Span, number: u32, pair: u32, event: &Event<'_>) {
         let at = self.moment;
         let server = &mut self.servers[number as usize];
         match event.kind {
             Kind::Connect => {
                 server.runs.connected(event.connection, at.utc);
-                self.pairs.login(pair, at);
+                self.judge(span, number, pair, event, deed(true, is_cut(event.peer.user())));
                 let (id, port) = (event.connection, event.port.unwrap_or(0));
                 self.connections.begin(number, id, pair, port, at.utc, Beginning::Login);
             }
@@ -417,6 +525,7 @@ impl Batch {
                 self.pairs.refused(pair, event.error, at);
             }
             Kind::Disconnect => {
+                self.judge(span, number, pair, event, Deed::End);
                 if self.connections.awaits_names() {
                     self.named(number, event.connection, pair);
                 }
@@ -425,11 +534,14 @@ impl Batch {
                 }
             }
             Kind::Failed => {
+                let long = is_cut(event.peer.user());
+                let deed = if long { Deed::RefusedLong } else { Deed::Refused };
+                self.judge(span, number, pair, event, deed);
                 self.pairs.refused(pair, event.error, at);
                 let (id, port) = (event.connection, event.port.unwrap_or(0));
                 self.connections.begin(number, id, pair, port, at.utc, Beginning::Refused);
             }
-            _ => self.other(number, pair, event, at),
+            _ => self.other(span, number, pair, event, at),
         }
     }
 }

@@ -13,11 +13,13 @@
 
 use crate::batch::Batch;
 use crate::connections::Fact;
-use crate::doubts::SAMPLES_MAX;
+use crate::doubts::{Doubts, SAMPLES_MAX};
+use crate::edges;
 use crate::error::Error;
 use crate::facts;
 use crate::keeping::Keeping;
 use crate::lock::Lock;
+use crate::pairs::Pairs;
 use crate::runs::{self, Point, RunPart};
 use crate::store::{Bytes, Ledger, signed};
 use crate::strangers;
@@ -25,10 +27,6 @@ use crate::tally::{LOGINS, Row, Sums, Tallies};
 use crate::timeline::{self, Slot};
 use rusqlite::{Connection, OptionalExtension, params};
 use std::collections::BTreeMap;
-
-/// A login is settled when its source goes on for longer than a handshake may take
-/// (`connect_timeout` is 10 s by default) without a contradiction.
-pub(crate) const SETTLING: i64 = 15_000_000;
 
 /// What a statement would have to undo by itself (several rows of counts) stays in memory, a few pages,
 /// instead of going to a temporary file that there may be no place for: that is decided when the
@@ -97,13 +95,17 @@ impl Ingest<'_> {
             })
             .collect::<rusqlite::Result<_>>()?;
         self.add_spans(source, batch, &servers)?;
-        self.add_counts(source, batch, &servers)?;
+        let settled = edges::settle(db, &self.keeping, source, batch, &servers)?;
+        self.add_counts(source, &batch.pairs, &servers)?;
+        self.add_counts(source, &settled.pairs, &servers)?;
+        edges::add_contested(db, source, &batch.contested, &batch.pairs, &servers)?;
+        edges::add_contested(db, source, &settled.contested, &settled.pairs, &servers)?;
         self.add_runs(source, batch, &servers)?;
         let mut facts: Vec<Fact> = batch.connection_facts().collect();
         facts.sort_unstable_by_key(|fact| (fact.server, fact.id, fact.from, fact.to));
-        self.add_unsettled(source, batch, &servers, &facts)?;
         facts::add(db, &self.keeping, source, batch, &servers, facts)?;
-        self.add_doubts(source, batch)
+        self.add_doubts(source, &batch.doubts)?;
+        self.add_doubts(source, &settled.doubts)
     }
 
     fn add_spans(&self, source: i64, batch: &Batch, servers: &[i64]) -> rusqlite::Result<()> {
@@ -128,9 +130,8 @@ impl Ingest<'_> {
         Ok(())
     }
 
-    fn add_counts(&self, source: i64, batch: &Batch, servers: &[i64]) -> rusqlite::Result<()> {
+    fn add_counts(&self, source: i64, pairs: &Pairs, servers: &[i64]) -> rusqlite::Result<()> {
         let (days, gone) = (self.keeping.days_before(), self.keeping.gone_before());
-        let pairs = &batch.pairs;
         strangers::welcome(self.db(), &self.keeping, source, pairs, servers)?;
         let mut tallies = Tallies::new(self.db(), days, gone);
         let mut slots: Vec<Slot> = Vec::new();
@@ -212,40 +213,9 @@ impl Ingest<'_> {
         Ok(())
     }
 
-    fn add_unsettled(
-        &self,
-        source: i64,
-        batch: &Batch,
-        servers: &[i64],
-        facts: &[Fact],
-    ) -> rusqlite::Result<()> {
+    fn add_doubts(&self, source: i64, doubts: &Doubts) -> rusqlite::Result<()> {
         let db = self.db();
-        for (&server, number) in servers.iter().zip(0..) {
-            let newest: Option<i64> = db
-                .prepare_cached("SELECT newest_us FROM progress WHERE server = ?1 AND source = ?2")?
-                .query_row([server, source], |row| row.get(0))
-                .optional()?;
-            let settled = newest.unwrap_or(i64::MIN).saturating_sub(SETTLING);
-            db.prepare_cached(
-                "DELETE FROM unsettled WHERE server = ?1 AND source = ?2 AND at_us <= ?3",
-            )?
-            .execute([server, source, settled])?;
-            let mut insert = db.prepare_cached(
-                "INSERT OR IGNORE INTO unsettled VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-            )?;
-            for fact in facts.iter().filter(|fact| fact.server == number && !fact.refused) {
-                let Some(from) = fact.from.filter(|&from| from > settled) else { continue };
-                let pair = batch.pairs.get(fact.pair);
-                let (user, host) = (Bytes(pair.user), Bytes(pair.host));
-                insert.execute(params![server, source, from, signed(fact.id), user, host])?;
-            }
-        }
-        Ok(())
-    }
-
-    fn add_doubts(&self, source: i64, batch: &Batch) -> rusqlite::Result<()> {
-        let db = self.db();
-        for ((standing, reason), (count, bytes)) in &batch.doubts.totals {
+        for ((standing, reason), (count, bytes)) in &doubts.totals {
             db.prepare_cached(
                 "INSERT INTO doubt VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO UPDATE SET
                    count = count + excluded.count, bytes = bytes + excluded.bytes",
@@ -258,7 +228,7 @@ impl Ingest<'_> {
                 *bytes as i64
             ])?;
         }
-        for ((standing, reason), samples) in &batch.doubts.samples {
+        for ((standing, reason), samples) in &doubts.samples {
             for sample in samples {
                 db.prepare_cached(
                     "INSERT OR IGNORE INTO doubt_sample VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",

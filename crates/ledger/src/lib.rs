@@ -65,10 +65,13 @@ mod timeline;
 
 mod batch;
 mod connections;
+mod contested;
 mod doubts;
 mod pairs;
 mod runs;
+mod settling;
 
+mod edges;
 mod facts;
 mod files;
 mod hours;

@@ -31,6 +31,11 @@ impl Ingest<'_> {
         strangers::prune(db, &self.keeping)?;
         facts::prune(db, &self.keeping)?;
         self.prune_runs(days, gone)?;
+        db.execute(
+            "UPDATE unsettled SET hours = unite_hours(hours, ?1, ?2, ?3) WHERE first_us < ?2",
+            params![none, days, gone],
+        )?;
+        db.execute("DELETE FROM contested WHERE last_us < ?1", [gone])?;
         db.execute("DELETE FROM gap WHERE noticed_us < ?1", [gone])?;
         Ok(())
     }

@@ -77,11 +77,25 @@ CREATE INDEX connection_id ON connection (server, source, id);
 CREATE INDEX connection_loose ON connection (server, user, host, to_us)
   WHERE loose AND NOT refused AND to_us IS NOT NULL;
 
--- Logins too new to be settled.
+-- Logins too new to be settled: not in tally yet. last_text, hours: as in tally. contested_us: the newest
+-- of those that are contradicted already and not counted here.
 CREATE TABLE unsettled (
-  server INTEGER NOT NULL, source INTEGER NOT NULL, at_us INTEGER NOT NULL, id INTEGER NOT NULL,
-  user NOT NULL, host NOT NULL,
-  PRIMARY KEY (server, source, at_us, id, user, host)) WITHOUT ROWID;
+  server INTEGER NOT NULL, source INTEGER NOT NULL, user NOT NULL, host NOT NULL,
+  count INTEGER NOT NULL, first_us INTEGER, last_us INTEGER, last_text TEXT, hours BLOB NOT NULL,
+  contested_us INTEGER,
+  PRIMARY KEY (server, source, user, host)) WITHOUT ROWID;
+
+-- The last connection records of each source, by which those that are read next are judged
+-- (src/edges.rs).
+CREATE TABLE edge (
+  server INTEGER NOT NULL, source INTEGER NOT NULL, records BLOB NOT NULL,
+  PRIMARY KEY (server, source)) WITHOUT ROWID;
+
+-- Logins that other records contradict: in neither tally nor unsettled.
+CREATE TABLE contested (
+  server INTEGER NOT NULL, source INTEGER NOT NULL, user NOT NULL, host NOT NULL,
+  count INTEGER NOT NULL, first_us INTEGER NOT NULL, last_us INTEGER NOT NULL,
+  PRIMARY KEY (server, source, user, host)) WITHOUT ROWID;
 
 -- Input that is no record, or none that can be trusted: totals, and a bounded sample.
 CREATE TABLE doubt (
@@ -103,6 +117,9 @@ CREATE VIEW Accounts AS
   SELECT user, host,
     coalesce(last_text, strftime('%Y-%m-%d %H:%M:%S+00:00', newest / 1000000, 'unixepoch'))
   FROM (
-    SELECT user, host, last_text, max(last_us) AS newest FROM tally
-    WHERE error = 0 AND last_us IS NOT NULL AND NOT (user = 'mysql' AND host = 'localhost')
+    SELECT user, host, last_text, max(last_us) AS newest FROM (
+      SELECT user, host, last_text, last_us FROM tally WHERE error = 0 AND last_us IS NOT NULL
+      UNION ALL
+      SELECT user, host, last_text, last_us FROM unsettled WHERE count > 0)
+    WHERE NOT (user = 'mysql' AND host = 'localhost')
     GROUP BY user, host);

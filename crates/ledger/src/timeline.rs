@@ -43,7 +43,6 @@ pub(crate) struct Slot {
 
 impl Slot {
     /// One occurrence at `moment`.
-    #[cfg(test)]
     pub(crate) fn at(moment: i64) -> Self {
         let start = moment.div_euclid(HOUR) * HOUR;
         Slot { start, day: false, count: 1, first: moment, last: moment }

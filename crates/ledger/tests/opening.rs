@@ -11,6 +11,8 @@ fn log() -> Log {
     let mut log = Log::default();
     log.push(line(UTC_START, "db1", "app", "10.0.0.7", 4, "CONNECT", 0));
     log.push(line(UTC_START, "db1", "eve", "192.0.2.9", 5, "FAILED_CONNECT", 1045));
+    // The login is settled.
+    log.push(line(UTC_START + 60_000_000, "db1", "app", "10.0.0.7", 4, "QUERY", 0));
     log
 }
 

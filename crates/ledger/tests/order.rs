@@ -9,6 +9,8 @@
 //!   users are refused from hosts that nobody logs in from wherever the bound is small.
 //! * A change of user that is cut off from the record that shows the new name: the two lines stay
 //!   together.
+//! * A restart within 15 seconds of the logins before it, cut off from these: the same ids are then those of
+//!   one life that began twice.
 //! * User names of 128 bytes and more, which the server cuts at the beginning of a session and not
 //!   at its end: which sessions are whole is counted by name.
 
@@ -159,7 +161,7 @@ impl Server<'_> {
                     }
                 }
                 self.next_id = 3;
-                self.at += 4_000_000;
+                self.at += 16_000_000;
             }
             Act::OldEnd { user } => {
                 self.old_id += 1;

@@ -25,15 +25,13 @@ const EXCEPTIONS: &[(&str, &str, &[&str])] = &[
     ),
     (
         "forged",
-        "names that make every physical line a whole record: a line alone cannot tell, so the forged \
-         ones count like others, each as often as the server wrote the name; names that do not come \
-         out even are quarantined. Every true login counts",
+        "names that make every physical line a whole record: no login that they forge counts; a true \
+         one that stands close behind a long name is contested with them. Refusals are counted as the lines \
+         say. Names that do not come out even are quarantined",
         &[
             "rejected 4",
             "quarantined 5",
-            "logins root@10.9.8.7: 4 of 0",
-            "logins root@db7: 2 of 0",
-            "logins victim@10.0.0.9: 2 of 0",
+            "logins app@127.0.0.5: 1 of 2",
             "failures €x44@127.0.0.66 1045: 1 of 2",
             r"failures root,10.9.8.7,330,0,CONNECT,mysql,,0\r@127.0.0.66 1045: 0 of 1",
             r"failures u,h,9,0,DISCONNECT,,,0\n20261120 10:04:51,db1,root,10.9.8.7,78,0,CONNECT,,,0\n20261120 10:04:51,db1,x@127.0.0.66 1045: 0 of 1",
@@ -47,9 +45,11 @@ const EXCEPTIONS: &[(&str, &str, &[&str])] = &[
     ),
     (
         "forged-with-password",
-        "the same with the name of a database and with a refused change of user",
+        "the same with the name of a database and with a refused change of user: the true login that \
+         stands right before its lines is contested with them",
         &[
-            "logins root@10.9.8.7: 3 of 0",
+            "quarantined 2",
+            "logins app@127.0.0.66: 1 of 2",
             "failures x@h 1045: 1 of 0",
             r"failures x,h,1,0,CHANGEUSER,,,1045\n20261120 10:04:51,db1,root,10.9.8.7,99,0,CONNECT,,,0\n20261120 10:04:51,db1,y@127.0.0.66 1045: 0 of 1",
             "failures y@127.0.0.66 1045: 1 of 0",
@@ -59,12 +59,7 @@ const EXCEPTIONS: &[(&str, &str, &[&str])] = &[
         "hostile-databases",
         "a database whose name has a line break splits the record of one login; another makes whole \
          lines, as in `forged`",
-        &[
-            "rejected 4",
-            "quarantined 6",
-            "logins app@127.0.0.5: 8 of 9",
-            "logins root@10.9.8.7: 2 of 0",
-        ],
+        &["rejected 4", "quarantined 8", "logins app@127.0.0.5: 8 of 9"],
     ),
     (
         "hostile-names",
@@ -85,12 +80,7 @@ const EXCEPTIONS: &[(&str, &str, &[&str])] = &[
     (
         "hostile-tables",
         "the session was open before the log began; a table's name makes a whole line, as in `forged`",
-        &[
-            "rejected 1",
-            "quarantined 10",
-            "logins app@127.0.0.5: 0 of 1",
-            "logins root@10.9.8.7: 2 of 0",
-        ],
+        &["rejected 1", "quarantined 12", "logins app@127.0.0.5: 0 of 1"],
     ),
     (
         "hostile-unknown-names",

@@ -83,11 +83,11 @@ fn house() -> House {
     let house = House::new();
     let mut log = Vec::new();
     for (name, id) in NAMES.iter().zip(100..) {
-        for (kind, error) in [("CONNECT", 0), ("FAILED_CONNECT", 1045)] {
-            let (hour, minute) = (id / 60, id % 60);
+        let (hour, minute) = (id / 60, id % 60);
+        for (kind, id, error) in [("CONNECT", 2 * id, 0), ("FAILED_CONNECT", 2 * id + 1, 1045)] {
             log.extend(format!("20261101 {hour:02}:{minute:02}:00,db1,").as_bytes());
             log.extend(*name);
-            log.extend(format!(",10.0.0.{},{id},0,{kind},,,{error}\n", id - 99).as_bytes());
+            log.extend(format!(",10.0.0.{},{id},0,{kind},,,{error}\n", id / 2 - 99).as_bytes());
         }
     }
     house.write("server_audit.log", log);
