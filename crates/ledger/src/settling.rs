@@ -41,6 +41,10 @@ const LATE: i64 = 30_000_000;
 /// Stamps of neighbours may step back by so much.
 pub(crate) const STEP_BACK: i64 = 2_000_000;
 
+/// The clock goes on in steps of so many microseconds, a power of two: 8.4 s. They are steps of time, not of
+/// the log, so that it does not matter where reading began.
+const STEP_BITS: u32 = 23;
+
 /// The clock goes on to a time that so many records in a row have reached: a forged stamp alone moves
 /// nothing. A name has room for three records.
 const AGREE: usize = 8;
@@ -59,7 +63,7 @@ const FAR: i64 = 2 * HOUR;
 const BACK: i64 = 60_000_000;
 
 /// How many neighbours a stamp is held against on each side.
-const NEIGHBOURS: usize = 3;
+const NEIGHBOURS: usize = AGREE;
 
 /// The records that one name can hold lie so close together, in bytes.
 const NAME_BYTES: u64 = 512;
@@ -67,12 +71,18 @@ const NAME_BYTES: u64 = 512;
 /// Behind the login that a name has forged it has room for one more record at most.
 const NAME_RECORDS: usize = 2;
 
-/// Where the end of a refused login with a long name does not come, a name may have spoiled it: then logins
-/// so close behind it are doubted, in bytes.
-const SPOILED_BYTES: u64 = 16 << 10;
+/// Where the end of a refused login does not come, a name may have spoiled it: then logins so close behind
+/// it are doubted, in bytes. Others may have written in between.
+const SPOILED_BYTES: u64 = 2 << 10;
+
+/// The same where its name is long.
+const SPOILED_LONG_BYTES: u64 = 16 << 10;
 
 /// A first login after a restart has an id below this; it need not be followed up to be believed.
 const LOW_ID: u64 = 100;
+
+/// The most refusals known whose end did not come yet: that there are some is enough to look closely.
+const REFUSED_MAX: usize = 64;
 
 /// The most records kept of the beginning of a stretch, and of its end in the ledger. At more than 1,000
 /// records a second less than [`LATE`] is known across a cut.
@@ -112,6 +122,11 @@ impl Deed {
         (self as u8) < Deed::End as u8
     }
 
+    #[inline(always)]
+    fn refuses(self) -> bool {
+        matches!(self, Deed::Refused | Deed::RefusedLong)
+    }
+
     fn changes(self) -> bool {
         matches!(self, Deed::Change | Deed::ChangeUnnamed)
     }
@@ -149,8 +164,8 @@ impl Mark {
     const LOW: u8 = 8;
     /// Its id is far above the one before.
     const HIGH: u8 = 16;
-    /// The same id began before or begins again.
-    const AGAIN: u8 = 32;
+    /// The same id began before or begins again, or a refusal before it has not ended.
+    const CLOSELY: u8 = 32;
     /// Told of already, or to be told of by others.
     pub(crate) const TOLD: u8 = 64;
     /// Its stamp is far from the one before.
@@ -208,8 +223,8 @@ pub(crate) struct Judge {
     last_id: Option<u64>,
     /// The file and the offset up to which it has seen the log.
     end: Place,
-    /// Refused logins with long names whose end did not come yet, by their numbers.
-    long: Vec<u64>,
+    /// Refused logins whose end did not come yet, by their numbers.
+    refused: Vec<u64>,
 }
 
 /// A place in a log: the ledger's number of the file, and the offset in it.
@@ -231,7 +246,7 @@ impl Default for Judge {
             old: 0,
             last_id: None,
             end: (0, 0),
-            long: Vec::new(),
+            refused: Vec::new(),
         }
     }
 }
@@ -246,20 +261,23 @@ impl Judge {
     /// Looks at what was pushed, and tells of the logins whose time has come.
     pub(crate) fn run(&mut self, mut tell: impl FnMut(&Item, Option<Reason>)) {
         while self.seen < self.items.len() {
-            let item = self.items[self.seen];
-            if item.at != self.stamp {
-                if self.stamp != i64::MIN && item.at.abs_diff(self.stamp) > FAR as u64 {
-                    self.items[self.seen].mark.0 |= Mark::APART;
-                }
-                self.stamp = item.at;
-                self.advance(&mut tell);
-            }
-            self.look(item);
-            self.seen += 1;
+            self.step(&mut tell);
         }
         if self.told > 4096 && self.old.min(self.told) > self.items.len() / 2 {
             self.forget();
         }
+    }
+
+    /// Looks at the next record, which is there.
+    #[inline(always)]
+    fn step(&mut self, tell: &mut impl FnMut(&Item, Option<Reason>)) {
+        let item = self.items[self.seen];
+        if item.at >> STEP_BITS != self.stamp >> STEP_BITS {
+            self.advance(tell);
+        }
+        self.stamp = item.at;
+        self.look(item);
+        self.seen += 1;
     }
 
     #[inline(always)]
@@ -272,7 +290,7 @@ impl Judge {
         if item.deed.begins() {
             let low = self.floor.is_some_and(|floor| item.id <= floor);
             let high = self.last_id.is_some_and(|last| item.id > last.saturating_add(JUMP));
-            if known | low | high | !self.long.is_empty() | (item.deed == Deed::RefusedLong) {
+            if known | low | high | !self.refused.is_empty() | item.deed.refuses() {
                 self.doubtful_beginning(known.then_some(recent.number), low, high);
             }
             self.recent[place] = Recent { id: item.id, number };
@@ -280,7 +298,7 @@ impl Judge {
         } else if item.deed == Deed::End {
             if known {
                 let beginning = &self.items[(recent.number - self.forgotten) as usize];
-                if (beginning.pair != item.pair) | (beginning.deed == Deed::RefusedLong) {
+                if (beginning.pair != item.pair) | beginning.deed.refuses() {
                     self.doubtful_end((recent.number - self.forgotten) as usize);
                 }
             }
@@ -296,35 +314,34 @@ impl Judge {
         let mark = &mut self.items[self.seen].mark.0;
         *mark |= if low { Mark::LOW } else { 0 };
         *mark |= if high { Mark::HIGH } else { 0 };
-        self.look_for_long(&item);
+        self.look_for_refused(&item);
         let Some(earlier) = earlier.map(|number| (number - self.forgotten) as usize) else {
             return;
         };
         if item.id == 0 || !near(&self.items[earlier], &item) {
             return;
         }
-        let refused = |deed| matches!(deed, Deed::Refused | Deed::RefusedLong);
-        if refused(self.items[earlier].deed) && refused(item.deed) {
+
+        if self.items[earlier].deed.refuses() && item.deed.refuses() {
             // What a name has made of a refusal, and the rest of it.
             self.mark_between(earlier, Mark::IN_NAME);
         }
-        self.items[earlier].mark.0 |= Mark::AGAIN;
-        self.items[self.seen].mark.0 |= Mark::AGAIN;
+        self.items[earlier].mark.0 |= Mark::CLOSELY;
+        self.items[self.seen].mark.0 |= Mark::CLOSELY;
     }
 
-    /// Whether the item may be part of a long name, or has one.
-    fn look_for_long(&mut self, item: &Item) {
+    /// Whether the item may be part of a refused name; or is a refusal itself.
+    fn look_for_refused(&mut self, item: &Item) {
         let (forgotten, items) = (self.forgotten, &self.items);
         let begun = |number: &u64| number.checked_sub(forgotten).map(|at| items[at as usize]);
-        self.long.retain(|number| begun(number).is_some_and(|it| near(&it, item)));
-        let close = self.long.iter().filter_map(begun).any(|it| {
-            it.file == item.file && item.offset < it.offset.saturating_add(SPOILED_BYTES)
-        });
-        if close && item.deed.is_login() {
-            self.items[self.seen].mark.0 |= Mark::IN_NAME;
-        }
-        if item.deed == Deed::RefusedLong {
-            self.long.push(self.forgotten + self.seen as u64);
+        self.refused.retain(|number| begun(number).is_some_and(|it| beside(&it, item)));
+        if item.deed.refuses() {
+            if self.refused.len() == REFUSED_MAX {
+                self.refused.remove(0);
+            }
+            self.refused.push(forgotten + self.seen as u64);
+        } else if !self.refused.is_empty() {
+            self.items[self.seen].mark.0 |= Mark::CLOSELY;
         }
     }
 
@@ -333,21 +350,24 @@ impl Judge {
     #[inline(never)]
     fn doubtful_end(&mut self, beginning: usize) {
         let (from, item) = (self.items[beginning], self.items[self.seen]);
-        if item.id == 0 || !near(&from, &item) {
+        if item.id == 0 || !beside(&from, &item) {
             return;
         }
         match from.deed {
-            Deed::Login => {
+            Deed::Login if near(&from, &item) => {
                 // A change of user in between, or a name that was cut, gives it another.
                 let between = &self.items[beginning..self.seen];
                 if !between.iter().any(|it| it.id == item.id && it.deed.changes()) {
                     self.items[beginning].mark.0 |= Mark::TWICE;
                 }
             }
+            Deed::Login | Deed::LoginLong => {}
             _ => {
                 let number = self.forgotten + beginning as u64;
-                self.long.retain(|&long| long != number);
-                self.mark_between(beginning, Mark::IN_NAME);
+                self.refused.retain(|&refused| refused != number);
+                if from.pair != item.pair || from.deed == Deed::RefusedLong {
+                    self.mark_between(beginning, Mark::IN_NAME);
+                }
             }
         }
     }
@@ -390,6 +410,10 @@ impl Judge {
     #[cold]
     #[inline(never)]
     fn advance(&mut self, tell: &mut impl FnMut(&Item, Option<Reason>)) {
+        let at = self.items[self.seen].at;
+        if self.stamp != i64::MIN && at.abs_diff(self.stamp) > FAR as u64 {
+            self.items[self.seen].mark.0 |= Mark::APART;
+        }
         let last = &self.items[(self.seen + 1).saturating_sub(AGREE)..=self.seen];
         if last.len() < AGREE {
             return;
@@ -429,13 +453,15 @@ impl Judge {
     /// Tells of the items before `end`, up to the first that is newer than `until`.
     fn tell_to(&mut self, end: usize, until: i64, tell: &mut impl FnMut(&Item, Option<Reason>)) {
         while self.told < end {
-            let item = self.items[self.told];
+            let item = &self.items[self.told];
             // A stamp ahead of those behind it holds back nobody.
-            let ahead = item.at > self.clock.saturating_add(BACK) && self.told + AGREE <= self.seen;
+            let ahead = item.at > until
+                && item.at > self.clock.saturating_add(BACK)
+                && self.told + AGREE <= self.seen;
             if item.at > until && !ahead {
                 break;
             }
-            if item.deed.is_login() && !item.mark.has(Mark::TOLD) {
+            if item.deed.is_login() {
                 self.tell(self.told, tell);
             }
             self.told += 1;
@@ -444,13 +470,16 @@ impl Judge {
 
     #[inline(always)]
     fn tell(&mut self, index: usize, tell: &mut impl FnMut(&Item, Option<Reason>)) {
-        let doubtful = Mark::CONTESTED | Mark::LOW | Mark::HIGH | Mark::AGAIN | Mark::APART;
+        let doubtful = Mark::CONTESTED | Mark::LOW | Mark::HIGH | Mark::CLOSELY | Mark::APART;
         if self.items[index].mark.has(doubtful) {
             self.judge(index);
         }
+        // What others tell of is judged all the same: it is what those behind it are judged by.
         let item = &mut self.items[index];
-        item.mark.0 |= Mark::TOLD;
-        tell(item, item.mark.reason());
+        if !item.mark.has(Mark::TOLD) {
+            item.mark.0 |= Mark::TOLD;
+            tell(item, item.mark.reason());
+        }
     }
 
     /// Weighs what speaks against a login.
@@ -458,10 +487,13 @@ impl Judge {
     #[inline(never)]
     fn judge(&mut self, index: usize) {
         let item = self.items[index];
-        if item.mark.has(Mark::AGAIN) && self.is_twice(index) {
+        if item.mark.has(Mark::CLOSELY) && self.is_twice(index) {
             self.items[index].mark.0 |= Mark::TWICE;
         }
-        if item.mark.has(Mark::LOW) && !self.is_restart(index) {
+        if item.mark.has(Mark::CLOSELY) && self.is_spoiled(index) {
+            self.items[index].mark.0 |= Mark::IN_NAME;
+        }
+        if item.mark.has(Mark::LOW) && self.floor_of(index).is_some() && !self.is_restart(index) {
             self.items[index].mark.0 |= Mark::MISPLACED;
         }
         if item.mark.has(Mark::APART) && self.is_apart(index) {
@@ -489,20 +521,36 @@ impl Judge {
             .take(FOLLOWERS)
     }
 
-    /// Whether ids start again with this item, as far as what follows tells: no higher one comes.
-    fn is_restart(&self, index: usize) -> bool {
-        let item = self.items[index];
+    /// The id that was in use last long before this item, if it is not below that of the item.
+    fn floor_of(&self, index: usize) -> Option<u64> {
+        let item = &self.items[index];
         let mut before = self.items[..index].iter().rev().filter(|it| it.deed.begins());
         let long_before =
             before.find(|it| it.at < item.at.saturating_sub(LATE) && !it.mark.has(Mark::CONTESTED));
-        let Some(floor) = long_before.map(|it| it.id).or(self.floor) else { return true };
+        long_before.map(|it| it.id).or(self.floor).filter(|&floor| floor >= item.id)
+    }
+
+    /// Whether ids start again with this item, as far as what follows tells: no higher one comes.
+    fn is_restart(&self, index: usize) -> bool {
+        let item = self.items[index];
+        let Some(floor) = self.floor_of(index) else { return false };
         let mut followers = self.followers(index).filter(|it| it.id != item.id).peekable();
         if followers.peek().is_none() {
-            return item.id < LOW_ID;
+            // A higher one before it may have been forged: then it goes on from those before that.
+            let goes_on = |it: &Item| it.id < item.id && item.id - it.id <= LOW_ID;
+            return item.id < LOW_ID
+                || self.items[..index].iter().any(|it| it.deed.begins() && goes_on(it));
         }
+        // The first of a new life is low; others come after it.
+        let young = || {
+            item.id < LOW_ID
+                || self.items[..index].iter().any(|it| {
+                    it.mark.has(Mark::LOW) && !it.mark.has(Mark::CONTESTED) && it.id < item.id
+                })
+        };
         let mut highest = item.id;
         followers.all(|it| {
-            let goes_on = it.id <= floor || it.id <= highest.saturating_add(LOW_ID);
+            let goes_on = it.id <= floor || it.id <= highest.saturating_add(LOW_ID) && young();
             highest = highest.max(it.id);
             goes_on
         })
@@ -540,6 +588,41 @@ impl Judge {
         })
     }
 
+    /// Whether a refusal stands close before this item whose end never comes. In a log without ends none
+    /// does.
+    fn is_spoiled(&self, index: usize) -> bool {
+        let item = self.items[index];
+        let spoils = |i: usize| {
+            let before = &self.items[i];
+            let bytes = match before.deed {
+                Deed::Refused => SPOILED_BYTES,
+                Deed::RefusedLong => SPOILED_LONG_BYTES,
+                _ => return false,
+            };
+            let ended =
+                |it: &Item| it.deed == Deed::End && it.id == before.id && beside(it, before);
+            // Its end may stand where reading has not come to yet.
+            let over = self.items[i..self.seen].last().is_some_and(|last| {
+                self.seen - i > NAME_RECORDS + 1
+                    || !near(last, before)
+                    || last.offset > before.offset.saturating_add(bytes)
+            });
+            before.file == item.file
+                && over
+                && item.offset < before.offset.saturating_add(bytes)
+                && !self.items[i..self.seen].iter().any(ended)
+        };
+        self.items[..self.seen].iter().any(|it| it.deed == Deed::End)
+            && (0..index)
+                .rev()
+                .take_while(|&i| {
+                    let before = &self.items[i];
+                    before.file == item.file
+                        && item.offset < before.offset.saturating_add(SPOILED_LONG_BYTES)
+                })
+                .any(spoils)
+    }
+
     fn forget(&mut self) {
         let gone = self.old.min(self.told);
         self.items.drain(..gone);
@@ -569,10 +652,11 @@ impl Judge {
         let seen = items.len();
         let mut judge =
             Judge { items, seen, clock, stamp, floor, last_id, end, ..Judge::default() };
-        for (i, item) in judge.items.iter().enumerate() {
+        let refusals = judge.items.iter().enumerate().rev().filter(|(_, it)| it.deed.refuses());
+        for (i, item) in refusals.take(REFUSED_MAX) {
             let ends = |it: &Item| it.deed == Deed::End && it.id == item.id;
-            if item.deed == Deed::RefusedLong && !judge.items[i..].iter().any(ends) {
-                judge.long.push(i as u64);
+            if !judge.items[i..].iter().any(ends) {
+                judge.refused.insert(0, i as u64);
             }
         }
         judge.grow((4 * seen).next_power_of_two().max(RECENT_MIN));
@@ -620,6 +704,12 @@ impl Judge {
     }
 }
 
+/// Do the two stand so close together that a name may have written what is between them, whatever their
+/// stamps say?
+fn beside(a: &Item, b: &Item) -> bool {
+    near(a, b) || (a.file == b.file && a.offset.abs_diff(b.offset) < SPOILED_LONG_BYTES)
+}
+
 /// Are the two no further apart than a login waits?
 fn near(a: &Item, b: &Item) -> bool {
     a.at.abs_diff(b.at) <= SETTLING as u64
@@ -648,38 +738,36 @@ impl Stretch {
 
     /// Looks at what was pushed, and tells of the logins that are not part of the head.
     pub(crate) fn run(&mut self, mut tell: impl FnMut(&Item, Option<Reason>)) {
-        if !self.headed {
+        while !self.headed && self.judge.seen < self.judge.items.len() {
             self.grow_head();
+            self.judge.step(&mut |item, reason| self.owed.push((*item, reason)));
         }
         if self.headed {
             self.owed.drain(..).for_each(|(item, reason)| tell(&item, reason));
             self.judge.run(tell);
-        } else {
-            self.judge.run(|item, reason| self.owed.push((*item, reason)));
         }
     }
 
+    /// Takes the next record into the head, if it belongs there.
     fn grow_head(&mut self) {
-        for i in self.judge.seen..self.judge.items.len() {
+        let i = self.judge.seen;
+        let full = self.head.len() >= EDGE_MAX;
+        if self.border.is_none() && (full || self.judge.floor.is_some()) {
+            // From here on as much is known as is kept.
+            self.border = Some(self.head.len());
+        }
+        if let Some(border) = self.border.filter(|&border| border < self.head.len()) {
             let last = &self.judge.items[(i + 1).saturating_sub(AGREE)..=i];
             let agreed = last.iter().map(|item| item.at).min().unwrap_or(i64::MIN);
-            let first = self.head.first().map_or(agreed, |item| item.at);
-            let full = self.head.len() >= EDGE_MAX;
-            match self.border {
-                None if full || agreed > first.saturating_add(LATE) => {
-                    self.border = Some(self.head.len());
-                }
-                Some(border) if full || agreed >= self.head[border].at.saturating_add(SETTLING) => {
-                    self.headed = true;
-                    return;
-                }
-                _ => {}
+            if full || agreed > self.head[border].at.saturating_add(SETTLING) {
+                self.headed = true;
+                return;
             }
-            if self.border.is_none() {
-                self.judge.items[i].mark.0 |= Mark::TOLD;
-            }
-            self.head.push(Item { mark: Mark::default(), ..self.judge.items[i] });
         }
+        if self.border.is_none() {
+            self.judge.items[i].mark.0 |= Mark::TOLD;
+        }
+        self.head.push(Item { mark: Mark::default(), ..self.judge.items[i] });
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -732,5 +820,162 @@ impl Stretch {
 
     pub(crate) fn bytes(&self) -> usize {
         self.judge.bytes() + self.head.capacity() * size_of::<Item>()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: i64 = 1_000_000;
+
+    /// Records one after another, 60 bytes each: (second, id, deed, pair).
+    fn items(records: &[(i64, u64, Deed, u32)]) -> Vec<Item> {
+        let item = |(&(second, id, deed, pair), offset): (&(i64, u64, Deed, u32), _)| Item {
+            at: second * SECOND,
+            id,
+            file: 1,
+            offset,
+            bytes: 60,
+            deed,
+            mark: Mark::default(),
+            pair,
+        };
+        records.iter().zip((0u64..).step_by(60)).map(item).collect()
+    }
+
+    /// What is said of each login: its second, id, pair and reason, in their order.
+    fn verdicts(records: &[(i64, u64, Deed, u32)]) -> Vec<(i64, u64, u32, Option<Reason>)> {
+        let whole = judged(&items(records), &[]);
+        for cut in 0..=records.len() {
+            assert_eq!(whole, judged(&items(records), &[cut]), "cut at {cut}");
+        }
+        whole
+    }
+
+    fn judged(items: &[Item], cuts: &[usize]) -> Vec<(i64, u64, u32, Option<Reason>)> {
+        let mut found = Vec::new();
+        let mut tell = |item: &Item, reason| {
+            found.push((item.at / SECOND, item.id, item.pair, reason));
+        };
+        let mut judge = Judge::default();
+        let mut start = 0;
+        for &cut in cuts.iter().chain([&items.len()]) {
+            let mut stretch = Stretch::default();
+            items[start..cut].iter().for_each(|item| stretch.push(*item));
+            stretch.run(&mut tell);
+            stretch.lies(60 * start as u64, (1, 60 * cut as u64));
+            assert!(stretch.is_empty() || stretch.follows(&judge));
+            judge = stretch.join(judge, &mut tell);
+            let known = judge.known();
+            judge = Judge::of(judge.context().to_vec(), known);
+            start = cut;
+        }
+        judge.finish(i64::MAX, &mut tell);
+        found.sort_unstable_by_key(|&(at, id, pair, reason)| (at, id, pair, reason));
+        found
+    }
+
+    use Deed::{Change, ChangeRefused, ChangeUnnamed, End, Login, Refused, RefusedLong};
+
+    /// Logins of pair 0 with rising ids, one a second, each ended.
+    fn usual(seconds: std::ops::Range<i64>, first_id: u64) -> Vec<(i64, u64, Deed, u32)> {
+        let session = |(second, id)| [(second, id, Login, 0), (second, id, End, 0)];
+        seconds.zip(first_id..).flat_map(session).collect()
+    }
+
+    fn contested(
+        before: i64,
+        between: &[(i64, u64, Deed, u32)],
+        first_id_after: u64,
+        after: i64,
+    ) -> Vec<(u64, u32, Reason)> {
+        let first_id = 1000;
+        let mut records = usual(0..before, first_id);
+        records.extend(
+            between.iter().map(|&(second, id, deed, pair)| (before + second, id, deed, pair)),
+        );
+        records.extend(usual(before + 1..before + 1 + after, first_id_after));
+        let all = verdicts(&records);
+        let logins = records.iter().filter(|it| it.2.is_login()).count();
+        assert_eq!(all.len(), logins, "each login is told of once");
+        all.iter().filter_map(|&(_, id, pair, reason)| Some((id, pair, reason?))).collect()
+    }
+
+    #[test]
+    fn clean_logs_are_believed() {
+        assert_eq!(contested(100, &[], 1100, 100), []);
+        // Some ids are those of internal threads; a slow handshake; a change of user; a refusal.
+        assert_eq!(contested(100, &[], 1400, 100), []);
+        let late = [(0, 1105, Login, 6), (10, 1100, Login, 7)];
+        assert_eq!(contested(100, &late, 1111, 100), []);
+        let session = [(0, 1100, Login, 7), (0, 1100, ChangeUnnamed, 9), (1, 1100, End, 8)];
+        assert_eq!(contested(100, &session, 1101, 100), []);
+        let refusal = [(0, 1100, Refused, 7), (0, 1101, Login, 8), (0, 1100, End, 7)];
+        assert_eq!(contested(100, &refusal, 1102, 100), []);
+    }
+
+    #[test]
+    fn ids_that_start_again_are_believed() {
+        assert_eq!(contested(100, &[], 4, 100), []);
+        assert_eq!(contested(10, &[], 4, 100), []);
+        // Nothing follows: a low id is believed.
+        assert_eq!(contested(100, &[(0, 5, Login, 1)], 0, 0), []);
+    }
+
+    #[test]
+    fn an_id_begins_once() {
+        let twice = |other| {
+            let between = [(0, 1100, Login, 7), (0, 1100, Login, other)];
+            contested(100, &between, 1101, 40)
+        };
+        assert_eq!(twice(7), [(1100, 7, Reason::IdTwice); 2]);
+        assert_eq!(twice(8), [(1100, 7, Reason::IdTwice), (1100, 8, Reason::IdTwice)]);
+        // The genuine one comes later, up to 15 seconds.
+        let late = |second| {
+            let between = [(0, 1100, Login, 7), (second, 1100, Login, 8)];
+            contested(100, &between, 1101, 40).len()
+        };
+        assert_eq!((late(15), late(16)), (2, 0));
+        // What was written twice says nothing of the genuine one.
+        let between = [(0, 1100, Login, 7), (0, 1100, Login, 7), (1, 1100, Login, 8)];
+        assert_eq!(contested(100, &between, 1101, 40), [(1100, 7, Reason::IdTwice); 2]);
+        // It ends as somebody else.
+        let between = [(0, 1100, Login, 7), (0, 1100, End, 8)];
+        assert_eq!(contested(100, &between, 1101, 40), [(1100, 7, Reason::IdTwice)]);
+        let between = [(0, 1100, Change, 7), (0, 1100, Change, 7)];
+        assert_eq!(contested(100, &between, 1101, 40), [(1100, 7, Reason::IdTwice); 2]);
+    }
+
+    #[test]
+    fn what_stands_in_a_refused_name_is_contested() {
+        let within = |begin, end| {
+            let between = [(0, 1100, begin, 3), (0, 1101, Login, 7), (0, 1100, End, end)];
+            contested(100, &between, 1102, 40)
+        };
+        assert_eq!(within(RefusedLong, 3), [(1101, 7, Reason::InRefusedName)]);
+        assert_eq!(within(Refused, 4), [(1101, 7, Reason::InRefusedName)]);
+        assert_eq!(within(Refused, 3), []);
+        // A name has made the beginning of one and spoiled the end.
+        let between =
+            [(0, 1100, Refused, 3), (0, 1101, Login, 7), (0, 1100, Refused, 4), (0, 1100, End, 4)];
+        assert_eq!(contested(100, &between, 1102, 40), [(1101, 7, Reason::InRefusedName)]);
+        // Its end never comes: all are doubted for 2 KiB.
+        let between = [(0, 1100, Refused, 3), (0, 1101, Login, 7)];
+        let found = contested(100, &between, 1102, 40);
+        assert_eq!((found[0], found.len()), ((1101, 7, Reason::InRefusedName), 18));
+        let between = [(0, 1100, Login, 3), (0, 1101, Login, 7), (0, 1100, ChangeRefused, 4)];
+        assert_eq!(contested(100, &between, 1102, 40), [(1101, 7, Reason::InRefusedName)]);
+    }
+
+    #[test]
+    fn ids_and_stamps_have_their_neighbourhood() {
+        let alone = |second, id| contested(100, &[(second, id, Login, 7)], 1100, 40);
+        assert_eq!(alone(0, 77), [(77, 7, Reason::IdOutOfPlace)]);
+        assert_eq!(alone(0, 1050), [(1050, 7, Reason::IdOutOfPlace)]);
+        assert_eq!(alone(0, 1100 + 40 + JUMP), [(1140 + JUMP, 7, Reason::IdOutOfPlace)]);
+        assert_eq!(alone(-8000, 1500), [(1500, 7, Reason::IdOutOfPlace)]);
+        assert_eq!(alone(8000, 1500), [(1500, 7, Reason::IdOutOfPlace)]);
+        assert_eq!(alone(0, 1500), []);
     }
 }
