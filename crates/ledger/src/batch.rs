@@ -32,6 +32,8 @@ pub(crate) struct Server {
     last: i64,
     runs: RunTracker,
     stretch: Stretch,
+    /// The time of the record that came last.
+    latest: i64,
 }
 
 /// What one file holds of one server. Times are microseconds UTC.
@@ -144,6 +146,12 @@ impl Batch {
         done.chain(current).filter(|(_, stretch)| !stretch.is_empty())
     }
 
+    /// The time of a server's record that came last: no stamp before it, forged or not, says more of how
+    /// far its log goes.
+    pub(crate) fn latest(&self, server: u32) -> i64 {
+        self.servers[server as usize].latest
+    }
+
     fn end_stretches(&mut self) {
         self.place_stretches();
         for (number, server) in (0..).zip(&mut self.servers) {
@@ -220,6 +228,7 @@ impl Batch {
         for theirs in &other.servers {
             let number = self.number_of(&theirs.name);
             self.servers[number as usize].runs.absorb(&theirs.runs);
+            self.servers[number as usize].latest = theirs.latest;
             numbers.push(number);
         }
         let spans = other.spans();
@@ -280,6 +289,7 @@ impl Batch {
             last: i64::MIN,
             runs: RunTracker::default(),
             stretch: Stretch::default(),
+            latest: i64::MAX,
         });
         self.servers.len() as u32 - 1
     }
@@ -338,6 +348,7 @@ impl Batch {
         let server = &mut self.servers[server as usize];
         server.first = server.first.min(self.moment.utc);
         server.last = server.last.max(self.moment.utc);
+        server.latest = self.moment.utc;
     }
 
     /// Whatever is not a login, a refused one or an end.

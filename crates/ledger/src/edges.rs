@@ -41,6 +41,7 @@ pub(crate) fn settle(
         let mut current = load(db, server, source, number, pairs)?;
         let mut numbers: HashMap<u32, u32> = HashMap::new();
         let mut others = Vec::new();
+        let mut goes_on = false;
         for (_, stretch) in batch.stretches().filter(|(of, _)| *of == number) {
             let stretch = stretch.renumbered(|pair| {
                 *numbers.entry(pair).or_insert_with(|| {
@@ -53,7 +54,8 @@ pub(crate) fn settle(
                 None => pairs.login(item.pair, Moment::new(item.at)),
                 Some(reason) => contested.add(item, reason, pairs, doubts),
             };
-            if stretch.follows(&current) {
+            goes_on = stretch.follows(&current);
+            if goes_on {
                 current = stretch.join(current, tell);
             } else {
                 let other = stretch.join(Judge::default(), tell);
@@ -66,7 +68,10 @@ pub(crate) fn settle(
             .query_row([server, source], |row| row.get(0))
             .optional()?;
         let until = newest.unwrap_or(i64::MIN).saturating_sub(SETTLING);
-        for judge in others.iter_mut().chain([&mut current]) {
+        let latest = if goes_on { batch.latest(number) } else { i64::MAX };
+        let current_until = until.min(latest.saturating_sub(SETTLING));
+        let others_until = others.iter_mut().map(|judge| (judge, until));
+        for (judge, until) in others_until.chain([(&mut current, current_until)]) {
             judge.finish(until, |item, reason| match reason {
                 None => pairs.login(item.pair, Moment::new(item.at)),
                 Some(reason) => contested.add(item, reason, pairs, doubts),
