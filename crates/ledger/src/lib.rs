@@ -85,7 +85,7 @@ mod rows;
 pub use batch::{Batch, BatchOptions};
 pub use clock::LocalClock;
 pub use error::Error;
-pub use files::{Checkpoint, Mark};
+pub use files::{Checkpoint, Gap, Mark};
 pub use ingest::Ingest;
 pub use keeping::{Keeping, LocalText};
 pub use rows::*;

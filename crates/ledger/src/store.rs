@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// The schema this program writes, in `PRAGMA user_version`.
-pub(crate) const SCHEMA: i64 = 1;
+pub(crate) const SCHEMA: i64 = 2;
 
 /// Marks an SQLite file as a rollcall ledger, in `PRAGMA application_id`: "rcll".
 const APPLICATION: i64 = 0x7263_6c6c;
@@ -161,6 +161,10 @@ impl Ledger {
                     known: SCHEMA,
                 });
             }
+            if version < 1 {
+                let what = "its schema has no version".to_owned();
+                return Err(Error::Damaged { path: self.path.clone(), what });
+            }
             return Ok(version);
         }
         let tables: Vec<String> = self
@@ -213,6 +217,11 @@ impl Ledger {
             }
             transaction.execute_batch(include_str!("schema.sql"))?;
             transaction.pragma_update(None, "application_id", APPLICATION)?;
+        }
+        if version == 1 {
+            transaction.execute_batch(FROM_1)?;
+        }
+        if version < SCHEMA {
             transaction.pragma_update(None, "user_version", SCHEMA)?;
         }
         transaction.commit()
@@ -228,6 +237,16 @@ impl Ledger {
         })
     }
 }
+
+/// Version 1 did not say which file a gap is of, nor that it was told.
+const FROM_1: &str = "
+    ALTER TABLE gap ADD COLUMN file INTEGER;
+    ALTER TABLE gap ADD COLUMN from_byte INTEGER;
+    ALTER TABLE gap ADD COLUMN to_byte INTEGER;
+    ALTER TABLE file ADD COLUMN gone INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE file ADD COLUMN lines BLOB NOT NULL DEFAULT x'';
+    UPDATE file SET gone = 1 WHERE EXISTS (SELECT 1 FROM gap WHERE gap.source = file.source
+      AND gap.path = file.path AND gap.from_us IS file.newest_us);";
 
 /// Part of the ledger cannot be what it is; becomes [`Error::Damaged`].
 pub(crate) fn damaged(what: &str) -> rusqlite::Error {
