@@ -35,7 +35,7 @@
 //! # What it does not do
 //! It opens no log and parses none, judges nobody, escapes nothing: names go out as the bytes that
 //! came in. It has no clock: now is an argument ([`Keeping::now`]). Its files are safe on a local
-//! disk; SQLite's WAL is not made for network file systems.
+//! disk; SQLite's WAL is not made for network file systems, so on those it writes nothing.
 //!
 //! # Example
 //! ```
@@ -67,6 +67,7 @@ mod batch;
 mod connections;
 mod doubts;
 mod pairs;
+mod place;
 mod runs;
 
 mod facts;

@@ -296,3 +296,48 @@ fn the_lock_leads_nowhere_else() {
     use std::os::unix::fs::PermissionsExt as _;
     assert_eq!(std::fs::metadata(&lock).unwrap().permissions().mode() & 0o777, 0o600);
 }
+
+/// What waits beside a ledger that a process left open when it died.
+fn wal_of(path: &Path, change: &str) -> Vec<u8> {
+    let db = Connection::open(path).unwrap();
+    db.execute_batch("PRAGMA wal_autocheckpoint = 0").unwrap();
+    db.execute_batch(change).unwrap();
+    std::fs::read(path.with_extension("sqlite-wal")).unwrap()
+}
+
+#[test]
+fn the_wal_of_another_ledger_is_refused_and_spoils_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = |name: &str| folder.path().join(name).join("ledger.sqlite");
+    let path = place("ours");
+    drop(filled(&path));
+    let content = std::fs::read(&path).unwrap();
+    let other = place("other");
+    let mut open = Ledger::create(&other).unwrap();
+    add_log(&mut open, keeping(UTC_START), "/var/log/other.log", &log());
+    // Every commit holds the number of its ledger.
+    let small = std::fs::read(other.with_extension("sqlite-wal")).unwrap();
+    drop(open);
+    // A whole ledger stands in the -wal: every page of ours would be hidden.
+    let whole = wal_of(&other, "VACUUM");
+    // Not even a ledger of schema 1 may.
+    let third = place("third");
+    std::fs::create_dir(third.parent().unwrap()).unwrap();
+    let old = Connection::open(&third).unwrap();
+    old.execute_batch("PRAGMA journal_mode = wal; PRAGMA wal_autocheckpoint = 0").unwrap();
+    let make = format!(
+        "BEGIN; {} PRAGMA application_id = 0x72636c6c; PRAGMA user_version = 1; COMMIT",
+        include_str!("schema-1.sql")
+    );
+    old.execute_batch(&make).unwrap();
+    let oldest = std::fs::read(third.with_extension("sqlite-wal")).unwrap();
+    for wal in [small, whole, oldest] {
+        let beside = path.with_extension("sqlite-wal");
+        std::fs::write(&beside, wal).unwrap();
+        assert!(matches!(Ledger::open(&path), Err(Error::Damaged { .. })));
+        assert!(matches!(Ledger::create(&path), Err(Error::Damaged { .. })));
+        assert!(content == std::fs::read(&path).unwrap(), "it was written to");
+        std::fs::remove_file(beside).unwrap();
+        assert_eq!(Ledger::open(&path).unwrap().seen(&Filter::default()).unwrap().len(), 2);
+    }
+}
