@@ -54,7 +54,7 @@ pub struct Gap<'a> {
     pub file: i64,
     /// Where that file stood.
     pub path: &'a Path,
-    /// The newest record before it, in microseconds UTC; `None`: the newest one of the source.
+    /// The newest record before it, in microseconds UTC.
     pub from: Option<i64>,
     /// The first byte of the file that was not read, decompressed.
     pub from_byte: u64,
@@ -202,14 +202,12 @@ impl Ingest<'_> {
     pub fn gap(&self, gap: &Gap<'_>) -> Result<i64, Error> {
         self.db()
             .prepare_cached(
-                "WITH it (from_us) AS (SELECT coalesce(?4, (SELECT max(newest_us) FROM progress
-                   WHERE progress.source = ?1)))
-                 INSERT INTO gap (source, file, path, from_us, to_us, from_byte, to_byte,
+                "INSERT INTO gap (source, file, path, from_us, to_us, from_byte, to_byte,
                    noticed_us, reason)
-                 SELECT ?1, ?2, ?3, it.from_us,
+                 VALUES (?1, ?2, ?3, ?4,
                    (SELECT min(stretch.from_us) FROM stretch WHERE stretch.source = ?1
-                      AND stretch.file <> ?2 AND stretch.from_us >= it.from_us),
-                   ?5, ?6, ?7, ?8 FROM it WHERE true RETURNING id",
+                      AND stretch.file <> ?2 AND stretch.from_us >= ?4),
+                   ?5, ?6, ?7, ?8) RETURNING id",
             )
             .and_then(|mut insert| {
                 let values = params![
@@ -294,13 +292,13 @@ impl Ingest<'_> {
         Ok(())
     }
 
-    /// Whether anything was read of a source.
+    /// The newest record's time of a source, in microseconds UTC; `None` where nothing was read of it.
     ///
     /// # Errors
     /// Where SQLite fails.
-    pub fn has_records(&self, source: i64) -> Result<bool, Error> {
+    pub fn newest(&self, source: i64) -> Result<Option<i64>, Error> {
         self.db()
-            .prepare_cached("SELECT EXISTS (SELECT 1 FROM progress WHERE source = ?1)")
+            .prepare_cached("SELECT max(newest_us) FROM progress WHERE source = ?1")
             .and_then(|mut query| query.query_row([source], |row| row.get(0)))
             .map_err(self.failed())
     }

@@ -82,10 +82,12 @@ pub(super) fn follow(
         if there.contains(&mark.known.key) || mark.gone || !followed(mark, found) {
             continue;
         }
-        if may_be_packed(ingest, mark, &marks, &there, found)? {
+        // What nothing was read of began after everything else.
+        let newest = ingest.newest(mark.source)?;
+        if newest.is_none() || may_be_packed(mark, &marks, &there, found) {
             given_up.push(mark.known.key);
         } else {
-            lost.push(mark.clone());
+            lost.push(Mark { newest: mark.newest.or(newest), ..mark.clone() });
         }
     }
     let back = marks.iter().filter(|it| it.gone && there.contains(&it.known.key));
@@ -142,23 +144,14 @@ fn beside(mark: &Mark, known: &Known, found: &[Found], forced: Option<Dialect>) 
 
 /// Whether a file of which no byte was read may be there without being recognised: nothing tells what
 /// it holds by now but its number, and packing changes that. As long as an older file of its log is
-/// there it has not been rotated away, and where nothing was ever read nothing is followed.
-fn may_be_packed(
-    ingest: &Ingest<'_>,
-    mark: &Mark,
-    marks: &[Mark],
-    there: &HashSet<i64>,
-    found: &[Found],
-) -> anyhow::Result<bool> {
-    if mark.known.fingerprint.offset > 0 {
-        return Ok(false);
-    }
+/// there it has not been rotated away.
+fn may_be_packed(mark: &Mark, marks: &[Mark], there: &HashSet<i64>, found: &[Found]) -> bool {
     let older = |it: &Mark| {
         it.source == mark.source && it.known.key < mark.known.key && there.contains(&it.known.key)
     };
     let empty = |it: &Found| it.location == mark.location && it.candidate.is_empty();
-    let known = marks.iter().any(older) || mark.known.raw.facts.len == 0 && found.iter().any(empty);
-    Ok(known || !ingest.has_records(mark.source)?)
+    mark.known.fingerprint.offset == 0
+        && (marks.iter().any(older) || mark.known.raw.facts.len == 0 && found.iter().any(empty))
 }
 
 /// Whether the very file that a mark is of holds something else now, if only the beginning of a record.

@@ -305,7 +305,7 @@ fn to_read<'a>(
                 fingerprint,
                 raw: found.candidate.raw(false),
                 mid_record: false,
-                newest: None,
+                newest: mark.and_then(|mark| mark.newest),
             },
         )?,
     };
