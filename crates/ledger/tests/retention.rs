@@ -83,7 +83,10 @@ fn hours_become_days_and_days_go_while_totals_stay() {
         (sum(|period| period.logins), sum(|period| period.failures), kinds)
     };
     let at = |ledger: &mut Ledger, age: i64| {
-        add_log(ledger, keeping(end + age * DAY), "/log", &empty());
+        // Once a month, as ages grow by little more from one scan to the next.
+        for age in (0..age).step_by(30).chain([age]) {
+            add_log(ledger, keeping(end + age * DAY), "/log", &empty());
+        }
     };
     let whole = logins(&ledger);
     assert_eq!(whole, 48);
@@ -163,5 +166,24 @@ fn refusals_older_than_they_are_kept_are_not_stored() {
         let all = Filter::default();
         assert_eq!(ledger.failures(&all).unwrap().len(), 2 * rows, "{age}");
         assert_eq!(ledger.seen(&all).unwrap()[0].logins, 1);
+    }
+}
+
+#[test]
+fn a_clock_that_is_years_ahead_forgets_a_month_at_most() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut ledger = Ledger::create(&fresh(folder.path())).unwrap();
+    let log = log(60, 0);
+    let read = UTC_START + 60 * DAY;
+    add_log(&mut ledger, keeping(read), "/log", &log);
+    let before = ledger.periods(&Filter::default()).unwrap();
+    let failures = ledger.failures(&Filter::default()).unwrap();
+    // Wrong for two scans, then right; a day back does no harm either.
+    for now in [read + 3650 * DAY, read + 3650 * DAY, read - DAY, read] {
+        add_log(&mut ledger, keeping(now), "/none", &empty());
+        assert_eq!(ledger.failures(&Filter::default()).unwrap(), failures);
+        let periods = ledger.periods(&Filter::default()).unwrap();
+        let logins = |of: &[ledger::Period]| of.iter().map(|period| period.logins).sum::<u64>();
+        assert_eq!(logins(&periods), logins(&before));
     }
 }
