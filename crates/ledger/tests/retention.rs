@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{Log, UTC_START, add_log, difference, fresh, keeping, line};
+use common::{Log, UTC_START, add_log, checkpoint, difference, fresh, keeping, line};
 use ledger::{Filter, Ledger};
 
 const HOUR: i64 = 3_600_000_000;
@@ -186,4 +186,24 @@ fn a_clock_that_is_years_ahead_forgets_a_month_at_most() {
         let logins = |of: &[ledger::Period]| of.iter().map(|period| period.logins).sum::<u64>();
         assert_eq!(logins(&periods), logins(&before));
     }
+}
+
+#[test]
+fn the_lines_of_heads_are_bounded() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut ledger = Ledger::create(&fresh(folder.path())).unwrap();
+    let ingest = ledger.ingest(keeping(UTC_START)).unwrap();
+    let source = ingest.source(b"/log", b"", "server_audit").unwrap();
+    let mut at = checkpoint("/log", 30);
+    at.fingerprint.lines = vec![(10, [1; 8]), (20, [2; 8]), (30, [3; 8])];
+    for _ in 0..1003 {
+        ingest.checkpoint(None, source, &at).unwrap();
+    }
+    ingest.finish().unwrap();
+    let ingest = ledger.ingest(keeping(UTC_START + DAY)).unwrap();
+    ingest.finish().unwrap();
+    let marks = ledger.ingest(keeping(UTC_START + DAY)).unwrap().marks(b"").unwrap();
+    let cut = marks.iter().filter(|mark| mark.known.fingerprint.lines == [(10, [1; 8])]).count();
+    let whole = marks.iter().filter(|mark| mark.known.fingerprint == at.fingerprint).count();
+    assert_eq!((cut, whole), (3, 1000));
 }

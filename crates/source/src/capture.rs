@@ -36,7 +36,7 @@ pub struct Fingerprint {
     pub tail_len: u32,
     /// SHA-256 of the `tail_len` decompressed bytes before `offset`, its first 16 bytes.
     pub tail: [u8; 16],
-    /// The lines that end in the head.
+    /// The lines that end in the head; a caller may keep the first alone.
     pub lines: Vec<LineEnd>,
 }
 

@@ -54,7 +54,12 @@ pub(crate) fn fit(
         && marks.iter().map(whole).max().is_none_or(|read| read < offset)
     {
         found.extend(marks);
-        return Ok(Fit::Part { mark, offset });
+        let print = &known.files[mark].fingerprint;
+        // Of old marks the first line alone is known: what was read behind it nobody can tell.
+        return Ok(match print.lines.len() == 1 && print.offset > offset {
+            true => Fit::Rewritten { mark },
+            false => Fit::Part { mark, offset },
+        });
     }
     if marks.is_empty() {
         let fit = fit_unread(candidate, known, head);

@@ -61,7 +61,11 @@ impl Known {
                 of_length.entry(mark.head).or_default().push(i);
             }
             for line in &mark.lines {
-                known.by_line.insert(*line, i);
+                // One of which more is known goes before.
+                let best = known.by_line.entry(*line).or_insert(i);
+                if mark.lines.len() >= known.files[*best].fingerprint.lines.len() {
+                    *best = i;
+                }
             }
         }
         known

@@ -315,6 +315,19 @@ fn a_log_that_was_cut_inside_its_head_goes_on_behind_its_last_line() {
 }
 
 #[test]
+fn of_an_old_mark_a_part_of_the_head_is_not_guessed_at() {
+    let mut place = place();
+    let text = lines(0, 9000);
+    place.write("a", &text);
+    place.scan();
+    place.book.marks[0].fingerprint.lines.truncate(1);
+    place.write("a", &text[..2000]);
+    place.check(&[("a", Rewritten { key: 1 })]);
+    place.write("a", &text);
+    place.check(&[("a", Unchanged { key: 1 })]);
+}
+
+#[test]
 fn a_copy_goes_on_under_its_own_mark() {
     let mut place = place();
     let text = lines(0, 9000);
