@@ -23,7 +23,7 @@ use std::path::{Path, PathBuf};
 
 use formats::Dialect;
 use ledger::{Gap, Ingest, Mark};
-use source::{Candidate, Known, OpenFile, Resume, decide};
+use source::{Candidate, Decision, Known, OpenFile, Resume, decide};
 
 use super::ReadDone;
 use super::inputs::{Found, Group, detect};
@@ -37,6 +37,8 @@ const COPIED: &str = "copied and cut to nothing: what was written in between, if
 
 /// What is to be noted when everything is read.
 pub(super) struct Chain {
+    /// What was decided for all files that were found.
+    pub(super) decision: Option<Decision>,
     lost: Vec<Mark>,
     /// Keys of files of which nothing was read, and that may be there unrecognised.
     given_up: Vec<i64>,
@@ -60,7 +62,7 @@ pub(super) fn follow(
     let marks = ingest.marks(&group.label)?;
     let known = Known::new(marks.iter().map(|mark| mark.known.clone()).collect());
     let asked: Vec<PathBuf> = paths.iter().filter_map(|path| canonical(path)).collect();
-    let mut there = keys_in(found, &known);
+    let mut decision = decide_all(found, &known);
     let followed = |mark: &Mark, found: &[Found]| {
         // One that was rotated away and read to its end may go.
         let ends_open = mark.known.path == mark.location || !mark.known.raw.drained;
@@ -69,14 +71,15 @@ pub(super) fn follow(
         ends_open && asked_for
     };
     for mark in &marks {
-        if !there.contains(&mark.known.key) && !mark.gone && followed(mark, found) {
+        if !decision.found.contains(&mark.known.key) && !mark.gone && followed(mark, found) {
             let more = beside(mark, &known, found, forced);
             if !more.is_empty() {
                 found.extend(more);
-                there = keys_in(found, &known);
+                decision = decide_all(found, &known);
             }
         }
     }
+    let there = &decision.found;
     let (mut lost, mut given_up) = (Vec::new(), Vec::new());
     for mark in &marks {
         if there.contains(&mark.known.key) || mark.gone || !followed(mark, found) {
@@ -84,7 +87,7 @@ pub(super) fn follow(
         }
         // What nothing was read of began after everything else.
         let newest = ingest.newest(mark.source)?;
-        if newest.is_none() || may_be_packed(mark, &marks, &there, found) {
+        if newest.is_none() || may_be_packed(mark, &marks, there, found) {
             given_up.push(mark.known.key);
         } else {
             lost.push(Mark { newest: mark.newest.or(newest), ..mark.clone() });
@@ -100,7 +103,7 @@ pub(super) fn follow(
     });
     let open =
         copied.map(|mark| Ok(ingest.gap(&gap(mark, COPIED))?)).collect::<anyhow::Result<_>>()?;
-    Ok(Chain { lost, given_up, back, open, refused: Vec::new() })
+    Ok(Chain { decision: Some(decision), lost, given_up, back, open, refused: Vec::new() })
 }
 
 /// A path without symbolic links, also of a file that is not there now.
@@ -112,10 +115,9 @@ fn canonical(path: &Path) -> Option<PathBuf> {
     })
 }
 
-/// Keys of the marks that are found.
-fn keys_in(found: &[Found], known: &Known) -> HashSet<i64> {
+fn decide_all(found: &[Found], known: &Known) -> Decision {
     let candidates: Vec<&Candidate> = found.iter().map(|it| &it.candidate).collect();
-    decide(&candidates, known).found
+    decide(&candidates, known)
 }
 
 /// The file of a mark among those that rotation left beside its log, and the files after it.

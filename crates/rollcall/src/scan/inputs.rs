@@ -234,7 +234,8 @@ fn read_found(
         let candidates: Vec<&Candidate> = open.iter().map(|&i| &found[i].candidate).collect();
         let mut files = Vec::new();
         let mut waiting = Vec::new();
-        for (&index, answer) in open.iter().zip(decide(&candidates, &known).resumes) {
+        let decision = chain.decision.take().unwrap_or_else(|| decide(&candidates, &known));
+        for (&index, answer) in open.iter().zip(decision.resumes) {
             let file = &found[index];
             let resume = match answer {
                 Ok(resume) => resume,
