@@ -420,3 +420,31 @@ fn a_log_that_was_cut_behind_its_first_page_is_not_guessed_at() {
         assert_eq!(gaps(&house).len(), 1);
     }
 }
+
+#[test]
+fn a_ledger_that_is_copied_moved_or_put_back_counts_nothing_twice() {
+    let house = House::new();
+    house.write("logs/server_audit.log", sessions(1..100));
+    house.scan(&["logs"]);
+    let copy = house.read("ledger.sqlite");
+    house.append("logs/server_audit.log", sessions(100..150));
+    house.rename("logs/server_audit.log", "logs/server_audit.log.1");
+    house.write("logs/server_audit.log", sessions(150..160));
+    // The copy goes on beside the first.
+    house.write("copy/other.sqlite", &copy);
+    for _ in 0..2 {
+        house.scan(&["logs"]);
+        house.scan(&["logs", "--ledger", "copy/other.sqlite"]);
+    }
+    let whole = answers_of(&sessions(1..160));
+    assert_eq!(house.answers(), whole);
+    house.remove("ledger.sqlite");
+    house.rename("copy/other.sqlite", "ledger.sqlite");
+    assert_eq!(house.answers(), whole);
+    // An old copy is put back, and what it lacks is read again.
+    house.write("ledger.sqlite", &copy);
+    house.write("logs/server_audit.log.1.gz", gz(house.read("logs/server_audit.log.1")));
+    house.remove("logs/server_audit.log.1");
+    house.scan(&["logs"]);
+    assert_eq!((house.answers(), gaps(&house)), (whole, vec![]));
+}
