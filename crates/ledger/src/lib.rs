@@ -79,6 +79,7 @@ mod lock;
 mod retention;
 mod strangers;
 mod take_over;
+mod tally;
 
 mod answers;
 mod rows;
