@@ -78,6 +78,7 @@ mod lock;
 mod retention;
 mod strangers;
 mod take_over;
+mod watched;
 
 mod answers;
 mod rows;
@@ -88,5 +89,7 @@ pub use error::Error;
 pub use files::{Checkpoint, Mark};
 pub use ingest::Ingest;
 pub use keeping::{Keeping, LocalText};
+pub use lock::Lock;
 pub use rows::*;
 pub use store::Ledger;
+pub use watched::{TROUBLE_BYTES_MAX, TROUBLES_MAX};
