@@ -1,5 +1,7 @@
 //! The neutral event that every dialect is read into, and what a reader tells about the rest.
 
+use crate::block::Block;
+
 /// The longest record that is read, in bytes with its line break. A longer one is rejected with
 /// its offset: 16 MiB is the largest statement most servers accept (`max_allowed_packet`), and a
 /// reader must not be made to hold more.
@@ -260,53 +262,17 @@ pub enum Input {
     Ended,
 }
 
-/// An event and where it stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Record<'a> {
-    /// Where the record stands in the bytes given to this call of `Reader::read`.
-    pub span: Span,
-    /// What it says.
-    pub event: Event<'a>,
-    /// Time and server are those of the record before it in the same call of [`Sink::records`].
-    /// False may also mean that it was not looked at.
-    pub like_last: bool,
-}
-
-impl Record<'_> {
-    /// A record that says nothing, to fill places with.
-    pub(crate) const EMPTY: Record<'static> = Record {
-        span: Span { start: 0, end: 0 },
-        event: Event {
-            time: Stamp::Utc(0),
-            server: &[],
-            peer: Peer { joined: b",", user_bytes: 0 },
-            port: None,
-            connection: 0,
-            query: 0,
-            kind: Kind::AuditConfig,
-            error: 0,
-            database: &[],
-            object: &[],
-            account_user: None,
-        },
-        like_last: false,
-    };
-}
-
-/// The most records that come in one call of [`Sink::records`].
-pub const BLOCK_RECORDS_MAX: usize = 32;
-
 /// Receives what a reader finds, in the order of the bytes.
 pub trait Sink {
     /// A record. `span` counts from the start of the bytes given to this call of `Reader::read`.
     fn event(&mut self, span: Span, event: &Event<'_>);
 
-    /// Several records, at most [`BLOCK_RECORDS_MAX`]: the same as so many calls of
-    /// [`Sink::event`]. Common records come like this, so that a sink can look up several at a time
-    /// and wait for memory once.
-    fn records(&mut self, records: &[Record<'_>]) {
-        for record in records {
-            self.event(record.span, &record.event);
+    /// Several records: the same as a call of [`Sink::event`] for each. Common records come like this,
+    /// so that a sink can look up several at a time, wait for memory once, and leave alone what it does
+    /// not need.
+    fn records(&mut self, block: &Block<'_>) {
+        for line in block.lines() {
+            self.event(block.span(line), &block.event(line));
         }
     }
 

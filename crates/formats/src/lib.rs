@@ -19,6 +19,7 @@
 //! * No input panics, and nothing is kept that grows with the input.
 
 mod audit_login;
+mod block;
 mod dialect;
 mod event;
 mod mask;
@@ -28,10 +29,10 @@ mod span;
 mod stamp;
 mod syslog;
 
+pub use block::{BLOCK_LINES_MAX, Block, Line, Turn};
 pub use dialect::{DETECT_BYTES_MAX, Dialect, UnknownDialect, detect};
 pub use event::{
-    BLOCK_RECORDS_MAX, Doubt, Event, Input, Kind, Peer, RECORD_BYTES_MAX, Reason, Record, Sink,
-    Span, Stamp, Standing,
+    Doubt, Event, Input, Kind, Peer, RECORD_BYTES_MAX, Reason, Sink, Span, Stamp, Standing,
 };
 pub use reader::{Reader, SHOWN_BYTES_MAX};
 pub use span::{SPAN_BYTES_MAX, SPAN_LINES_MAX};

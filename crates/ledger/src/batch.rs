@@ -9,7 +9,7 @@ use crate::connections::{Beginning, Connections, End, Fact, HALVES_NOTED, join_a
 use crate::doubts::Doubts;
 use crate::pairs::{Moment, PEER_BYTES_MAX, Pairs, same};
 use crate::runs::{RunPart, RunTracker};
-use formats::{BLOCK_RECORDS_MAX, Doubt, Event, Kind, Reason, Record, Sink, Stamp, Standing};
+use formats::{BLOCK_LINES_MAX, Block, Doubt, Event, Kind, Reason, Sink, Stamp, Standing, Turn};
 
 /// What holds for all records of a batch.
 #[derive(Debug, Clone)]
@@ -238,24 +238,49 @@ impl Batch {
         self.servers.len() as u32 - 1
     }
 
+    /// The number of the server that records name.
     #[inline(always)]
-    fn server(&mut self, event: &Event<'_>) -> u32 {
-        if let Some(server) = self.servers.get(self.server as usize)
-            && (self.options.server.is_some() || same(&server.name, event.server))
-        {
-            return self.server;
+    fn server(&mut self, name: &[u8]) -> u32 {
+        match self.servers.get(self.server as usize) {
+            Some(known) if self.options.server.is_some() || same(&known.name, name) => self.server,
+            _ => self.find_server(name),
         }
-        self.find_server(event)
     }
 
     #[cold]
     #[inline(never)]
-    fn find_server(&mut self, event: &Event<'_>) -> u32 {
+    fn find_server(&mut self, name: &[u8]) -> u32 {
         self.server = match self.options.server.clone() {
-            Some(name) => self.number_of(&name),
-            None => self.number_of(event.server),
+            Some(told) => self.number_of(&told),
+            None => self.number_of(name),
         };
         self.server
+    }
+
+    /// Looks the pairs of all lines up, none of which depends on another, so that the processor waits for
+    /// memory once. Who ends a connection began it: that is known without the index. Which of the lines
+    /// those are cannot be foreseen, so the others are listed without a branch.
+    #[inline(always)]
+    fn find_pairs(&mut self, server: u32, block: &Block<'_>) -> [u32; BLOCK_LINES_MAX] {
+        let lines = block.lines();
+        let mut found = [0; BLOCK_LINES_MAX];
+        let mut unknown = [0; BLOCK_LINES_MAX];
+        let mut count = 0;
+        for ((found, line), i) in found.iter_mut().zip(lines).zip(0u8..) {
+            let (known, pair) = self.connections.peek(server, line.connection);
+            *found = pair;
+            unknown[count % BLOCK_LINES_MAX] = i;
+            count += usize::from(!known);
+        }
+        for &i in unknown.iter().take(count) {
+            let i = i as usize % BLOCK_LINES_MAX;
+            found[i] = self.pairs.guess(server, block.peer(&lines[i]));
+        }
+        self.pairs.touch(&found[..lines.len()]);
+        for (found, line) in found.iter_mut().zip(lines) {
+            *found = self.pairs.confirm(*found, server, block.peer(line));
+        }
+        found
     }
 
     /// The records that follow are of this server and time.
@@ -319,44 +344,45 @@ fn current(servers: &[Server], file: i64) -> impl Iterator<Item = Span> {
 
 impl Sink for Batch {
     fn event(&mut self, span: formats::Span, event: &Event<'_>) {
-        self.records(&[Record { span, event: *event, like_last: false }]);
+        if event.peer.joined().len() > PEER_BYTES_MAX {
+            let doubt = Doubt { standing: Standing::Quarantined, reason: Reason::BadShape };
+            return self.doubt(span, doubt, event.peer.joined());
+        }
+        let server = self.server(event.server);
+        let pair = self.pairs.find_or_add(server, event.peer);
+        self.begin_moment(server, event.time);
+        self.servers[server as usize].records += 1;
+        self.count(server, pair, event);
     }
 
-    #[inline]
-    fn records(&mut self, records: &[Record<'_>]) {
-        // First every look-up, none of which depends on another, so that the processor waits for
-        // memory once; then the counting, in order.
-        let mut guesses = [0; BLOCK_RECORDS_MAX];
-        let mut servers = [0; BLOCK_RECORDS_MAX];
-        for (i, record) in records.iter().enumerate().take(BLOCK_RECORDS_MAX) {
-            let event = &record.event;
-            let server = if record.like_last { self.server } else { self.server(event) };
-            servers[i] = server;
-            // Who ends a connection began it: that is known without the index.
-            let known = match event.kind {
-                Kind::Disconnect => self.connections.peek(server, event.connection),
-                _ => None,
-            };
-            guesses[i] = match known {
-                Some(pair) => pair,
-                None => self.pairs.guess(server, event.peer),
-            };
-        }
-        let mut pairs = [0; BLOCK_RECORDS_MAX];
-        for (i, record) in records.iter().enumerate().take(BLOCK_RECORDS_MAX) {
-            if record.event.peer.joined().len() <= PEER_BYTES_MAX {
-                pairs[i] = self.pairs.confirm(guesses[i], servers[i], record.event.peer);
+    fn records(&mut self, block: &Block<'_>) {
+        let server = self.server(block.server());
+        let pairs = self.find_pairs(server, block);
+        // Then the counting, in order.
+        let lines = block.lines();
+        self.servers[server as usize].records += lines.len() as u64;
+        self.connections.make_room(lines.len());
+        self.pairs.make_room(lines.len());
+        let mut time = None;
+        let mut awaits_names = self.connections.awaits_names();
+        for (&pair, line) in pairs.iter().zip(lines) {
+            if time != Some(line.time) {
+                time = Some(line.time);
+                self.begin_moment(server, Stamp::Local(line.time));
             }
-        }
-        for (i, record) in records.iter().enumerate().take(BLOCK_RECORDS_MAX) {
-            if record.event.peer.joined().len() > PEER_BYTES_MAX {
-                self.too_long(record);
+            if (line.turn == Turn::Other) | awaits_names {
+                self.count(server, pair, &block.event(line));
+                awaits_names = self.connections.awaits_names();
                 continue;
             }
-            if !record.like_last {
-                self.begin_moment(servers[i], record.event.time);
+            if line.turn == Turn::Statement {
+                self.pairs.step(pair, self.moment, false, true);
+                continue;
             }
-            self.count(servers[i], pairs[i], &record.event);
+            let (id, at, login) = (line.connection, self.moment, line.turn == Turn::Login);
+            let active = self.connections.step(server, id, pair, line.port, at.utc, login);
+            self.pairs.step(pair, at, login, active);
+            self.servers[server as usize].runs.step(id, at.utc, login);
         }
     }
 
@@ -377,16 +403,14 @@ impl Sink for Batch {
 }
 
 impl Batch {
-    #[inline(always)]
     fn count(&mut self, number: u32, pair: u32, event: &Event<'_>) {
         let at = self.moment;
         let server = &mut self.servers[number as usize];
-        server.records += 1;
         match event.kind {
             Kind::Connect => {
                 server.runs.connected(event.connection, at.utc);
                 self.pairs.login(pair, at);
-                let (id, port) = (event.connection, event.port);
+                let (id, port) = (event.connection, event.port.unwrap_or(0));
                 self.connections.begin(number, id, pair, port, at.utc, Beginning::Login);
             }
             Kind::Disconnect if event.error != 0 && event.connection == 0 => {
@@ -403,17 +427,11 @@ impl Batch {
             }
             Kind::Failed => {
                 self.pairs.refused(pair, event.error, at);
-                let (id, port) = (event.connection, event.port);
+                let (id, port) = (event.connection, event.port.unwrap_or(0));
                 self.connections.begin(number, id, pair, port, at.utc, Beginning::Refused);
             }
             _ => self.other(number, pair, event, at),
         }
-    }
-
-    #[cold]
-    fn too_long(&mut self, record: &Record<'_>) {
-        let doubt = Doubt { standing: Standing::Quarantined, reason: Reason::BadShape };
-        self.doubt(record.span, doubt, record.event.peer.joined());
     }
 }
 

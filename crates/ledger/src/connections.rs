@@ -10,6 +10,8 @@
 //!   later can come between them. What [`join`] joins may be taken apart again by what is read
 //!   later, so such connections are marked `loose` and keep both their moments.
 
+use std::hint::select_unpredictable;
+
 /// Open connections looked up by the low bits of their id: they come and go in the order of their
 /// ids, so that few of them meet in one place.
 const NEAR_SLOTS: usize = 1024;
@@ -62,13 +64,40 @@ impl Fact {
 }
 
 #[derive(Debug, Clone, Copy)]
+#[repr(C)]
 struct Open {
     id: u64,
     from: i64,
-    server: u32,
+    owner: Owner,
     pair: u32,
-    port: Option<u16>,
-    beginning: Beginning,
+    /// 0: none.
+    port: u32,
+}
+
+/// Whose connection it is, and how it began; or that none is open here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Owner(u64);
+
+impl Owner {
+    const NONE: Owner = Owner(0);
+
+    #[inline(always)]
+    fn new(server: u32, beginning: Beginning) -> Owner {
+        Owner((u64::from(server) + 1) << 1 | u64::from(beginning == Beginning::Refused))
+    }
+
+    #[inline(always)]
+    fn is_of(self, server: u32) -> bool {
+        self.0 >> 1 == u64::from(server) + 1
+    }
+
+    fn is_refused(self) -> bool {
+        self.0 & 1 == 1
+    }
+
+    fn server(self) -> u32 {
+        ((self.0 >> 1) - 1) as u32
+    }
 }
 
 /// A finished connection.
@@ -79,15 +108,22 @@ struct Closed {
 }
 
 impl Open {
+    const NONE: Open = Open { id: 0, from: 0, owner: Owner::NONE, pair: 0, port: 0 };
+
+    #[inline(always)]
+    fn is(&self, server: u32, id: u64) -> bool {
+        self.owner.is_of(server) & (self.id == id)
+    }
+
     fn fact(&self, to: Option<i64>) -> Fact {
         Fact {
             id: self.id,
             from: Some(self.from),
             to,
-            server: self.server,
+            server: self.owner.server(),
             pair: self.pair,
-            port: self.port,
-            refused: self.beginning == Beginning::Refused,
+            port: (self.port != 0).then_some(self.port as u16),
+            refused: self.owner.is_refused(),
             loose: false,
         }
     }
@@ -107,13 +143,9 @@ pub(crate) enum End {
 /// The connections of one batch.
 #[derive(Debug)]
 pub(crate) struct Connections {
-    near: Box<[Option<Open>; NEAR_SLOTS]>,
+    near: Box<[Open; NEAR_SLOTS]>,
     far: hashbrown::HashMap<(u32, u64), Open, foldhash::fast::RandomState>,
-    /// Finished ones: the last `keep`. Where there are more, the oldest stands at `oldest` and is
-    /// overwritten.
-    closed: Vec<Closed>,
-    oldest: usize,
-    keep: usize,
+    closed: Ring,
     halves: Vec<Fact>,
     /// `halves` are joined when there are as many.
     join_at: usize,
@@ -126,11 +158,9 @@ impl Connections {
     /// `keep` finished connections are remembered, the newest.
     pub(crate) fn new(keep: usize) -> Self {
         Connections {
-            near: Box::new([None; NEAR_SLOTS]),
+            near: Box::new([Open::NONE; NEAR_SLOTS]),
             far: Default::default(),
-            closed: Vec::new(),
-            oldest: 0,
-            keep,
+            closed: Ring::new(keep),
             halves: Vec::new(),
             join_at: HALVES_NOTED,
             ends: 0,
@@ -138,31 +168,86 @@ impl Connections {
         }
     }
 
-    /// A login or a refused one.
+    /// Room for so many calls of [`Connections::step`].
     #[inline(always)]
+    pub(crate) fn make_room(&mut self, count: usize) {
+        self.closed.make_room(count);
+    }
+
+    /// A login, or else the end of a connection; whether it is a sign of a session. There must be room
+    /// for it.
+    ///
+    /// The same as [`Connections::begin`] or [`Connections::end`], without a branch on which of them it
+    /// is where nothing unusual happens: that cannot be foreseen.
+    #[inline(always)]
+    pub(crate) fn step(
+        &mut self,
+        server: u32,
+        id: u64,
+        pair: u32,
+        port: u16,
+        at: i64,
+        login: bool,
+    ) -> bool {
+        let slot = &mut self.near[id as usize % NEAR_SLOTS];
+        let usual = select_unpredictable(login, slot.owner == Owner::NONE, slot.is(server, id));
+        if !usual {
+            return self.unusual(server, id, pair, port, at, login);
+        }
+        let open = *slot;
+        let own = Owner::new(server, Beginning::Login);
+        let owner = select_unpredictable(login, own, Owner::NONE);
+        *slot = Open { id, from: at, owner, pair, port: port.into() };
+        // Nothing was open before a login.
+        let session = open.owner == own;
+        self.closed.push(open, at, session);
+        login | session
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn unusual(
+        &mut self,
+        server: u32,
+        id: u64,
+        pair: u32,
+        port: u16,
+        at: i64,
+        login: bool,
+    ) -> bool {
+        if login {
+            self.begin(server, id, pair, port, at, Beginning::Login);
+            return true;
+        }
+        self.end(server, id, pair, at) == End::Session
+    }
+
+    /// A login or a refused one.
     pub(crate) fn begin(
         &mut self,
         server: u32,
         id: u64,
         pair: u32,
-        port: Option<u16>,
+        port: u16,
         from: i64,
         beginning: Beginning,
     ) {
         let slot = &mut self.near[id as usize % NEAR_SLOTS];
-        let open = Open { id, from, server, pair, port, beginning };
-        if let Some(displaced) = slot.replace(open) {
+        let owner = Owner::new(server, beginning);
+        let open = Open { id, from, owner, pair, port: port.into() };
+        let displaced = std::mem::replace(slot, open);
+        if displaced.owner != Owner::NONE {
             self.displace(displaced, server, id);
         }
     }
 
     #[cold]
     fn displace(&mut self, open: Open, server: u32, id: u64) {
-        if (open.server, open.id) == (server, id) || open.beginning == Beginning::Refused {
+        if open.is(server, id) || open.owner.is_refused() {
             // The id began again: the end of the earlier connection is not in this log.
             self.half(open);
         } else if self.far.len() < FAR_MAX {
-            if let Some(earlier) = self.far.insert((open.server, open.id), open) {
+            if let Some(earlier) = self.far.insert((open.owner.server(), open.id), open) {
                 self.half(earlier);
             }
         } else {
@@ -176,40 +261,29 @@ impl Connections {
         }
     }
 
-    /// Who a connection probably is: whoever it began as.
+    /// Whether the connection is among the near ones, and who it probably is: whoever it began as.
     #[inline(always)]
-    pub(crate) fn peek(&self, server: u32, id: u64) -> Option<u32> {
-        match &self.near[id as usize % NEAR_SLOTS] {
-            Some(open) if open.id == id && open.server == server => Some(open.pair),
-            _ => None,
-        }
+    pub(crate) fn peek(&self, server: u32, id: u64) -> (bool, u32) {
+        let slot = &self.near[id as usize % NEAR_SLOTS];
+        (slot.is(server, id), slot.pair)
     }
 
     /// The end of a connection.
-    #[inline(always)]
     pub(crate) fn end(&mut self, server: u32, id: u64, pair: u32, to: i64) -> End {
         let slot = &mut self.near[id as usize % NEAR_SLOTS];
-        match slot {
-            Some(open) if open.id == id && open.server == server => {
-                let open = *open;
-                *slot = None;
-                self.close(open, to)
-            }
-            _ => self.end_far(server, id, pair, to),
+        if slot.is(server, id) {
+            let open = std::mem::replace(slot, Open::NONE);
+            return self.close(open, to);
         }
+        self.end_far(server, id, pair, to)
     }
 
-    #[inline(always)]
     fn close(&mut self, open: Open, to: i64) -> End {
-        if open.beginning == Beginning::Refused {
+        if open.owner.is_refused() {
             return End::Refused;
         }
-        if self.closed.len() < self.keep {
-            self.closed.push(Closed { open, to });
-        } else if let Some(oldest) = self.closed.get_mut(self.oldest) {
-            *oldest = Closed { open, to };
-            self.oldest = if self.oldest + 1 == self.keep { 0 } else { self.oldest + 1 };
-        }
+        self.closed.make_room(1);
+        self.closed.push(open, to, true);
         End::Session
     }
 
@@ -253,23 +327,25 @@ impl Connections {
     pub(crate) fn named(&mut self, server: u32, id: u64, pair: u32) -> Option<i64> {
         let at = self.changed.remove(&(server, id))?;
         let slot = &mut self.near[id as usize % NEAR_SLOTS];
-        let earlier = match slot {
-            Some(open) if open.id == id && open.server == server => slot.take(),
-            _ => self.far.remove(&(server, id)),
+        let earlier = if slot.is(server, id) {
+            Some(std::mem::replace(slot, Open::NONE))
+        } else {
+            self.far.remove(&(server, id))
         };
         if let Some(open) = earlier {
             self.close(open, at);
         }
-        self.begin(server, id, pair, None, at, Beginning::Login);
+        self.begin(server, id, pair, 0, at, Beginning::Login);
         Some(at)
     }
 
     /// What follows stands elsewhere: a connection that is open may have ended in between. `is_cut`
     /// tells of which pairs the log may have cut the user name.
     pub(crate) fn interrupt(&mut self, is_cut: impl Fn(u32) -> bool) {
-        let near = self.near.iter_mut().filter_map(Option::take);
-        let open: Vec<Open> = near.chain(self.far.drain().map(|(_, open)| open)).collect();
-        for open in open {
+        let mut open: Vec<Open> = self.near.to_vec();
+        self.near.fill(Open::NONE);
+        open.extend(self.far.drain().map(|(_, open)| open));
+        for open in open.into_iter().filter(|open| open.owner != Owner::NONE) {
             self.half(open);
         }
         if self.halves.len() > self.join_at {
@@ -283,7 +359,8 @@ impl Connections {
     /// finished ones, beginnings without an end, ends without a beginning.
     pub(crate) fn facts(&self) -> impl Iterator<Item = Fact> {
         let closed = self.closed.iter().map(|closed| closed.open.fact(Some(closed.to)));
-        let open = self.near.iter().flatten().chain(self.far.values()).map(|open| open.fact(None));
+        let open = self.near.iter().chain(self.far.values());
+        let open = open.filter(|open| open.owner != Owner::NONE).map(|open| open.fact(None));
         closed.chain(self.halves.iter().copied()).chain(open)
     }
 
@@ -294,10 +371,63 @@ impl Connections {
 
     /// About how many bytes of memory it holds.
     pub(crate) fn bytes(&self) -> usize {
-        size_of::<[Option<Open>; NEAR_SLOTS]>()
+        size_of::<[Open; NEAR_SLOTS]>()
             + self.far.len() * 64
-            + self.closed.len() * size_of::<Closed>()
+            + self.closed.places.len() * size_of::<Closed>()
             + self.halves.len() * size_of::<Fact>()
+    }
+}
+
+/// The newest of what was put in, in their order.
+#[derive(Debug)]
+struct Ring {
+    /// Up to `next`, then one without a meaning, then those that are older, up to `end`.
+    places: Vec<Closed>,
+    next: usize,
+    end: usize,
+    keep: usize,
+}
+
+impl Ring {
+    fn new(keep: usize) -> Self {
+        Ring { places: Vec::new(), next: 0, end: 0, keep }
+    }
+
+    /// Room for so many more.
+    #[inline(always)]
+    fn make_room(&mut self, count: usize) {
+        if self.next + count > self.places.len() {
+            self.start_over(count);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn start_over(&mut self, count: usize) {
+        if self.next > self.keep {
+            (self.next, self.end) = (0, self.next);
+        }
+        let room = self.next + count;
+        if room > self.places.len() {
+            let places = (2 * room).min(self.keep + 1 + count);
+            self.places.reserve_exact(places - self.places.len());
+            self.places.resize(places, Closed { open: Open::NONE, to: 0 });
+        }
+    }
+
+    /// Puts one in, or leaves things as they are. There must be room.
+    #[inline(always)]
+    fn push(&mut self, open: Open, to: i64, really: bool) {
+        self.places[self.next] = Closed { open, to };
+        self.next += usize::from(really);
+    }
+
+    /// At most as many as are to be kept.
+    fn iter(&self) -> impl Iterator<Item = &Closed> {
+        let older = &self.places[(self.next + 1).min(self.end)..self.end];
+        let newer = &self.places[..self.next];
+        let surplus = (older.len() + newer.len()).saturating_sub(self.keep);
+        older.iter().chain(newer).skip(surplus)
     }
 }
 
@@ -388,10 +518,10 @@ mod tests {
     #[test]
     fn the_end_of_a_refused_login_is_no_session() {
         let mut all = Connections::new(10);
-        all.begin(0, 7, 1, None, 100, Beginning::Refused);
+        all.begin(0, 7, 1, 0, 100, Beginning::Refused);
         assert_eq!(all.end(0, 7, 1, 101), End::Refused);
         assert_eq!(all.facts().count(), 0);
-        all.begin(0, 8, 1, None, 100, Beginning::Login);
+        all.begin(0, 8, 1, 0, 100, Beginning::Login);
         assert_eq!(all.end(0, 8, 1, 101), End::Session);
         assert_eq!(all.end(0, 9, 1, 101), End::Unknown);
         assert_eq!(all.facts().count(), 2);
@@ -400,9 +530,9 @@ mod tests {
     #[test]
     fn long_lived_connections_are_not_forgotten() {
         let mut all = Connections::new(10);
-        all.begin(0, 1, 5, Some(4242), 0, Beginning::Login);
+        all.begin(0, 1, 5, 4242, 0, Beginning::Login);
         for id in 2..50_000 {
-            all.begin(0, id, 1, None, id as i64, Beginning::Login);
+            all.begin(0, id, 1, 0, id as i64, Beginning::Login);
             assert_eq!(all.end(0, id, 1, id as i64), End::Session);
         }
         assert_eq!(all.end(0, 1, 5, 99_999), End::Session);
@@ -414,7 +544,7 @@ mod tests {
     #[test]
     fn a_changed_user_ends_one_part_and_begins_another() {
         let mut all = Connections::new(10);
-        all.begin(0, 3, 1, None, 10, Beginning::Login);
+        all.begin(0, 3, 1, 0, 10, Beginning::Login);
         all.change(0, 3, 20);
         assert!(all.awaits_names());
         assert_eq!(all.named(0, 3, 2), Some(20));
@@ -466,7 +596,7 @@ mod tests {
     fn an_interruption_leaves_halves_that_join() {
         let mut all = Connections::new(10);
         for id in 0..HALVES_NOTED as u64 {
-            all.begin(0, id, 1, Some(9), 5, Beginning::Login);
+            all.begin(0, id, 1, 9, 5, Beginning::Login);
         }
         all.interrupt(|_| false);
         assert_eq!(all.end(0, 3, 1, 8), End::Unknown);

@@ -13,9 +13,9 @@
 
 use crate::batch::{Batch, is_cut};
 use crate::connections::{Fact, join};
-use crate::ingest::UPSERT_TALLY;
 use crate::keeping::Keeping;
 use crate::store::{Bytes, name, signed};
+use crate::tally::{LOGINS, Row, Sums, Tallies};
 use crate::timeline;
 use rusqlite::{Connection, OptionalExtension, Statement, params};
 use std::collections::BTreeMap;
@@ -199,43 +199,28 @@ fn forget(db: &Connection, kind: &str, oldest: i64) -> rusqlite::Result<()> {
             Ok((row.get(0)?, row.get(1)?, names, row.get(4)?))
         })?
         .collect::<rusqlite::Result<Vec<(i64, i64, Names, i64)>>>()?;
-    for (server, source, (user, host), to) in ends {
-        note_activity(db, server, source, &user, &host, to)?;
+    // The end of a session is a sign of it.
+    let mut tallies = Tallies::new(db, i64::MIN, i64::MIN);
+    let mut hours = Vec::new();
+    timeline::encode_counts(&[], &mut hours);
+    for (server, source, (user, host), to) in &ends {
+        let row = Row {
+            server: *server,
+            source: *source,
+            user,
+            host,
+            error: LOGINS,
+            sums: Sums::default(),
+            active: Some(*to),
+            text: None,
+        };
+        tallies.add(row, &hours)?;
     }
+    tallies.finish()?;
     db.execute(
         &format!("DELETE FROM connection WHERE {kind} AND coalesce(to_us, from_us) <= ?1"),
         [oldest],
     )?;
-    Ok(())
-}
-
-/// The end of a session is a sign of it.
-fn note_activity(
-    db: &Connection,
-    server: i64,
-    source: i64,
-    user: &[u8],
-    host: &[u8],
-    at: i64,
-) -> rusqlite::Result<()> {
-    let (mut hours, none) = (Vec::new(), None::<i64>);
-    timeline::encode_counts(&[], &mut hours);
-    let (user, host) = (Bytes(user), Bytes(host));
-    db.prepare_cached(UPSERT_TALLY)?.execute(params![
-        server,
-        source,
-        user,
-        host,
-        0,
-        0,
-        none,
-        none,
-        at,
-        None::<String>,
-        hours,
-        i64::MIN,
-        i64::MIN
-    ])?;
     Ok(())
 }
 

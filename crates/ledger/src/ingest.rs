@@ -21,6 +21,7 @@ use crate::lock::Lock;
 use crate::runs::{self, Point, RunPart};
 use crate::store::{Bytes, Ledger, signed};
 use crate::strangers;
+use crate::tally::{LOGINS, Row, Sums, Tallies};
 use crate::timeline::{self, Slot};
 use rusqlite::{Connection, OptionalExtension, params};
 use std::collections::BTreeMap;
@@ -28,6 +29,11 @@ use std::collections::BTreeMap;
 /// A login is settled when its source goes on for longer than a handshake may take
 /// (`connect_timeout` is 10 s by default) without a contradiction.
 pub(crate) const SETTLING: i64 = 15_000_000;
+
+/// What a statement would have to undo by itself (several rows of counts) stays in memory, a few pages,
+/// instead of going to a temporary file that there may be no place for: that is decided when the
+/// transaction begins. What answers sort may go there again.
+const BEGIN: &str = "PRAGMA temp_store = MEMORY; BEGIN IMMEDIATE; PRAGMA temp_store = DEFAULT";
 
 /// An open transaction on the ledger, with the right to write.
 #[derive(Debug)]
@@ -66,7 +72,7 @@ impl Ledger {
     }
 
     fn begin(&mut self, keeping: Keeping, lock: Option<Lock>) -> Result<Ingest<'_>, Error> {
-        self.db.execute_batch("BEGIN IMMEDIATE").map_err(self.failed())?;
+        self.db.execute_batch(BEGIN).map_err(self.failed())?;
         Ok(Ingest { ledger: self, keeping, _lock: lock, open: true })
     }
 }
@@ -145,40 +151,38 @@ impl Ingest<'_> {
 
     fn add_counts(&self, source: i64, batch: &Batch, servers: &[i64]) -> rusqlite::Result<()> {
         let (days, gone) = (self.keeping.days_before(), self.keeping.gone_before());
-        let mut upsert = self.db().prepare_cached(UPSERT_TALLY)?;
         let pairs = &batch.pairs;
         strangers::welcome(self.db(), &self.keeping, source, pairs, servers)?;
+        let mut tallies = Tallies::new(self.db(), days, gone);
         let mut slots: Vec<Slot> = Vec::new();
         let mut hours = Vec::new();
         for number in pairs.sorted() {
-            slots.clear();
-            pairs.logins(number, &mut slots);
+            let straight = timeline::encode_hours(pairs.hours(number), days, gone, &mut hours);
+            let count = straight.unwrap_or_else(|| {
+                slots.clear();
+                pairs.logins(number, &mut slots);
+                let count = Sums::of(&slots).count;
+                timeline::keep(&mut slots, days, gone);
+                timeline::encode_counts(&slots, &mut hours);
+                count
+            });
             let pair = pairs.get(number);
-            if slots.is_empty() && pair.active.is_none() {
+            if count == 0 && pair.active.is_none() {
                 continue;
             }
-            let server = servers[pair.server as usize];
-            let count = Sums::of(&slots).count;
-            timeline::normalize(&mut slots, days);
-            slots.retain(|slot| slot.end() > gone);
-            timeline::encode_counts(&slots, &mut hours);
-            let text = pair.last.and_then(|last| self.keeping.kept_text(last));
-            upsert.execute(params![
-                server,
+            let row = Row {
+                server: servers[pair.server as usize],
                 source,
-                Bytes(pair.user),
-                Bytes(pair.host),
-                0,
-                count as i64,
-                pair.first,
-                pair.last,
-                pair.active,
-                text,
-                hours,
-                days,
-                gone
-            ])?;
+                user: pair.user,
+                host: pair.host,
+                error: LOGINS,
+                sums: Sums { count, first: pair.first, last: pair.last },
+                active: pair.active,
+                text: pair.last.and_then(|last| self.keeping.kept_text(last)),
+            };
+            tallies.add(row, &hours)?;
         }
+        tallies.finish()?;
         strangers::add(self.db(), &self.keeping, source, pairs, servers)
     }
 
@@ -313,7 +317,7 @@ impl Ingest<'_> {
     /// Where SQLite fails: then nothing since the last commit is stored.
     pub fn commit(&mut self) -> Result<(), Error> {
         self.finish_transaction().map_err(self.failed())?;
-        self.db().execute_batch("BEGIN IMMEDIATE").map_err(self.failed())?;
+        self.db().execute_batch(BEGIN).map_err(self.failed())?;
         self.open = true;
         Ok(())
     }
@@ -367,40 +371,4 @@ pub(crate) fn run_part(row: &rusqlite::Row<'_>, first: usize) -> rusqlite::Resul
         low: point(first + 2)?,
         high: point(first + 4)?,
     })
-}
-
-/// Error 0 of a refusal means that the source does not tell; in the table 0 stands for logins.
-pub(crate) fn stored_error(error: u32) -> i64 {
-    if error == 0 { -1 } else { i64::from(error) }
-}
-
-pub(crate) const UPSERT_TALLY: &str =
-    "INSERT INTO tally (server, source, user, host, error, count, first_us, last_us,
-       active_us, last_text, hours)
-     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
-     ON CONFLICT DO UPDATE SET
-       count = count + excluded.count,
-       first_us = coalesce(min(first_us, excluded.first_us), first_us, excluded.first_us),
-       last_text = CASE WHEN last_us IS NULL OR excluded.last_us > last_us
-                        THEN excluded.last_text ELSE last_text END,
-       last_us = coalesce(max(last_us, excluded.last_us), last_us, excluded.last_us),
-       active_us = coalesce(max(active_us, excluded.active_us), active_us, excluded.active_us),
-       hours = unite_hours(hours, excluded.hours, ?12, ?13)";
-
-/// What slots add up to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Sums {
-    pub(crate) count: u64,
-    pub(crate) first: Option<i64>,
-    pub(crate) last: Option<i64>,
-}
-
-impl Sums {
-    pub(crate) fn of(slots: &[Slot]) -> Self {
-        Sums {
-            count: slots.iter().fold(0, |sum, slot| sum.saturating_add(slot.count)),
-            first: slots.iter().map(|slot| slot.first).min(),
-            last: slots.iter().map(|slot| slot.last).max(),
-        }
-    }
 }

@@ -78,6 +78,7 @@ mod lock;
 mod retention;
 mod strangers;
 mod take_over;
+mod tally;
 mod watched;
 
 mod answers;

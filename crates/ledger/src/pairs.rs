@@ -9,6 +9,7 @@ use crate::timeline::Slot;
 use formats::Peer;
 use hashbrown::HashTable;
 use std::hash::{BuildHasher, Hasher};
+use std::hint::select_unpredictable;
 
 /// The longest `user,host` that is counted. A name has at most 128 characters of four bytes, a host
 /// name 255; a longer one is no name that a server can hold.
@@ -71,15 +72,13 @@ const SHORT: usize = 32;
 #[derive(Debug, Clone)]
 #[repr(C, align(64))]
 struct Pair {
-    text_bytes: u16,
-    user_bytes: u16,
-    server: u32,
+    key: Key,
     /// The `user,host` slice; a longer one stands in the arena, at the offset in the first four bytes.
     text: [u8; SHORT],
     /// The hour of the last login, and the logins in it.
     hour: u32,
     logins: u32,
-    /// The newest login; `i64::MIN` for none.
+    /// The newest login; `i64::MAX` for none.
     last: i64,
     /// The newest sign of a session; `i64::MIN` for none.
     active: i64,
@@ -87,15 +86,40 @@ struct Pair {
 
 const _: () = assert!(size_of::<Pair>() == 64);
 
+/// What is compared before the text: its length, that of the user name, the server's number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Key(u64);
+
+impl Key {
+    #[inline(always)]
+    fn new(server: u32, peer: Peer<'_>) -> Key {
+        let (text, user) = (peer.joined().len() as u64, peer.user_bytes() as u64);
+        Key(text | user << 16 | u64::from(server) << 32)
+    }
+
+    #[inline(always)]
+    fn text_bytes(self) -> usize {
+        self.0 as u16 as usize
+    }
+
+    fn user_bytes(self) -> usize {
+        (self.0 >> 16) as u16 as usize
+    }
+
+    fn server(self) -> u32 {
+        (self.0 >> 32) as u32
+    }
+}
+
 impl Pair {
     #[inline(always)]
     fn text<'a>(&'a self, arena: &'a [u8]) -> &'a [u8] {
-        let bytes = self.text_bytes as usize;
-        if bytes <= SHORT {
-            return &self.text[..bytes];
-        }
+        let bytes = self.key.text_bytes();
+        let short = bytes <= SHORT;
         let start = u32::from_le_bytes([self.text[0], self.text[1], self.text[2], self.text[3]]);
-        &arena[start as usize..start as usize + bytes]
+        // Which of the two it is cannot be foreseen.
+        let start = select_unpredictable(short, 0, start as usize);
+        &select_unpredictable(short, &self.text[..], arena)[start..start + bytes]
     }
 }
 
@@ -115,7 +139,9 @@ pub(crate) struct Pairs {
     hours: Hours,
     /// Finished hours of pairs with their logins, not in `hours` yet: put away many at a time, because
     /// each waits for memory.
+    /// Only the first `waiting` have a meaning.
     finished: Vec<(u32, u32, u32)>,
+    waiting: usize,
     /// The names that are too long for a pair.
     arena: Vec<u8>,
     spilled: Vec<Tally>,
@@ -171,6 +197,16 @@ impl Pairs {
         }
     }
 
+    /// Has the memory of several pairs fetched, all at once.
+    #[inline(always)]
+    pub(crate) fn touch(&self, numbers: &[u32]) {
+        let mut keys = 0;
+        for &number in numbers {
+            keys |= self.pairs.get(number as usize).map_or(0, |pair| pair.key.0);
+        }
+        std::hint::black_box(keys);
+    }
+
     /// [`Pairs::guess`] and [`Pairs::confirm`] at once.
     #[inline(never)]
     pub(crate) fn find_or_add(&mut self, server: u32, peer: Peer<'_>) -> u32 {
@@ -202,50 +238,68 @@ impl Pairs {
         }
         self.pairs.push(Pair {
             text,
-            text_bytes: peer.joined().len() as u16,
-            user_bytes: peer.user_bytes() as u16,
-            server,
+            key: Key::new(server, peer),
             hour: 0,
             logins: 0,
-            last: i64::MIN,
+            last: i64::MAX,
             active: i64::MIN,
         });
         self.past.push(Past { first: i64::MAX, hours: Chain::EMPTY });
         let (hasher, keys, pairs, arena) = (&self.hasher, &self.keys.0, &self.pairs, &self.arena);
         self.index.insert_unique(hash, number, |&i| {
             let pair = &pairs[i as usize];
-            crate::pairs::hash(hasher, keys, pair.server, pair.text(arena))
+            crate::pairs::hash(hasher, keys, pair.key.server(), pair.text(arena))
         });
         number
     }
 
     /// Counts a login.
-    #[inline(always)]
     pub(crate) fn login(&mut self, number: u32, at: Moment) {
+        self.make_room(1);
+        self.step(number, at, true, true);
+    }
+
+    /// Room for so many calls of [`Pairs::step`].
+    #[inline(always)]
+    pub(crate) fn make_room(&mut self, count: usize) {
+        if self.waiting + count > self.finished.len() {
+            self.finished.resize(2 * (self.waiting + count), (0, 0, 0));
+        }
+    }
+
+    /// Counts a login (or not) and notes a sign of a session (or not), without a branch on whether: that
+    /// cannot be foreseen. There must be room for it.
+    #[inline(always)]
+    pub(crate) fn step(&mut self, number: u32, at: Moment, login: bool, active: bool) {
         let pair = &mut self.pairs[number as usize];
-        if pair.hour != at.hour || pair.logins == u32::MAX {
-            if pair.logins > 0 {
-                self.finished.push((number, pair.hour, pair.logins));
-            }
-            (pair.hour, pair.logins) = (at.hour, 0);
+        pair.active = pair.active.max(select_unpredictable(active, at.utc, i64::MIN));
+        let over = login & ((pair.hour != at.hour) | (pair.logins == u32::MAX));
+        self.finished[self.waiting] = (number, pair.hour, pair.logins);
+        self.waiting += usize::from(over & (pair.logins > 0));
+        pair.hour = select_unpredictable(login, at.hour, pair.hour);
+        pair.logins = select_unpredictable(over, 0, pair.logins) + u32::from(login);
+        // An end is seldom older either: to ask whether it is a login would be the worse branch.
+        if at.utc < pair.last {
+            older(pair, &mut self.past[number as usize], at.utc, login);
         }
-        pair.logins += 1;
-        pair.active = pair.active.max(at.utc);
-        if at.utc != pair.last {
-            if pair.last == i64::MIN || at.utc < pair.last {
-                let past = &mut self.past[number as usize];
-                past.first = past.first.min(at.utc);
-            }
-            pair.last = pair.last.max(at.utc);
-        }
+        pair.last = select_unpredictable(login, pair.last.max(at.utc), pair.last);
     }
 
     /// Puts finished hours away. To be called before logins are asked for, and often enough that few are
     /// waiting.
     pub(crate) fn settle(&mut self) {
-        for (number, hour, logins) in self.finished.drain(..) {
-            self.hours.push(&mut self.past[number as usize].hours, hour, logins);
+        for some in self.finished[..self.waiting].chunks(32) {
+            // Has the memory of all fetched at once.
+            let mut places = 0;
+            for &(number, ..) in some {
+                places |= self.hours.room(self.past[number as usize].hours);
+            }
+            std::hint::black_box(places);
+            for &(number, hour, logins) in some {
+                self.hours.push(&mut self.past[number as usize].hours, hour, logins);
+            }
         }
+        self.waiting = 0;
     }
 
     /// Notes a sign of a session.
@@ -268,13 +322,16 @@ impl Pairs {
         let offset = self.hours.take_over(&other.hours);
         for pair in &other.pairs {
             let joined = other.joined(pair);
-            let peer = Peer::new(joined, pair.user_bytes as usize);
-            let number = self.find_or_add(servers[pair.server as usize], peer);
+            let peer = Peer::new(joined, pair.key.user_bytes());
+            let number = self.find_or_add(servers[pair.key.server() as usize], peer);
             let past = &other.past[numbers.len()];
             let mine = &mut self.pairs[number as usize];
             let mine_past = &mut self.past[number as usize];
             mine.active = mine.active.max(pair.active);
-            mine.last = mine.last.max(pair.last);
+            mine.last = match (mine.last, pair.last) {
+                (last, i64::MAX) | (i64::MAX, last) => last,
+                (a, b) => a.max(b),
+            };
             mine_past.first = mine_past.first.min(past.first);
             self.hours.append(&mut mine_past.hours, past.hours, offset);
             match mine.logins.checked_add(pair.logins) {
@@ -308,9 +365,9 @@ impl Pairs {
     pub(crate) fn get(&self, number: u32) -> PairView<'_> {
         let pair = &self.pairs[number as usize];
         let known = |at: i64| (at != i64::MIN && at != i64::MAX).then_some(at);
-        let (user, host) = self.joined(pair).split_at(pair.user_bytes as usize);
+        let (user, host) = self.joined(pair).split_at(pair.key.user_bytes());
         PairView {
-            server: pair.server,
+            server: pair.key.server(),
             user,
             host: &host[1..],
             first: known(self.past[number as usize].first),
@@ -321,39 +378,55 @@ impl Pairs {
 
     /// Every pair's number, sorted by server, user and host (nearly), so that the ledger's tree is filled
     /// from one end to the other.
-    pub(crate) fn sorted(&self) -> Vec<u32> {
-        // The first bytes of `user,host` decide nearly always; the first half stands beside the number.
-        // (That the comma sorts behind a few other characters costs nothing but a little order.)
-        let start = |text: &[u8], at: usize| {
-            let mut first = [0; 16];
-            let text = &text[at.min(text.len())..(at + 16).min(text.len())];
-            first[..text.len()].copy_from_slice(text);
-            u128::from_be_bytes(first)
-        };
-        let mut keys: Vec<(u128, u32, u32)> = self
+    pub(crate) fn sorted(&self) -> impl Iterator<Item = u32> {
+        let mut keys: Vec<(u64, u32)> = self
             .pairs
             .iter()
             .zip(0..)
-            .map(|(pair, number)| (start(self.joined(pair), 0), pair.server, number))
+            .map(|(pair, number)| (pair.key.server().into(), number))
             .collect();
-        keys.sort_unstable_by(|a, b| {
-            (a.1, a.0).cmp(&(b.1, b.0)).then_with(|| {
-                let (a, b) = (&self.pairs[a.2 as usize], &self.pairs[b.2 as usize]);
-                let (a, b) = (self.joined(a), self.joined(b));
-                start(a, 16).cmp(&start(b, 16)).then_with(|| a.cmp(b))
-            })
-        });
-        keys.into_iter().map(|(_, _, number)| number).collect()
+        keys.sort_unstable();
+        for server in keys.chunk_by_mut(|a, b| a.0 == b.0) {
+            self.sort_from(server, 0);
+        }
+        keys.into_iter().map(|(_, number)| number)
+    }
+
+    /// Sorts the numbers of pairs whose texts are alike up to `start`: by eight bytes, and those that
+    /// are alike in these too by the next. (That the comma sorts behind a few other characters costs
+    /// nothing but a little order.)
+    fn sort_from(&self, keys: &mut [(u64, u32)], start: usize) {
+        let mut longest = 0;
+        for (key, number) in &mut *keys {
+            let text = self.joined(&self.pairs[*number as usize]);
+            longest = longest.max(text.len());
+            let mut word = [0; 8];
+            let part = &text[start.min(text.len())..(start + 8).min(text.len())];
+            word[..part.len()].copy_from_slice(part);
+            *key = u64::from_be_bytes(word);
+        }
+        keys.sort_unstable();
+        if longest > start + 8 {
+            for alike in keys.chunk_by_mut(|a, b| a.0 == b.0).filter(|alike| alike.len() > 1) {
+                self.sort_from(alike, start + 8);
+            }
+        }
+    }
+
+    /// The hours since 1970 in which a pair logged in, and how often; oldest first as a rule, but an hour
+    /// may come twice, and after a later one.
+    pub(crate) fn hours(&self, number: u32) -> impl Iterator<Item = (u32, u32)> {
+        let pair = &self.pairs[number as usize];
+        let hours = self.hours.of(self.past[number as usize].hours);
+        hours.chain([(pair.hour, pair.logins)]).filter(|(_, logins)| *logins > 0)
     }
 
     /// The login slots of a pair, appended to `slots`; not normalized. Only their hours and counts are
     /// kept: first and last are those of the hours.
     pub(crate) fn logins(&self, number: u32, slots: &mut Vec<Slot>) {
-        let pair = &self.pairs[number as usize];
-        let hours = self.hours.of(self.past[number as usize].hours);
-        let all = hours.chain([(pair.hour, pair.logins)]).filter(|(_, logins)| *logins > 0);
-        slots
-            .extend(all.map(|(hour, logins)| Slot::counted(i64::from(hour) * HOUR, logins.into())));
+        let slot =
+            |(hour, logins): (u32, u32)| Slot::counted(i64::from(hour) * HOUR, logins.into());
+        slots.extend(self.hours(number).map(slot));
     }
 
     /// The numbers of all pairs, in the order in which they came.
@@ -363,7 +436,7 @@ impl Pairs {
 
     /// Whether the pair logged in.
     pub(crate) fn has_logins(&self, pair: u32) -> bool {
-        self.pairs[pair as usize].last != i64::MIN
+        self.pairs[pair as usize].last != i64::MAX
     }
 
     /// The refusals as (pair, error), sorted.
@@ -388,7 +461,19 @@ impl Pairs {
     }
 }
 
-#[inline(always)]
+/// A login that is the pair's first, or older than its newest.
+#[cold]
+#[inline(never)]
+fn older(pair: &mut Pair, past: &mut Past, at: i64, login: bool) {
+    if !login {
+        return;
+    }
+    past.first = past.first.min(at);
+    if pair.last == i64::MAX {
+        pair.last = at;
+    }
+}
+
 fn count(tally: &mut Tally, spilled: &mut Vec<Tally>, at: Moment) {
     if tally.hour != at.hour || tally.count == 0 || tally.count == u32::MAX {
         spill(tally, spilled, at.hour);
@@ -423,10 +508,7 @@ fn merge(into: &mut Tally, spilled: &mut Vec<Tally>, from: &Tally) {
 
 #[inline(always)]
 fn is_pair(pair: &Pair, arena: &[u8], server: u32, peer: Peer<'_>) -> bool {
-    pair.text_bytes as usize == peer.joined().len()
-        && pair.user_bytes as usize == peer.user_bytes()
-        && pair.server == server
-        && same(pair.text(arena), peer.joined())
+    pair.key == Key::new(server, peer) && same(pair.text(arena), peer.joined())
 }
 
 /// A keyed hash. Names of usual length are mixed without a branch on their length, which cannot be

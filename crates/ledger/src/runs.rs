@@ -21,6 +21,7 @@
 use crate::clock::HOUR;
 use crate::timeline::{DAY, day_of};
 use std::collections::BTreeMap;
+use std::hint::select_unpredictable;
 
 /// How long a part is.
 const PART: i64 = HOUR / 6;
@@ -78,7 +79,8 @@ pub(crate) struct RunTracker {
 
 impl RunTracker {
     /// A login with this id at this time.
-    #[inline(always)]
+    #[cold]
+    #[inline(never)]
     pub(crate) fn connected(&mut self, id: u64, at: i64) {
         let point = Point { id, at };
         match &mut self.current {
@@ -92,6 +94,29 @@ impl RunTracker {
             }
             _ => self.start(point),
         }
+    }
+
+    /// [`RunTracker::connected`], or nothing, without a branch on which of them: that cannot be foreseen.
+    #[inline(always)]
+    pub(crate) fn step(&mut self, id: u64, at: i64, login: bool) {
+        let Some(part) = &mut self.current else {
+            if login {
+                self.connected(id, at);
+            }
+            return;
+        };
+        // What is known already changes nothing.
+        let point = Point {
+            id: select_unpredictable(login, id, part.high.id),
+            at: select_unpredictable(login, at, part.high.at),
+        };
+        let inside = (point.at.wrapping_sub(part.start) as u64) < PART as u64;
+        if !inside | (point.id <= part.low.id) {
+            return self.connected(point.id, point.at);
+        }
+        let newer =
+            (point.id > part.high.id) | ((point.id == part.high.id) & (point.at > part.high.at));
+        part.high = select_unpredictable(newer, point, part.high);
     }
 
     #[cold]

@@ -21,12 +21,12 @@
 //! * Refusals older than counts are kept for are not stored, whoever they are of.
 
 use crate::clock::HOUR;
-use crate::ingest::{Sums, UPSERT_TALLY, stored_error};
 use crate::keeping::Keeping;
 use crate::pairs::Pairs;
 use crate::store::{Bytes, damaged, name};
+use crate::tally::{Row, Sums, Tallies, stored_error};
 use crate::timeline::{self, DAY, Slot, put, take};
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, params};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::{BuildHasher, Hasher};
 
@@ -172,6 +172,7 @@ pub(crate) fn add(
 ) -> rusqlite::Result<()> {
     let mut hours: BTreeMap<(i64, Period), Vec<Refusal>> = BTreeMap::new();
     let (days, gone) = (keeping.days_before(), keeping.gone_before());
+    let mut tallies = Tallies::new(db, days, gone);
     let mut slots = Vec::new();
     // The pair before, and whether it is known: those of one pair stand together.
     let mut last = None;
@@ -194,7 +195,7 @@ pub(crate) fn add(
         }
         if known {
             let names = (view.user, view.host);
-            add_tally(db, keeping, server, source, names, error, &mut slots)?;
+            add_tally(&mut tallies, keeping, (server, source), names, error, &mut slots)?;
             continue;
         }
         for &slot in &slots {
@@ -202,6 +203,7 @@ pub(crate) fn add(
             hours.entry((server, (slot.start, slot.day))).or_default().push(refusal);
         }
     }
+    tallies.finish()?;
     for ((server, period), refusals) in hours {
         let mut hour = load(db, server, source, period)?;
         for refusal in refusals {
@@ -294,10 +296,12 @@ fn welcome_on(
             store(db, server, source, period, &hour)?;
         }
     }
-    for ((stranger, error), mut slots) in found {
-        add_tally(db, keeping, server, source, stranger.names(), error, &mut slots)?;
+    let mut tallies = Tallies::new(db, keeping.days_before(), keeping.gone_before());
+    for ((stranger, error), slots) in &mut found {
+        let place = (server, source);
+        add_tally(&mut tallies, keeping, place, stranger.names(), *error, slots)?;
     }
-    Ok(())
+    tallies.finish()
 }
 
 fn periods(db: &Connection, server: i64, source: i64) -> rusqlite::Result<Vec<Period>> {
@@ -306,37 +310,22 @@ fn periods(db: &Connection, server: i64, source: i64) -> rusqlite::Result<Vec<Pe
         .collect()
 }
 
-fn add_tally(
-    db: &Connection,
+/// Adds refusals with one error number, of a pair that is known, to `tally`.
+fn add_tally<'a>(
+    tallies: &mut Tallies<'a>,
     keeping: &Keeping,
-    server: i64,
-    source: i64,
-    (user, host): (&[u8], &[u8]),
+    (server, source): (i64, i64),
+    (user, host): (&'a [u8], &'a [u8]),
     error: u32,
     slots: &mut Vec<Slot>,
 ) -> rusqlite::Result<()> {
-    let (days, gone) = (keeping.days_before(), keeping.gone_before());
     let sums = Sums::of(slots);
-    timeline::normalize(slots, days);
-    slots.retain(|slot| slot.end() > gone);
+    timeline::keep(slots, keeping.days_before(), keeping.gone_before());
     let mut hours = Vec::new();
     timeline::encode(slots, &mut hours);
-    db.prepare_cached(UPSERT_TALLY)?.execute(params![
-        server,
-        source,
-        Bytes(user),
-        Bytes(host),
-        stored_error(error),
-        sums.count as i64,
-        sums.first,
-        sums.last,
-        None::<i64>,
-        None::<String>,
-        hours,
-        days,
-        gone
-    ])?;
-    Ok(())
+    let error = stored_error(error);
+    let row = Row { server, source, user, host, error, sums, active: None, text: None };
+    tallies.add(row, &hours)
 }
 
 fn load(db: &Connection, server: i64, source: i64, period: Period) -> rusqlite::Result<Hour> {
@@ -351,7 +340,7 @@ fn load(db: &Connection, server: i64, source: i64, period: Period) -> rusqlite::
 }
 
 /// A row, from its columns `count, first_us, last_us, prints, entries`.
-fn hour(row: &Row<'_>, (start, day): Period) -> rusqlite::Result<Hour> {
+fn hour(row: &rusqlite::Row<'_>, (start, day): Period) -> rusqlite::Result<Hour> {
     let count: i64 = row.get(0)?;
     let (first, last) = (row.get(1)?, row.get(2)?);
     let unnamed = (count > 0).then_some(Slot { start, day, count: count as u64, first, last });

@@ -10,10 +10,10 @@
 //! ```
 
 use crate::error::Error;
-use crate::ingest::{Ingest, UPSERT_TALLY};
-use crate::store::{Bytes, name};
+use crate::ingest::Ingest;
+use crate::store::name;
+use crate::tally::{LOGINS, Row, Sums, Tallies};
 use crate::timeline;
-use rusqlite::params;
 
 impl Ingest<'_> {
     /// Takes the rows of a conntracker ledger over, once: who was seen when it last looked, of a
@@ -55,20 +55,29 @@ impl Ingest<'_> {
                 Ok((name(row.get_ref(0)?), name(row.get_ref(1)?), name(row.get_ref(2)?)))
             })?
             .collect::<rusqlite::Result<Vec<_>>>()?;
+        let mut tallies = Tallies::new(db, 0, 0);
         let mut hours = Vec::new();
         timeline::encode_counts(&[], &mut hours);
-        for (user, host, text) in rows {
+        for (user, host, text) in &rows {
             // Its marker for the time of the last run.
             if (&user[..], &host[..]) == (b"mysql", b"localhost") {
                 continue;
             }
-            let text = String::from_utf8_lossy(&text).into_owned();
+            let text = String::from_utf8_lossy(text).into_owned();
             let Some(last) = parse(&text) else { continue };
-            let (user, host, none) = (Bytes(&user), Bytes(&host), None::<i64>);
-            db.prepare_cached(UPSERT_TALLY)?.execute(params![
-                server, source, user, host, 0, 0, none, last, last, text, hours, 0, 0
-            ])?;
+            let row = Row {
+                server,
+                source,
+                user,
+                host,
+                error: LOGINS,
+                sums: Sums { count: 0, first: None, last: Some(last) },
+                active: Some(last),
+                text: Some(text),
+            };
+            tallies.add(row, &hours)?;
         }
+        tallies.finish()?;
         db.execute("INSERT INTO meta VALUES ('conntracker_taken_over', 1)", [])?;
         Ok(())
     }

@@ -82,9 +82,19 @@ pub(crate) fn day_of(moment: i64) -> i64 {
     moment.div_euclid(DAY) * DAY
 }
 
+/// Whether slots are what [`normalize`] makes of them: as a rule those of a log that was read once.
+fn is_normal(slots: &[Slot], days_before: i64) -> bool {
+    let apart = slots.windows(2).all(|pair| pair[0].end() <= pair[1].start);
+    let oldest_hour = slots.iter().find(|slot| !slot.day);
+    apart && oldest_hour.is_none_or(|hour| day_of(hour.start) + DAY > days_before)
+}
+
 /// Sorts slots, turns those that end at or before `days_before` into days, and unites those of one
 /// period. The result is the canonical form of the same facts.
 pub(crate) fn normalize(slots: &mut Vec<Slot>, days_before: i64) {
+    if is_normal(slots, days_before) {
+        return;
+    }
     // A day that is kept as a day swallows hours inside it, whatever their age.
     let days: Vec<i64> = {
         let mut days: Vec<i64> = slots.iter().filter(|slot| slot.day).map(|s| s.start).collect();
@@ -108,6 +118,13 @@ pub(crate) fn normalize(slots: &mut Vec<Slot>, days_before: i64) {
     });
 }
 
+/// Normalizes slots and leaves out what ends at or before `gone_before`: what the ledger keeps of them.
+pub(crate) fn keep(slots: &mut Vec<Slot>, days_before: i64, gone_before: i64) {
+    normalize(slots, days_before);
+    let gone = slots.partition_point(|slot| slot.end() <= gone_before);
+    slots.drain(..gone);
+}
+
 /// Encodes normalized slots with their first and last moments.
 pub(crate) fn encode(slots: &[Slot], out: &mut Vec<u8>) {
     write(slots, MOMENTS, out);
@@ -118,13 +135,37 @@ pub(crate) fn encode_counts(slots: &[Slot], out: &mut Vec<u8>) {
     write(slots, COUNTS, out);
 }
 
+/// Encodes counts of hours (since 1970) straight away and tells their sum; `None` where they have to be
+/// normalized first, because one comes twice or after a later one, or is older than hours are kept for.
+/// `out` then holds nothing of use.
+pub(crate) fn encode_hours(
+    mut hours: impl Iterator<Item = (u32, u32)>,
+    days_before: i64,
+    gone_before: i64,
+    out: &mut Vec<u8>,
+) -> Option<u64> {
+    out.clear();
+    out.push(COUNTS);
+    let (mut end, mut sum) = (0, 0);
+    hours.try_for_each(|(hour, count)| {
+        let start = i64::from(hour) * HOUR;
+        // All others are younger than the first.
+        if end == 0 && (day_of(start) + DAY <= days_before || start + HOUR <= gone_before) {
+            return None;
+        }
+        put_period(out, u64::from(hour.checked_sub(end)?) * 2, count.into());
+        (end, sum) = (hour.checked_add(1)?, sum + u64::from(count));
+        Some(())
+    })?;
+    Some(sum)
+}
+
 fn write(slots: &[Slot], version: u8, out: &mut Vec<u8>) {
     out.clear();
     out.push(version);
     let mut end = 0;
     for slot in slots {
-        put(out, ((slot.start - end) / HOUR) as u64 * 2 + u64::from(slot.day));
-        put(out, slot.count);
+        put_period(out, ((slot.start - end) / HOUR) as u64 * 2 + u64::from(slot.day), slot.count);
         if version == MOMENTS {
             put(out, (slot.first - slot.start) as u64);
             put(out, (slot.last - slot.first) as u64);
@@ -135,11 +176,11 @@ fn write(slots: &[Slot], version: u8, out: &mut Vec<u8>) {
 
 /// Unites two stored timelines; `None` where one is damaged. Moments are kept where both have them.
 pub(crate) fn unite(a: &[u8], b: &[u8], days_before: i64, gone_before: i64) -> Option<Vec<u8>> {
-    let mut slots = Vec::new();
+    // A period takes two bytes or more.
+    let mut slots = Vec::with_capacity((a.len() + b.len()) / 2);
     decode(a, &mut slots)?;
     decode(b, &mut slots)?;
-    normalize(&mut slots, days_before);
-    slots.retain(|slot| slot.end() > gone_before);
+    keep(&mut slots, days_before, gone_before);
     let mut bytes = Vec::new();
     write(&slots, *a.first().max(b.first())?, &mut bytes);
     Some(bytes)
@@ -177,6 +218,16 @@ pub(crate) fn decode(mut bytes: &[u8], slots: &mut Vec<Slot>) -> Option<()> {
         slots.push(Slot { start, day, count, first, last });
     }
     Some(())
+}
+
+/// Appends the beginning of a period: mostly two bytes.
+fn put_period(out: &mut Vec<u8>, gap_and_day: u64, count: u64) {
+    if gap_and_day < 0x80 && count < 0x80 {
+        out.extend_from_slice(&[gap_and_day as u8, count as u8]);
+    } else {
+        put(out, gap_and_day);
+        put(out, count);
+    }
 }
 
 /// Appends a LEB128 varint.
@@ -225,6 +276,39 @@ mod tests {
             encode(&slots, &mut bytes);
             prop_assert!(decode(&bytes, &mut back).is_some());
             prop_assert_eq!(back, slots);
+        }
+
+        #[test]
+        fn hours_are_encoded_as_their_slots_are(
+            hours in prop::collection::vec((0..400u32, 1..300u32), 0..40),
+            sort: bool,
+            days in -10..20i64,
+            gone in -10..20i64,
+        ) {
+            let first = (NOW / HOUR) as u32;
+            let mut hours: Vec<(u32, u32)> =
+                hours.into_iter().map(|(hour, count)| (first + hour, count)).collect();
+            if sort {
+                hours.sort_unstable();
+                hours.dedup_by_key(|(hour, _)| *hour);
+            }
+            let slot = |&(hour, count): &(u32, u32)| {
+                Slot::counted(i64::from(hour) * HOUR, count.into())
+            };
+            let mut slots: Vec<Slot> = hours.iter().map(slot).collect();
+            let as_they_came = slots.clone();
+            let (days, gone) = (NOW + days * DAY, NOW + gone * DAY);
+            let (mut straight, mut bytes) = (Vec::new(), Vec::new());
+            let sum = encode_hours(hours.iter().copied(), days, gone, &mut straight);
+            keep(&mut slots, days, gone);
+            match sum {
+                Some(sum) => {
+                    encode_counts(&slots, &mut bytes);
+                    prop_assert_eq!(straight, bytes);
+                    prop_assert_eq!(sum, hours.iter().map(|(_, count)| u64::from(*count)).sum());
+                }
+                None => prop_assert_ne!(slots, as_they_came),
+            }
         }
 
         #[test]

@@ -14,22 +14,29 @@
 //! else is left to `careful`, and what is taken here `careful` reads the same way (tested).
 
 use super::shape::NAMES_BYTES_MAX;
-use crate::event::{
-    BLOCK_RECORDS_MAX, Event, Kind, Peer, RECORD_BYTES_MAX, Record, Sink, Span, Stamp,
-};
+use crate::block::{BLOCK_LINES_MAX, Block, Line, Turn};
+use crate::event::{Kind, RECORD_BYTES_MAX, Sink, Stamp};
 use crate::mask::{self, Masks, is_host_byte};
 use crate::stamp;
+use std::hint::select_unpredictable;
 
 /// A line is looked at here only with this many bytes from its start on, so that no load runs past
-/// the end: stamp and server, the rest of the header, a block of 64 that begins at its end.
-const LOOKAHEAD: usize = PREFIX_MAX + HEADER_MAX + 64;
+/// the end: stamp and server, what follows them up to the query id, the words behind it.
+const LOOKAHEAD: usize = 256 + 16;
+const _: () = assert!(PREFIX_MAX + HEADER_MAX <= 256);
 
-/// User to operation with the comma behind it: 64 bytes hold most, 128 what resolvers make of cloud
+/// User to connection id with the comma behind it: 64 bytes hold most, 128 what resolvers make of cloud
 /// addresses. Longer ones are left to `careful`.
 const HEADER_MAX: usize = 128;
 
 /// Stamp and server with the comma behind it, less one. Longer server names are left to `careful`.
 const PREFIX_MAX: usize = 64;
+
+/// How many line ends are looked for at once behind an uncommon line.
+const AHEAD_MIN: usize = 1;
+
+/// Places for line ends: those of a block, and as many as 64 bytes can hold beyond.
+const ENDS: usize = BLOCK_LINES_MAX + 64 + 2;
 
 /// The stamp's length in bytes.
 const STAMP: usize = 17;
@@ -42,17 +49,24 @@ pub(crate) struct Memory {
     bytes: usize,
     /// The stamp as microseconds.
     micros: i64,
+    /// How many line ends are looked for at once: few where uncommon lines are many.
+    ahead: usize,
 }
 
 impl Memory {
     pub(crate) fn new() -> Self {
-        Memory { prefix: [0; PREFIX_MAX], bytes: 0, micros: 0 }
+        Memory { prefix: [0; PREFIX_MAX], bytes: 0, micros: 0, ahead: AHEAD_MIN }
     }
 }
 
 /// Reads common lines of `bytes` from the line at `from` on and stops before the first that is not
 /// common, or that is too close to the end. Returns the offset of that line.
 pub(crate) fn read<S: Sink>(memory: &mut Memory, bytes: &[u8], from: usize, sink: &mut S) -> usize {
+    // A block tells places in 32 bits.
+    let bytes = &bytes[..bytes.len().min(u32::MAX as usize)];
+    if from > bytes.len() {
+        return from;
+    }
     #[cfg(target_arch = "x86_64")]
     {
         if std::is_x86_feature_detected!("avx2")
@@ -88,8 +102,9 @@ fn read_avx2<S: Sink>(memory: &mut Memory, bytes: &[u8], from: usize, sink: &mut
     read_with::<mask::Avx2, S>(memory, bytes, from, sink)
 }
 
-/// The loop. All of it is inlined into a function that is compiled for the machine's instructions,
-/// which a closure would not be.
+/// The loop: first where several lines end, then what each of them says, so that no line waits for the
+/// one before it to be understood. All of it is inlined into a function that is compiled for the
+/// machine's instructions, which a closure would not be.
 #[inline(always)]
 fn read_with<M: Masks, S: Sink>(
     memory: &mut Memory,
@@ -97,281 +112,369 @@ fn read_with<M: Masks, S: Sink>(
     from: usize,
     sink: &mut S,
 ) -> usize {
-    // Where uncommon lines are many, a call often ends here: the block is not made in vain.
-    let mut first = Record::EMPTY;
-    let Some(mut at) = line::<M>(memory, bytes, from, &mut first) else { return from };
-    let mut block = [first; BLOCK_RECORDS_MAX];
-    let mut filled = 1;
-    while let Some(end) = line::<M>(memory, bytes, at, &mut block[filled]) {
-        at = end;
-        filled += 1;
-        if filled == BLOCK_RECORDS_MAX {
-            block[0].like_last = false;
-            sink.records(&block);
-            filled = 0;
+    let mut ends = [0; ENDS];
+    let mut lines = [Line::EMPTY; BLOCK_LINES_MAX];
+    let mut start = from;
+    loop {
+        let found = line_ends::<M>(bytes, start, memory.ahead, &mut ends);
+        let (mut filled, mut block) = (0, start);
+        let mut common = 0;
+        for &end in &ends[..found] {
+            let Some(view) = bytes[start..].first_chunk::<LOOKAHEAD>() else { break };
+            let head: &[u8; PREFIX_MAX] = view.first_chunk().expect("a part of it");
+            let known = low(memory.bytes);
+            if M::same(head, &memory.prefix) & known != known || memory.bytes == 0 {
+                match learn(memory, head) {
+                    Learned::Nothing => break,
+                    Learned::Time => {}
+                    Learned::Server if filled == 0 => block = start,
+                    Learned::Server => {
+                        tell(bytes, block, &lines[..filled], sink);
+                        (filled, block) = (0, start);
+                    }
+                }
+            }
+            if !line::<M>(memory, bytes, start, end, view, &mut lines[filled]) {
+                break;
+            }
+            start = end + 1;
+            filled += 1;
+            common += 1;
         }
+        if filled > 0 {
+            tell(bytes, block, &lines[..filled], sink);
+        }
+        if common < found || found == 0 {
+            memory.ahead = AHEAD_MIN;
+            return start;
+        }
+        memory.ahead = BLOCK_LINES_MAX;
     }
-    if filled > 0 {
-        block[0].like_last = false;
-        sink.records(&block[..filled]);
-    }
-    at
 }
 
-/// Where the header's fields end, counted from the end of the prefix: each the offset of a comma.
+/// Hands on lines of one server, the first of which stands at `start`.
+#[inline(always)]
+fn tell<S: Sink>(bytes: &[u8], start: usize, lines: &[Line], sink: &mut S) {
+    let server = &bytes[start + STAMP + 1..lines[0].peer as usize - 1];
+    sink.records(&Block { bytes, server, lines });
+}
+
+/// Finds the offsets of the line feeds from `from` on: as many as `wanted` and a few more, or all there
+/// are, up to the last 63 bytes. Returns how many stand in `ends` now, at most [`BLOCK_LINES_MAX`].
+#[inline(always)]
+fn line_ends<M: Masks>(
+    bytes: &[u8],
+    from: usize,
+    wanted: usize,
+    ends: &mut [usize; ENDS],
+) -> usize {
+    let (mut at, mut found) = (from, 0);
+    while found < wanted
+        && let Some(block) = bytes.get(at..).and_then(|rest| rest.first_chunk())
+    {
+        let mut marks = M::of(block, b'\n');
+        let count = marks.count_ones() as usize;
+        // Two are noted whether they are there or not: how many there are cannot be foreseen.
+        ends[found] = at + next(&mut marks);
+        ends[found + 1] = at + next(&mut marks);
+        for place in &mut ends[found..][..count][count.min(2)..] {
+            *place = at + next(&mut marks);
+        }
+        found += count;
+        at += 64;
+    }
+    found.min(BLOCK_LINES_MAX)
+}
+
+/// Where the first fields behind the prefix end: each the offset of a comma from the end of the prefix.
 #[derive(Clone, Copy)]
 struct Header {
     host: usize,
     id: usize,
     query: usize,
-    operation: usize,
-    database: usize,
+    /// The commas behind `query`, in the 64 bytes that follow it.
+    behind: u64,
+    /// How many commas the line has from the prefix on, where it has at most 128 bytes there.
+    commas: u32,
     /// The host consists of the bytes of host names: no port, no address with colons.
     plain_host: bool,
 }
 
 impl Header {
-    /// Finds the fields in the first 64 bytes; `None` where they are longer, or a line break is among
-    /// them.
+    /// Looks for the fields in the first 64 bytes; the offset of the query id's comma is 64 where they
+    /// are longer. `rest`: the length of the line from the prefix on.
     #[inline(always)]
-    fn near<M: Masks>(window: &[u8; 64]) -> Option<Header> {
-        let mut commas = M::of(window, b',');
-        let host = next(&mut commas);
-        let id = next(&mut commas);
-        let query = next(&mut commas);
-        let operation = next(&mut commas);
-        let database = next(&mut commas);
-        if database >= 64 || M::of(window, b'\n') & low(database) != 0 {
-            return None;
-        }
+    fn near<M: Masks>(window: &[u8; 64], more: &[u8; 64], rest: usize) -> Header {
+        let mut marks = M::of(window, b',');
+        let count = (marks & low_to(rest)).count_ones();
+        let more = M::of(more, b',');
+        let commas = count + (more & low_to(rest.saturating_sub(64))).count_ones();
+        let (host, id, query) = (next(&mut marks), next(&mut marks), next(&mut marks));
+        let behind = marks.unbounded_shr(query as u32 + 1) | more << (63 - (query & 63));
         let plain_host = !M::host_bytes(window) & low(id) & !low(host + 1) == 0;
-        Some(Header { host, id, query, operation, database, plain_host })
+        Header { host, id, query, behind, commas, plain_host }
     }
 
     /// The same in 128 bytes.
     #[cold]
     #[inline(always)]
-    fn far<M: Masks>(window: &[u8; HEADER_MAX]) -> Option<Header> {
-        let (low, high) = window.split_first_chunk::<64>()?;
-        let high: &[u8; 64] = high.first_chunk()?;
+    fn far<M: Masks>(window: &[u8; 64], more: &[u8; 64], rest: usize) -> Option<Header> {
         let both = |low: u64, high: u64| u128::from(low) | u128::from(high) << 64;
-        let mut commas = both(M::of(low, b','), M::of(high, b','));
+        let marks = both(M::of(window, b','), M::of(more, b','));
+        let below = |position: usize| (1u128 << (position & 127)) - 1;
+        let inside = if rest < 128 { marks & below(rest) } else { marks };
+        let mut left = inside;
         let mut next = || {
-            let position = commas.trailing_zeros() as usize;
-            commas &= commas.wrapping_sub(1);
+            let position = left.trailing_zeros() as usize;
+            left &= left.wrapping_sub(1);
             position
         };
         let (host, id, query) = (next(), next(), next());
-        let (operation, database) = (next(), next());
-        let below = |position: usize| (1u128 << (position & 127)) - 1;
-        let newlines = both(M::of(low, b'\n'), M::of(high, b'\n'));
-        if database >= HEADER_MAX || newlines & below(database) != 0 {
+        if query >= HEADER_MAX {
             return None;
         }
-        let host_bytes = both(M::host_bytes(low), M::host_bytes(high));
+        let host_bytes = both(M::host_bytes(window), M::host_bytes(more));
         let plain_host = !host_bytes & below(id) & !below(host + 1) == 0;
-        Some(Header { host, id, query, operation, database, plain_host })
+        let behind = (marks.unbounded_shr(query as u32 + 1)) as u64;
+        Some(Header { host, id, query, behind, commas: inside.count_ones(), plain_host })
     }
 }
 
-/// Reads the line at `at` into `record`, which holds an earlier one or none; returns where the next
-/// one starts, or `None` where the line is not common.
+/// Reads the line from `start` to the line feed at `end`, whose prefix is known, into `line`; false where
+/// it is not common. `view` is what `bytes` hold from `start` on.
 #[inline(always)]
-fn line<'a, M: Masks>(
-    memory: &mut Memory,
-    bytes: &'a [u8],
-    at: usize,
-    record: &mut Record<'a>,
-) -> Option<usize> {
-    let view: &[u8; LOOKAHEAD] = bytes[at..].first_chunk()?;
-    let head: &[u8; PREFIX_MAX] = view.first_chunk()?;
-    record.like_last = M::same(head, &memory.prefix) & low(memory.bytes) == low(memory.bytes);
-    if !record.like_last || memory.bytes == 0 {
-        record.like_last = false;
-        learn(memory, head)?;
-    }
+fn line<M: Masks>(
+    memory: &Memory,
+    bytes: &[u8],
+    start: usize,
+    end: usize,
+    view: &[u8; LOOKAHEAD],
+    line: &mut Line,
+) -> bool {
     let skip = memory.bytes;
-    let header = match Header::near::<M>(view[skip..].first_chunk()?) {
-        Some(header) => header,
-        None => Header::far::<M>(view[skip..].first_chunk()?)?,
-    };
-    let Header { host, id, query, operation, database, plain_host } = header;
-    let tail: &[u8; 64] = view[skip + database + 1..].first_chunk()?;
+    // No line break is in the prefix.
+    let rest = end - start - skip;
+    let window = view[skip..].first_chunk().expect("a prefix is short");
+    let more = view[skip + 64..].first_chunk().expect("a prefix is short");
+    let mut header = Header::near::<M>(window, more, rest);
+    if header.query >= 64 {
+        match Header::far::<M>(window, more, rest) {
+            Some(far) => header = far,
+            None => return false,
+        }
+    }
+    let Header { host, id, query, commas, plain_host, .. } = header;
     // Where the writer puts a space after each comma, the connection id shows it.
-    let connection = number(view, skip + id + 1, skip + query)?;
-    let (port, port_bytes) =
-        if plain_host { (None, 0) } else { port(view, skip + host + 1, skip + id)? };
-    // A host of digits alone is none: an address has a dot within its first four bytes.
-    let start = skip + host + 1;
-    if byte(view, start).is_ascii_digit()
-        & (byte(view, start + 1) != b'.')
-        & (byte(view, start + 2) != b'.')
-        & (byte(view, start + 3) != b'.')
-    {
+    let Some(connection) = number(view, skip + id + 1, skip + query) else { return false };
+    let (port, port_bytes) = if plain_host {
+        (0, 0)
+    } else {
+        match port(view, skip + host + 1, skip + id) {
+            Some(port) => port,
+            None => return false,
+        }
+    };
+    if number_host(word(view, skip + host + 1) as u32) {
+        return false;
+    }
+    let base = start + skip;
+    line.time = memory.micros;
+    line.start = start as u32;
+    line.end = end as u32 + 1;
+    line.peer = base as u32;
+    line.user_bytes = host as u8;
+    line.peer_bytes = (id - port_bytes) as u8;
+    line.port = port;
+    line.connection = connection;
+    // Which of the two comes next cannot be foreseen: it is selected, not branched on.
+    let at = skip + query;
+    let begin = word(view, at);
+    let connect = (begin == u64::from_le_bytes(*b",0,CONNE"))
+        & (word(view, at + 3) == u64::from_le_bytes(*b"CONNECT,"));
+    let disconnect = (begin == u64::from_le_bytes(*b",0,DISCO"))
+        & (word(view, at + 6) == u64::from_le_bytes(*b"CONNECT,"));
+    let succeeded = bytes[end - 3..].first_chunk() == Some(b",,0\n");
+    if (connect | disconnect) & succeeded & (commas == 7) & (rest <= 128) {
+        line.kind = select_unpredictable(connect, Kind::Connect, Kind::Disconnect);
+        line.turn = select_unpredictable(connect, Turn::Login, Turn::End);
+        line.query = 0;
+        line.error = 0;
+        line.database = (base + query + select_unpredictable(connect, 11, 14)) as u32;
+        line.database_end = end as u32 - 3;
+        line.object = end as u32;
+        line.object_end = end as u32;
+        return true;
+    }
+    other::<M>(bytes, base, end, header, line).is_some()
+}
+
+/// All other common records: refused logins, connections that ended with an error, statements, tables.
+/// The line's fields begin at `base`, its line feed stands at `end`.
+#[inline(always)]
+fn other<M: Masks>(
+    bytes: &[u8],
+    base: usize,
+    end: usize,
+    header: Header,
+    line: &mut Line,
+) -> Option<()> {
+    if end >= line.start as usize + RECORD_BYTES_MAX {
         return None;
     }
-    let base = at + skip;
-    let event = &mut record.event;
-    event.time = Stamp::Local(memory.micros);
-    event.server = &bytes[at + STAMP + 1..base - 1];
-    event.peer = Peer::new(&bytes[base..base + id - port_bytes], host);
-    event.port = port;
-    event.connection = connection;
-    let rest = base + database + 1;
-    let end = match connection_kind(view, skip + operation + 1) {
-        Some(kind) => {
-            // Connection records write a zero where the query id stands.
-            if (operation != query + 2) | (byte(view, skip + query + 1) != b'0') {
+    let record = &bytes[base..end];
+    // The query id and the comma behind it, the operation, the database: each ends with a comma.
+    let mut marks = header.behind;
+    let at = header.query + 1;
+    let operation = comma(record, at, at, &mut marks)?;
+    let word_end = comma(record, operation + 1, at, &mut marks)?;
+    let word = &record[operation + 1..word_end];
+    line.kind = kind(word)?;
+    let database = word_end + 1;
+    let query = &record[at..operation];
+    let database_end = comma(record, database, at, &mut marks)?;
+    let behind = &record[database_end + 1..];
+    line.database = (base + database) as u32;
+    line.database_end = (base + database_end) as u32;
+    line.object = (base + database_end + 1) as u32;
+    line.object_end = line.object;
+    match line.kind {
+        Kind::Connect | Kind::Disconnect | Kind::Failed => {
+            // Connection records write a zero where the query id stands, and nothing for an object.
+            if query != b"0" || behind.first() != Some(&b',') || record.len() > 128 {
                 return None;
             }
-            let end = M::of(tail, b'\n').trailing_zeros() as usize;
-            let commas = M::of(tail, b',') & if end < 64 { low(end) } else { 0 };
-            event.kind = kind;
-            event.query = 0;
-            event.object = &[];
-            rest + connection_end(bytes, rest, commas, end, event)?
+            line.turn = Turn::Other;
+            line.query = 0;
+            line.error = digits_of(&behind[1..])?;
+            let fits = match line.kind {
+                Kind::Connect => line.error == 0,
+                Kind::Failed => line.error != 0 && database == database_end,
+                _ => true,
+            };
+            fits.then_some(())
         }
-        None => other::<M>(bytes, at, rest, view, header, skip, event)?,
-    };
-    record.span = Span { start: at, end };
-    Some(end)
+        Kind::Query => {
+            line.turn = Turn::Statement;
+            line.query = number(bytes, base + at, base + operation)?;
+            let (statement, error) = statement::<M>(bytes, behind, end)?;
+            line.object += 1;
+            line.object_end = line.object + statement.len() as u32;
+            line.error = error;
+            Some(())
+        }
+        _ => {
+            line.turn = Turn::Statement;
+            line.query = number(bytes, base + at, base + operation)?;
+            line.error = 0;
+            // Nothing stands behind the object's comma.
+            let object_end = comma(record, database_end + 1, at, &mut marks)?;
+            line.object_end = (base + object_end) as u32;
+            let fits = object_end + 1 == record.len() && record.len() - database <= NAMES_BYTES_MAX;
+            (fits && !behind[0].is_ascii_whitespace() && behind[0] != b',').then_some(())
+        }
+    }
 }
 
-/// What follows the operation of a connection record, at `rest`: `shop,,0` and a line break at `end`.
-/// Two commas side by side and no other: `commas` are all of the line's.
+/// The next comma, which is behind `start`: the first of `marks`, which count from `at`, or else further
+/// than they reach.
 #[inline(always)]
-fn connection_end<'a>(
-    bytes: &'a [u8],
-    rest: usize,
-    commas: u64,
-    end: usize,
-    event: &mut Event<'a>,
-) -> Option<usize> {
-    let database = commas.trailing_zeros() as usize;
-    if end >= 64 || database >= 63 || commas != 0b11 << database {
-        return None;
+fn comma(record: &[u8], start: usize, at: usize, marks: &mut u64) -> Option<usize> {
+    if *marks == 0 {
+        return Some(start + memchr::memchr(b',', record.get(start..)?)?);
     }
-    event.database = &bytes[rest..rest + database];
-    if end == database + 3 && bytes[rest + end - 1] == b'0' && event.kind != Kind::Failed {
-        event.error = 0;
-        return Some(end + 1);
-    }
-    event.error = digits_of(&bytes[rest + database + 2..rest + end])?;
-    let fits = match event.kind {
-        Kind::Connect => event.error == 0,
-        Kind::Failed => event.error != 0 && database == 0,
-        _ => true,
-    };
-    fits.then_some(end + 1)
+    let near = at + next(marks);
+    (near < record.len()).then_some(near)
 }
 
-/// Statement and table records, which may be longer than the windows. `rest`: the database's offset.
 #[inline(always)]
-fn other<'a, M: Masks>(
-    bytes: &'a [u8],
-    at: usize,
-    rest: usize,
-    view: &[u8; LOOKAHEAD],
-    header: Header,
-    skip: usize,
-    event: &mut Event<'a>,
-) -> Option<usize> {
-    event.kind = match &view[skip + header.operation + 1..skip + header.database] {
+fn kind(word: &[u8]) -> Option<Kind> {
+    Some(match word {
         b"QUERY" => Kind::Query,
         b"READ" => Kind::Read,
         b"WRITE" => Kind::Write,
         b"CREATE" => Kind::Create,
         b"ALTER" => Kind::Alter,
         b"DROP" => Kind::Drop,
+        b"FAILED_CONNECT" => Kind::Failed,
+        b"DISCONNECT" => Kind::Disconnect,
+        b"CONNECT" => Kind::Connect,
         _ => return None,
-    };
-    event.query = number(view, skip + header.query + 1, skip + header.operation)?;
-    let tail: &[u8; 64] = view[skip + header.database + 1..].first_chunk()?;
-    let near = M::of(tail, b'\n').trailing_zeros() as usize;
-    let end = if near < 64 {
-        near
-    } else {
-        let held = &bytes[rest..bytes.len().min(at + RECORD_BYTES_MAX)];
-        64 + memchr::memchr(b'\n', held.get(64..)?)?
-    };
-    let held = &bytes[rest..rest + end];
-    let near = M::of(tail, b',').trailing_zeros() as usize;
-    let comma = if near < 64 { near } else { memchr::memchr(b',', held)? };
-    if comma >= end {
-        return None;
-    }
-    event.database = &held[..comma];
-    let object = &held[comma + 1..];
-    (event.object, event.error) = if event.kind == Kind::Query {
-        statement::<M>(object)?
-    } else {
-        let (&last, object) = object.split_last()?;
-        let fits = last == b',' && end <= NAMES_BYTES_MAX && !object.contains(&b',');
-        if !fits || object.first().is_none_or(u8::is_ascii_whitespace) {
-            return None;
-        }
-        (object, 0)
-    };
-    Some(rest + end + 1)
-}
-
-#[inline(always)]
-fn connection_kind(view: &[u8; LOOKAHEAD], start: usize) -> Option<Kind> {
-    // Selected, not branched on: which of the first two comes next cannot be foreseen.
-    let word = u64::from_le_bytes(*view[start..].first_chunk()?);
-    let more = u32::from_le_bytes(*view[start + 7..].first_chunk()?);
-    let connect = word == u64::from_le_bytes(*b"CONNECT,");
-    let disconnect =
-        (word == u64::from_le_bytes(*b"DISCONNE")) & (more == u32::from_le_bytes(*b"ECT,"));
-    if connect | disconnect {
-        return Some(if connect { Kind::Connect } else { Kind::Disconnect });
-    }
-    view[start..].starts_with(b"FAILED_CONNECT,").then_some(Kind::Failed)
+    })
 }
 
 /// `'select \'x\'',0` → the statement between the quotes and the error number; `None` where a bare
-/// quote stands inside, which a real statement never has.
+/// quote stands inside, which a real statement never has. The text ends at `end` of `bytes`.
 #[inline(always)]
-fn statement<M: Masks>(text: &[u8]) -> Option<(&[u8], u32)> {
-    let quote = memchr::memrchr(b'\'', text)?;
-    if quote == 0 || text[0] != b'\'' || text.get(quote + 1) != Some(&b',') {
+fn statement<'a, M: Masks>(bytes: &'a [u8], text: &'a [u8], end: usize) -> Option<(&'a [u8], u32)> {
+    let (quote, error) = match text {
+        [.., b'\'', b',', b'0'] => (text.len() - 3, 0),
+        _ => {
+            let quote = memchr::memrchr(b'\'', text)?;
+            (text.get(quote + 1) == Some(&b',')).then_some(())?;
+            (quote, digits_of(&text[quote + 2..])?)
+        }
+    };
+    if quote == 0 || text[0] != b'\'' {
         return None;
     }
-    let error = digits_of(&text[quote + 2..])?;
-    let inside = &text[1..quote];
     // The closing quote must be bare, no other may.
-    let slashes = inside.iter().rev().take_while(|&&byte| byte == b'\\').count();
-    (slashes % 2 == 0 && !has_bare_quote::<M>(inside)).then_some((inside, error))
+    let start = end - text.len();
+    let bare = first_bare_quote::<M>(bytes, start + 1, start + quote + 1);
+    (bare == Some(start + quote)).then_some((&text[1..quote], error))
 }
 
-/// Whether a quote has an even number of backslashes before it.
+/// The first quote between two offsets that has an even number of backslashes before it.
 ///
 /// Which bytes are escaped is found for 64 at once: runs of backslashes that begin at an odd place are
 /// carried by an addition to their end, where the parity of that place tells the length's (the way
 /// that is known from simdjson).
 #[inline(always)]
-fn has_bare_quote<M: Masks>(text: &[u8]) -> bool {
+fn first_bare_quote<M: Masks>(bytes: &[u8], start: usize, end: usize) -> Option<usize> {
     const EVEN: u64 = 0x5555_5555_5555_5555;
-    let (blocks, rest) = text.as_chunks::<64>();
+    let mut at = start;
+    let mut first_escaped = 0;
     let mut last = [0; 64];
-    last[..rest.len()].copy_from_slice(rest);
-    let (mut first_escaped, mut bare) = (0, 0);
-    for block in blocks.iter().chain([&last]) {
+    while at < end {
+        let block = match bytes[at..].first_chunk::<64>() {
+            Some(block) => block,
+            None => {
+                last[..bytes.len() - at].copy_from_slice(&bytes[at..]);
+                &last
+            }
+        };
         let slashes = M::of(block, b'\\') & !first_escaped;
+        let quotes = M::of(block, b'\'') & low_to(end - at);
         let after = slashes << 1 | first_escaped;
         let odd_starts = slashes & !EVEN & !after;
         let (carried, over) = odd_starts.overflowing_add(slashes);
         let escaped = (EVEN ^ (carried << 1)) & after;
         first_escaped = u64::from(over);
-        bare |= M::of(block, b'\'') & !escaped;
+        let bare = quotes & !escaped;
+        if bare != 0 {
+            return Some(at + bare.trailing_zeros() as usize);
+        }
+        at += 64;
     }
-    bare != 0
+    None
 }
 
-/// A byte of the view; the offsets used here all lie within it.
+/// Whether a host that begins with these four bytes (little-endian) may consist of digits alone, which
+/// none does: an address has a dot within its first four. (A host that begins with a character below
+/// `0` may be taken for one, which costs nothing but time.)
 #[inline(always)]
-fn byte(view: &[u8; LOOKAHEAD], at: usize) -> u8 {
-    view[at % LOOKAHEAD]
+fn number_host(four: u32) -> bool {
+    // In numbers, because what comes next cannot be foreseen.
+    let digit = (four & 0xff).wrapping_sub(u32::from(b'0') + 10) >> 31;
+    let differing = four ^ u32::from_le_bytes([b'.'; 4]);
+    let dot = differing.wrapping_sub(0x0101_0101) & !differing & 0x8080_8080;
+    let no_dot = (dot.wrapping_sub(1) & !dot) >> 31;
+    digit & no_dot != 0
+}
+
+/// Eight bytes of the view.
+#[inline(always)]
+fn word(view: &[u8; LOOKAHEAD], at: usize) -> u64 {
+    u64::from_le_bytes(*view[at & 255..].first_chunk().expect("16 bytes are behind the last"))
 }
 
 /// An error number of one to five digits.
@@ -397,15 +500,30 @@ fn low(position: usize) -> u64 {
     (1 << (position & 63)) - 1
 }
 
-/// Reads one to eight digits between two offsets; `None` for anything else (`careful` takes longer
-/// numbers). At least eight bytes stand before `end`: the stamp.
+/// The bits below `position`, which is at most the number of bits; all of them from there on.
 #[inline(always)]
-fn number(view: &[u8; LOOKAHEAD], start: usize, end: usize) -> Option<u64> {
+fn low_to(position: usize) -> u64 {
+    if position < 64 { low(position) } else { u64::MAX }
+}
+
+/// Reads one to sixteen digits between two offsets; `None` for anything else (`careful` takes longer
+/// numbers). At least sixteen bytes stand before `end`: the stamp.
+#[inline(always)]
+fn number(bytes: &[u8], start: usize, end: usize) -> Option<u64> {
     let digits = end.wrapping_sub(start);
-    if digits.wrapping_sub(1) > 7 {
+    if digits.wrapping_sub(1) <= 7 {
+        return eight(bytes, end, digits);
+    }
+    if digits.wrapping_sub(1) > 15 {
         return None;
     }
-    let raw = u64::from_le_bytes(*view[(end - 8) % LOOKAHEAD..].first_chunk()?);
+    Some(eight(bytes, end - 8, digits - 8)? * 100_000_000 + eight(bytes, end, 8)?)
+}
+
+/// Reads one to eight `digits` that end before `end`.
+#[inline(always)]
+fn eight(bytes: &[u8], end: usize, digits: usize) -> Option<u64> {
+    let raw = u64::from_le_bytes(*bytes.get(end.wrapping_sub(8)..)?.first_chunk()?);
     let unused = (8 - digits) * 8;
     let value = (raw ^ 0x3030_3030_3030_3030) >> unused << unused;
     if (value.wrapping_add(0x7676_7676_7676_7676) | value) & 0x8080_8080_8080_8080 != 0 {
@@ -419,14 +537,14 @@ fn number(view: &[u8; LOOKAHEAD], start: usize, end: usize) -> Option<u64> {
 
 /// The port of `10.0.0.7:54312` (MariaDB 12) and how many bytes it takes with its colon. `None` for a
 /// host that needs care (IPv6, `localhost:unavailable`).
-fn port(view: &[u8; LOOKAHEAD], start: usize, end: usize) -> Option<(Option<u16>, usize)> {
-    let host = &view[start..end];
+fn port(view: &[u8; LOOKAHEAD], start: usize, end: usize) -> Option<(u16, usize)> {
+    let host = view.get(start..end)?;
     let colon = host.iter().position(|&byte| byte == b':')?;
     if colon == 0 || host.len() - colon > 6 || !host[..colon].iter().all(is_host_byte) {
         return None;
     }
     let port = u16::try_from(number(view, start + colon + 1, end)?).ok()?;
-    (port != 0).then_some((Some(port), host.len() - colon))
+    (port != 0).then_some((port, host.len() - colon))
 }
 
 /// The time, where only the seconds differ from what is remembered: nearly always.
@@ -446,28 +564,46 @@ fn later_in_the_minute(memory: &Memory, head: &[u8; PREFIX_MAX]) -> Option<i64> 
     (now < 60 && then < 60).then(|| memory.micros + (now - then) * 1_000_000)
 }
 
+/// What the beginning of a line has told.
+enum Learned {
+    /// It is none that is read here.
+    Nothing,
+    /// Another time.
+    Time,
+    /// Another server, or the first; and another time.
+    Server,
+}
+
 /// Remembers a new stamp, and a new server where it is another one.
 #[inline(never)]
-fn learn(memory: &mut Memory, head: &[u8; PREFIX_MAX]) -> Option<()> {
+fn learn(memory: &mut Memory, head: &[u8; PREFIX_MAX]) -> Learned {
     if let Some(micros) = later_in_the_minute(memory, head) {
         memory.prefix = *head;
         memory.micros = micros;
-        return Some(());
+        return Learned::Time;
     }
-    let stamp::Lead::Good(Stamp::Local(micros), STAMP) = stamp::lead(head) else { return None };
+    let stamp::Lead::Good(Stamp::Local(micros), STAMP) = stamp::lead(head) else {
+        return Learned::Nothing;
+    };
     let known = memory.bytes;
+    let mut learned = Learned::Time;
     if known == 0 || head[STAMP..known] != memory.prefix[STAMP..known] {
-        if head[STAMP] != b',' || head[STAMP + 1] == b' ' {
-            return None;
-        }
-        let server = &head[STAMP + 1..PREFIX_MAX - 1];
-        let end = memchr::memchr2(b',', b'\n', server)?;
-        if server[end] != b',' || server[..end].iter().any(u8::is_ascii_whitespace) {
-            return None;
-        }
-        memory.bytes = STAMP + 1 + end + 1;
+        let Some(bytes) = prefix_bytes(head) else { return Learned::Nothing };
+        memory.bytes = bytes;
+        learned = Learned::Server;
     }
     memory.prefix = *head;
     memory.micros = micros;
-    Some(())
+    learned
+}
+
+/// The length of stamp and server with the commas behind them.
+fn prefix_bytes(head: &[u8; PREFIX_MAX]) -> Option<usize> {
+    if head[STAMP] != b',' || head[STAMP + 1] == b' ' {
+        return None;
+    }
+    let server = &head[STAMP + 1..PREFIX_MAX - 1];
+    let end = memchr::memchr2(b',', b'\n', server)?;
+    let fits = server[end] == b',' && !server[..end].iter().any(u8::is_ascii_whitespace);
+    fits.then_some(STAMP + 1 + end + 1)
 }

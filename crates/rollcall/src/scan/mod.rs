@@ -34,7 +34,7 @@ use read::{Ended, Progress, Reached};
 use work::FileWork;
 
 /// Sums kept in memory before they go to the ledger. Half a million user and host pairs fit.
-const SUMS_BYTES: usize = 44 << 20;
+const SUMS_BYTES: usize = 64 << 20;
 
 /// A long scan commits at least this often, so that little is to be done again after a power cut.
 const COMMIT_EVERY: Duration = Duration::from_secs(20);
