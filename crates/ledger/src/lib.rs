@@ -79,6 +79,7 @@ mod retention;
 mod strangers;
 mod take_over;
 mod tally;
+mod watched;
 
 mod answers;
 mod rows;
@@ -89,5 +90,7 @@ pub use error::Error;
 pub use files::{Checkpoint, Mark};
 pub use ingest::Ingest;
 pub use keeping::{Keeping, LocalText};
+pub use lock::Lock;
 pub use rows::*;
 pub use store::Ledger;
+pub use watched::{TROUBLE_BYTES_MAX, TROUBLES_MAX};

@@ -10,9 +10,8 @@ use ledger::{BatchOptions, Checkpoint, Ingest, Mark};
 use source::{Candidate, Compression, Fingerprint, HEAD_BYTES, Known, OpenFile, Resume, decide};
 
 use super::work::FileWork;
-use super::{ReadDone, read_files, standard_input};
+use super::{Look, ReadDone, read_files, standard_input};
 use crate::job::ReadJob;
-use crate::out::Out;
 use crate::render::thousands;
 
 /// Inputs whose logs are read alike.
@@ -21,10 +20,16 @@ pub(super) struct Group {
     /// The server's name where it was told; empty where the records tell it.
     pub(super) label: Vec<u8>,
     pub(super) zone: TimeZone,
-    paths: Vec<PathBuf>,
+    pub(super) paths: Vec<PathBuf>,
 }
 
 impl Group {
+    /// What its trouble is remembered under: label and paths.
+    pub(super) fn scope(&self) -> Vec<u8> {
+        let paths = self.paths.iter().map(|path| path.as_os_str().as_bytes());
+        std::iter::once(&self.label[..]).chain(paths).collect::<Vec<_>>().join(&0)
+    }
+
     pub(super) fn options(&self, job: &ReadJob) -> BatchOptions {
         BatchOptions {
             server: (!self.label.is_empty()).then(|| self.label.clone()),
@@ -47,33 +52,39 @@ pub(super) fn groups(job: &ReadJob) -> Vec<Group> {
 }
 
 /// A log file with the set it belongs to.
-struct Found {
-    candidate: Candidate,
-    location: PathBuf,
-    dialect: Dialect,
+#[derive(Debug)]
+pub(super) struct Found {
+    pub(super) candidate: Candidate,
+    pub(super) location: PathBuf,
+    pub(super) dialect: Dialect,
+    /// The dialect was recognised in this file, not taken from its neighbours.
+    pub(super) is_recognised: bool,
+    /// It is the newest of its set.
+    pub(super) is_newest: bool,
 }
 
 /// Reads what is new in a group.
 pub(super) fn read_group(
     ingest: &mut Ingest<'_>,
-    job: &ReadJob,
+    look: &mut Look<'_>,
     group: &Group,
-    now: i64,
-    out: Out,
-    done: &mut ReadDone,
 ) -> anyhow::Result<()> {
-    let forced = job.dialect.as_deref().and_then(|name| name.parse::<Dialect>().ok());
     let (piped, paths): (Vec<_>, Vec<_>) =
         group.paths.iter().cloned().partition(|path| path == Path::new("-"));
     if !paths.is_empty() {
-        let found = find(&paths, forced, done);
-        done.files += found.len() as u64;
-        read_found(ingest, job, group, &found, now, out, done)?;
+        let found = find(&paths, forced(look.job), &mut look.done);
+        look.done.files += found.len() as u64;
+        read_found(ingest, look, group, &found)?;
     }
     if !piped.is_empty() {
-        standard_input::read(ingest, job, group, forced, now, done)?;
+        standard_input::read(ingest, look.job, group, forced(look.job), look.now, &mut look.done)?;
     }
     Ok(())
+}
+
+/// The dialect that was told.
+pub(super) fn forced(job: &ReadJob) -> Option<Dialect> {
+    job.dialect.as_deref().and_then(|name| name.parse().ok())
 }
 
 /// Recognises a dialect by content, or takes any text for the one that was told.
@@ -87,7 +98,8 @@ pub(super) fn detect(head: &[u8], forced: Option<Dialect>) -> Option<Dialect> {
     }
 }
 
-fn find(paths: &[PathBuf], forced: Option<Dialect>, done: &mut ReadDone) -> Vec<Found> {
+/// The log files that paths lead to, open.
+pub(super) fn find(paths: &[PathBuf], forced: Option<Dialect>, done: &mut ReadDone) -> Vec<Found> {
     let discovery = source::discover(paths, &|head| detect(head, forced));
     let mut unopened = Vec::new();
     for failure in discovery.failures {
@@ -114,12 +126,18 @@ fn find(paths: &[PathBuf], forced: Option<Dialect>, done: &mut ReadDone) -> Vec<
     let mut found = Vec::with_capacity(count);
     for set in discovery.sets {
         let usual = set.files.iter().rev().find_map(|file| file.detected);
+        let mut left = set.files.len();
         for file in set.files {
+            left -= 1;
             let dialect = file.detected.or(usual).unwrap_or(Dialect::ServerAudit);
             match OpenFile::open_found(&file.path).and_then(Candidate::new) {
-                Ok(candidate) => {
-                    found.push(Found { candidate, location: set.location.clone(), dialect });
-                }
+                Ok(candidate) => found.push(Found {
+                    candidate,
+                    location: set.location.clone(),
+                    dialect,
+                    is_recognised: file.detected.is_some(),
+                    is_newest: left == 0,
+                }),
                 Err(error) if is_out_of_files(&error) => unopened.push(file.path),
                 Err(error) => done.failed.push(error.to_string()),
             }
@@ -162,14 +180,11 @@ fn allow_open_files(count: usize) {
 }
 
 /// Reads files as the ledger's marks say, until none waits for another.
-fn read_found(
+pub(super) fn read_found(
     ingest: &mut Ingest<'_>,
-    job: &ReadJob,
+    look: &mut Look<'_>,
     group: &Group,
     found: &[Found],
-    now: i64,
-    out: Out,
-    done: &mut ReadDone,
 ) -> anyhow::Result<()> {
     // What has been dealt with is not looked at again.
     let mut open: Vec<usize> = (0..found.len()).collect();
@@ -188,7 +203,7 @@ fn read_found(
             let resume = match answer {
                 Ok(resume) => resume,
                 Err(error) => {
-                    done.failed.push(error.to_string());
+                    look.done.failed.push(error.to_string());
                     continue;
                 }
             };
@@ -204,22 +219,22 @@ fn read_found(
             match resume {
                 Resume::Twin { .. } => waiting.push(index),
                 resume if resume.reads() => {
-                    files.push(to_read(ingest, job, group, file, resume, &marks)?);
+                    files.push(to_read(ingest, look.job, group, file, resume, &marks)?);
                 }
-                resume => put_aside(ingest, group, file, resume, &marks, done)?,
+                resume => put_aside(ingest, group, file, resume, &marks, &mut look.done)?,
             }
         }
         if files.is_empty() && waiting.len() == open.len() {
             // Each waits for the other: read the first alone.
             let first = waiting.remove(0);
-            files.push(to_read(ingest, job, group, &found[first], Resume::New, &marks)?);
+            files.push(to_read(ingest, look.job, group, &found[first], Resume::New, &marks)?);
         }
         if !files.is_empty() {
-            read_files(ingest, job, &files, now, out, done)?;
+            read_files(ingest, look, &files)?;
         }
         open = waiting;
         if open.is_empty() {
-            note_gaps(ingest, &replaced, &claimed, &marks, done)?;
+            note_gaps(ingest, &replaced, &claimed, &marks, &mut look.done)?;
         }
     }
     Ok(())
@@ -260,13 +275,7 @@ fn to_read<'a>(
             },
         )?,
     };
-    let file = found.candidate.file();
-    let mut head = Vec::new();
-    if file.compression() == Compression::Plain {
-        head.resize(HEAD_BYTES, 0);
-        let read = file.read_full_at(&mut head, 0)?;
-        head.truncate(read);
-    }
+    let head = head(found.candidate.file())?;
     Ok(FileWork {
         candidate: &found.candidate,
         head,
@@ -279,6 +288,17 @@ fn to_read<'a>(
         zone: group.zone.clone(),
         options: group.options(job),
     })
+}
+
+/// The first bytes of a plain file as they are now.
+pub(super) fn head(file: &OpenFile) -> Result<Vec<u8>, source::Error> {
+    let mut head = Vec::new();
+    if file.compression() == Compression::Plain {
+        head.resize(HEAD_BYTES, 0);
+        let read = file.read_full_at(&mut head, 0)?;
+        head.truncate(read);
+    }
+    Ok(head)
 }
 
 /// Deals with a file that has nothing to read.
