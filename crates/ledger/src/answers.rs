@@ -423,7 +423,8 @@ impl Ledger {
                 WHERE doubt.source = source.id AND standing = 'rejected'),
                (SELECT coalesce(sum(count), 0) FROM doubt
                 WHERE doubt.source = source.id AND standing = 'quarantined'),
-               (SELECT max(newest_us) FROM progress WHERE progress.source = source.id)
+               (SELECT max(newest_us) FROM progress WHERE progress.source = source.id),
+               source.id
              FROM source ORDER BY location, label",
             |row| {
                 let unsigned = |column| Ok::<_, rusqlite::Error>(row.get::<_, i64>(column)? as u64);
@@ -437,6 +438,7 @@ impl Ledger {
                     rejected: unsigned(6)?,
                     quarantined: unsigned(7)?,
                     newest: row.get(8)?,
+                    places: self.places(row.get(9)?)?,
                 })
             },
         )?;
@@ -460,7 +462,9 @@ impl Ledger {
                    coalesce((SELECT value FROM meta WHERE key = 'connections_before_us'), 0)",
             )?
             .unwrap_or(0) as u64,
+            watch: number("SELECT value FROM meta WHERE key = 'watch_us'")?,
             sources,
+            troubles: self.troubles().map_err(self.failed())?,
         })
     }
 

@@ -296,6 +296,7 @@ impl Batch {
             let i = i as usize % BLOCK_LINES_MAX;
             found[i] = self.pairs.guess(server, block.peer(&lines[i]));
         }
+        self.pairs.touch(&found[..lines.len()]);
         for (found, line) in found.iter_mut().zip(lines) {
             *found = self.pairs.confirm(*found, server, block.peer(line));
         }

@@ -40,7 +40,8 @@ const BEGIN: &str = "PRAGMA temp_store = MEMORY; BEGIN IMMEDIATE; PRAGMA temp_st
 pub struct Ingest<'a> {
     ledger: &'a Ledger,
     pub(crate) keeping: Keeping,
-    _lock: Lock,
+    /// `None` where the caller holds it.
+    _lock: Option<Lock>,
     open: bool,
 }
 
@@ -49,8 +50,28 @@ impl Ledger {
     ///
     /// # Errors
     /// [`Error::Busy`] where another process holds the lock.
-    pub fn ingest(&mut self, mut keeping: Keeping) -> Result<Ingest<'_>, Error> {
-        let lock = Lock::take(&self.path)?;
+    pub fn ingest(&mut self, keeping: Keeping) -> Result<Ingest<'_>, Error> {
+        let lock = self.lock()?;
+        self.begin(keeping, Some(lock))
+    }
+
+    /// Takes the right to write, for who writes again and again and lets nobody else in between.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] where another process holds it.
+    pub fn lock(&self) -> Result<Lock, Error> {
+        Lock::take(&self.path)
+    }
+
+    /// As [`Ledger::ingest`], under a lock that is held already.
+    ///
+    /// # Errors
+    /// Where SQLite fails.
+    pub fn ingest_under(&mut self, _: &Lock, keeping: Keeping) -> Result<Ingest<'_>, Error> {
+        self.begin(keeping, None)
+    }
+
+    fn begin(&mut self, mut keeping: Keeping, lock: Option<Lock>) -> Result<Ingest<'_>, Error> {
         let before = "SELECT value FROM meta WHERE key = 'ages_from_us'";
         let before = self.db.query_row(before, [], |row| row.get(0)).optional();
         if let Some(before) = before.map_err(self.failed())? {

@@ -80,6 +80,7 @@ mod retention;
 mod strangers;
 mod take_over;
 mod tally;
+mod watched;
 
 mod answers;
 mod rows;
@@ -90,5 +91,7 @@ pub use error::Error;
 pub use files::{Checkpoint, Gap, Mark};
 pub use ingest::Ingest;
 pub use keeping::{Keeping, LocalText};
+pub use lock::Lock;
 pub use rows::*;
 pub use store::Ledger;
+pub use watched::{TROUBLE_BYTES_MAX, TROUBLES_MAX};

@@ -6,9 +6,9 @@ use std::io::{Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-/// Holds the lock file; the lock ends with it.
+/// The right to write, for as long as it lives ([`Ledger::lock`](crate::Ledger::lock)).
 #[derive(Debug)]
-pub(crate) struct Lock(#[allow(dead_code)] Option<std::fs::File>);
+pub struct Lock(#[allow(dead_code)] Option<std::fs::File>);
 
 impl Lock {
     /// Takes the lock or says who holds it. A ledger in memory needs none.

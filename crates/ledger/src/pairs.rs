@@ -197,6 +197,16 @@ impl Pairs {
         }
     }
 
+    /// Has the memory of several pairs fetched, all at once.
+    #[inline(always)]
+    pub(crate) fn touch(&self, numbers: &[u32]) {
+        let mut keys = 0;
+        for &number in numbers {
+            keys |= self.pairs.get(number as usize).map_or(0, |pair| pair.key.0);
+        }
+        std::hint::black_box(keys);
+    }
+
     /// [`Pairs::guess`] and [`Pairs::confirm`] at once.
     #[inline(never)]
     pub(crate) fn find_or_add(&mut self, server: u32, peer: Peer<'_>) -> u32 {
@@ -278,8 +288,16 @@ impl Pairs {
     /// Puts finished hours away. To be called before logins are asked for, and often enough that few are
     /// waiting.
     pub(crate) fn settle(&mut self) {
-        for &(number, hour, logins) in &self.finished[..self.waiting] {
-            self.hours.push(&mut self.past[number as usize].hours, hour, logins);
+        for some in self.finished[..self.waiting].chunks(32) {
+            // Has the memory of all fetched at once.
+            let mut places = 0;
+            for &(number, ..) in some {
+                places |= self.hours.room(self.past[number as usize].hours);
+            }
+            std::hint::black_box(places);
+            for &(number, hour, logins) in some {
+                self.hours.push(&mut self.past[number as usize].hours, hour, logins);
+            }
         }
         self.waiting = 0;
     }

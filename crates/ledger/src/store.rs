@@ -129,8 +129,8 @@ impl Ledger {
             | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         // What cannot be read so (a ledger in the making, a checkpoint under way) is judged elsewhere.
         let alone = Connection::open_with_flags(still::uri(&self.path), flags);
-        if let Some(own) = alone.ok().and_then(|db| ledger_id(&db).ok())
-            && ledger_id(&self.db).is_ok_and(|other| own != other)
+        if let Some(own) = alone.ok().and_then(|db| ledger_id(&db).ok().flatten())
+            && ledger_id(&self.db).is_ok_and(|other| other.as_ref() != Some(&own))
         {
             let what = "the -wal beside it is another ledger's: remove that".to_owned();
             return Err(Error::Damaged { path: self.path.clone(), what });

@@ -101,6 +101,8 @@ pub(crate) enum Condition {
 pub(crate) enum Command {
     /// Read what is new in the logs, once (for cron)
     Scan(ScanArgs),
+    /// Follow the logs and read what is new at once, until SIGTERM (for systemd)
+    Watch(WatchArgs),
     /// An overview; with PATH of those logs alone, without any set-up
     Report(ReportArgs),
     /// Per server, user and client host: first and last login, counts
@@ -141,6 +143,20 @@ pub(crate) struct ScanArgs {
     pub(crate) paths: Vec<PathBuf>,
     #[command(flatten)]
     pub(crate) read: ReadArgs,
+}
+
+/// `watch`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct WatchArgs {
+    /// Files, folders, globs [default: the configured sources]
+    #[arg(value_name = "PATH")]
+    pub(crate) paths: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) read: ReadArgs,
+    /// Look twice a second instead of waiting for the system to tell of changes (which it does
+    /// not on network file systems)
+    #[arg(long)]
+    pub(crate) poll: bool,
 }
 
 /// `report`.

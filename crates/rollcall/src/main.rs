@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! cli ── Cli ──► run ──► job ──► scan ──► ledger          scan, report PATH
+//!                 ├───► watch ──► scan                     the same, again and again
 //!                 └───► ask (rows) ──► answers ──► render  every question
 //! ```
 //!
@@ -24,6 +25,7 @@ mod run;
 mod scan;
 mod setup;
 mod time;
+mod watch;
 
 use std::process::ExitCode;
 

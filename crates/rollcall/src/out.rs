@@ -53,6 +53,11 @@ impl Out {
     }
 }
 
+/// A line of the watch's own log, on standard error, in one piece.
+pub(crate) fn log_line(line: &str) {
+    let _ = io::stderr().lock().write_all(format!("{line}\n").as_bytes());
+}
+
 /// The width of the terminal that standard output is; `None` where it is none.
 fn terminal_width() -> Option<usize> {
     let stdout = io::stdout();

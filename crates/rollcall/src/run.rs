@@ -1,7 +1,7 @@
 //! From a parsed command line to an exit code: one function a command, each asks, renders, puts
 //! out.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
@@ -17,16 +17,17 @@ use crate::answers::{
 };
 use crate::cli::{
     Cli, Command, Condition, EvidenceArgs, FailuresArgs, Global, ReadArgs, ReportArgs, ScanArgs,
-    SeenArgs,
+    SeenArgs, WatchArgs,
 };
 use crate::config::{Config, LogLevel, default_ledger};
 use crate::exit::Exit;
 use crate::job::ReadJob;
 use crate::out::{Out, replace_file};
 use crate::render::{Answer, Format, html_page, shown};
-use crate::scan::{ReadDone, scan};
+use crate::scan::{Follower, ReadDone, scan};
 use crate::setup;
 use crate::time::{Zone, parse_time, table_text};
+use crate::watch::{self, watch};
 
 /// Standard output did not take the answer.
 #[derive(Debug, thiserror::Error)]
@@ -75,6 +76,7 @@ fn dispatch(cli: &Cli, out: Out) -> anyhow::Result<Exit> {
     let session = Session::begin(global, out)?;
     match &cli.command {
         Command::Scan(args) => session.scan(args),
+        Command::Watch(args) => session.watch(args),
         Command::Report(args) => session.report(args),
         Command::Seen(args) => session.seen(args),
         Command::Failures(args) => session.failures(args),
@@ -206,6 +208,35 @@ impl<'a> Session<'a> {
             false => Doubts::of(&Ledger::open(&ledger)?.evidence(&self.filter)?),
         };
         Ok(exit.max(condition(&self.global.fail_on, done.files > 0, doubts)))
+    }
+
+    fn watch(&self, args: &WatchArgs) -> anyhow::Result<Exit> {
+        if !self.global.fail_on.is_empty() {
+            bail!("watch ends when it is told to, not on a condition: ask evidence --fail-on");
+        }
+        let follower = |config: &Config| {
+            let machine = Zone::machine();
+            let job = ReadJob::resolve(&args.paths, &args.read, self.global, config, &machine)?;
+            Follower::new(job)
+        };
+        if let Some(dialect) = &args.read.dialect {
+            setup::check_dialect(dialect).map_err(|error| anyhow!("--dialect: {error}"))?;
+        }
+        let reload = || {
+            let config = Config::load(self.global.config.as_deref())?;
+            for note in config.warnings.iter().chain(&config.notes) {
+                tracing::warn!("{note}");
+            }
+            if config.ledger != self.config.ledger {
+                tracing::warn!("another ledger is taken only after a restart");
+            }
+            follower(&config)
+        };
+        let ledger = self.ledger()?;
+        let options =
+            watch::Options { ledger: &ledger, out: self.out, polls: args.poll, reload: &reload };
+        watch(&options, follower(&self.config).map_err(anyhow::Error::msg)?)?;
+        Ok(Exit::Done)
     }
 
     /// Says what could not be read, and how that ends.
@@ -350,7 +381,9 @@ impl<'a> Session<'a> {
         let path = self.ledger()?;
         let ledger = Ledger::open(&path)?;
         let doubts = Doubts::of(&ledger.evidence(&self.filter)?);
-        let answer = answers::status(&ledger.status()?, &path, self.view());
+        let status = ledger.status()?;
+        let unread: Vec<_> = status.sources.iter().map(|it| unread(&it.places)).collect();
+        let answer = answers::status(&status, &path, &unread, self.view());
         self.answer(&answer, Some(doubts))
     }
 
@@ -361,6 +394,20 @@ impl<'a> Session<'a> {
         let (answer, exit) = setup::check(&self.config, &self.ledger()?, self.out);
         Ok(exit.max(self.answer(&answer, None)?))
     }
+}
+
+/// Bytes that stand in plain files of a source behind what was read; `None` where none of them stands
+/// where it stood, or may be looked at.
+fn unread(places: &[ledger::Place]) -> Option<u64> {
+    // Of several marks for one path the newest counts: the others are of files that stood there before.
+    let newest: BTreeMap<&Path, &ledger::Place> =
+        places.iter().map(|place| (place.path.as_path(), place)).collect();
+    let unread = newest.values().filter_map(|place| {
+        let file = std::fs::symlink_metadata(&place.path).ok()?;
+        let same = (file.dev(), file.ino()) == (place.device, place.inode);
+        same.then(|| file.len().saturating_sub(place.offset))
+    });
+    unread.reduce(|a, b| a + b)
 }
 
 /// Puts an answer on standard output.

@@ -512,7 +512,9 @@ const SERVER_ENDINGS: [&str; 15] = [
     ".sdi", ".dblwr", ".pem",
 ];
 
-fn is_server_file(name: &OsStr) -> bool {
+/// Whether a name is that of a file which a server keeps in its data directory: tables, logs of its
+/// own. Such are passed over in folders without being opened.
+pub fn is_server_file(name: &OsStr) -> bool {
     let name = name.as_bytes().to_ascii_lowercase();
     SERVER_PREFIXES.iter().any(|start| name.starts_with(start.as_bytes()))
         || SERVER_ENDINGS.iter().any(|end| name.ends_with(end.as_bytes()))

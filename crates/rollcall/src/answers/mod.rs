@@ -310,6 +310,7 @@ pub(crate) mod tests {
                     quarantined: 3,
                     newest: Some(at("20T11:44")),
                     last_read: Some(at("20T11:45")),
+                    places: Vec::new(),
                 },
                 SourceStatus {
                     source: b"/var/log/\x1b[2J\xff".to_vec(),
@@ -321,8 +322,11 @@ pub(crate) mod tests {
                     quarantined: 0,
                     newest: None,
                     last_read: Some(at("10T00:00")),
+                    places: Vec::new(),
                 },
             ],
+            watch: None,
+            troubles: Vec::new(),
         }
     }
 
@@ -345,6 +349,7 @@ pub(crate) mod tests {
         documented(&evidence::SAMPLE_FIELDS);
         documented(&status::SOURCE_FIELDS);
         documented(&status::LEDGER_FIELDS);
+        documented(&status::TROUBLE_FIELDS);
         for records in report::tests::every_section() {
             documented(records.fields);
         }

@@ -83,6 +83,7 @@ fn read(ledger: &Path, path: PathBuf, now: i64) -> anyhow::Result<ReadDone> {
         threads: Some(1),
         limits: Limits::default(),
         conntracker: None,
+        is_configured: false,
     };
     let out = Out { quiet: true, verbose: 0 };
     scan(&mut ledger::Ledger::create(ledger)?, &job, now, out)

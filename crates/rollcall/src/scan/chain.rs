@@ -66,9 +66,11 @@ pub(super) fn follow(
     let followed = |mark: &Mark, found: &[Found]| {
         // One that was rotated away and read to its end may go.
         let ends_open = mark.known.path == mark.location || !mark.known.raw.drained;
+        // One that was read to its end after it was deleted is noted as a file of no bytes.
+        let let_go = mark.known.raw.facts.len == 0 && mark.known.fingerprint.offset > 0;
         let asked_for = found.iter().any(|it| it.location == mark.location)
             || asked.iter().any(|path| mark.known.path.starts_with(path));
-        ends_open && asked_for
+        ends_open && !let_go && asked_for
     };
     for mark in &marks {
         if !decision.found.contains(&mark.known.key) && !mark.gone && followed(mark, found) {
@@ -135,7 +137,13 @@ fn beside(mark: &Mark, known: &Known, found: &[Found], forced: Option<Dialect>) 
             continue;
         };
         let dialect = file.detected.or(usual).unwrap_or(Dialect::ServerAudit);
-        beside.push(Found { candidate, location: mark.location.clone(), dialect });
+        beside.push(Found {
+            candidate,
+            location: mark.location.clone(),
+            dialect,
+            is_recognised: file.detected.is_some(),
+            is_newest: false,
+        });
     }
     let is_it = |it: &Found| decide(&[&it.candidate], known).found.contains(&mark.known.key);
     match beside.iter().position(is_it) {

@@ -11,9 +11,8 @@ use source::{Candidate, Compression, Fingerprint, HEAD_BYTES, Known, OpenFile, R
 
 use super::chain::Chain;
 use super::work::FileWork;
-use super::{ReadDone, chain, read_files, standard_input};
+use super::{Look, ReadDone, chain, read_files, standard_input};
 use crate::job::ReadJob;
-use crate::out::Out;
 use crate::render::thousands;
 
 /// Inputs whose logs are read alike.
@@ -22,10 +21,16 @@ pub(super) struct Group {
     /// The server's name where it was told; empty where the records tell it.
     pub(super) label: Vec<u8>,
     pub(super) zone: TimeZone,
-    paths: Vec<PathBuf>,
+    pub(super) paths: Vec<PathBuf>,
 }
 
 impl Group {
+    /// What its trouble is remembered under: label and paths.
+    pub(super) fn scope(&self) -> Vec<u8> {
+        let paths = self.paths.iter().map(|path| path.as_os_str().as_bytes());
+        std::iter::once(&self.label[..]).chain(paths).collect::<Vec<_>>().join(&0)
+    }
+
     pub(super) fn options(&self, job: &ReadJob) -> BatchOptions {
         BatchOptions {
             server: (!self.label.is_empty()).then(|| self.label.clone()),
@@ -48,36 +53,39 @@ pub(super) fn groups(job: &ReadJob) -> Vec<Group> {
 }
 
 /// A log file with the set it belongs to.
+#[derive(Debug)]
 pub(super) struct Found {
     pub(super) candidate: Candidate,
     pub(super) location: PathBuf,
     pub(super) dialect: Dialect,
+    /// The dialect was recognised in this file, not taken from its neighbours.
+    pub(super) is_recognised: bool,
+    /// It is the newest of its set.
+    pub(super) is_newest: bool,
 }
 
 /// Reads what is new in a group.
 pub(super) fn read_group(
     ingest: &mut Ingest<'_>,
-    job: &ReadJob,
+    look: &mut Look<'_>,
     group: &Group,
-    now: i64,
-    out: Out,
-    done: &mut ReadDone,
 ) -> anyhow::Result<()> {
-    let forced = job.dialect.as_deref().and_then(|name| name.parse::<Dialect>().ok());
     let (piped, paths): (Vec<_>, Vec<_>) =
         group.paths.iter().cloned().partition(|path| path == Path::new("-"));
     if !paths.is_empty() {
-        let (mut found, unread) = find(&paths, forced, done);
-        let mut chain = chain::follow(ingest, group, &mut found, &paths, forced)?;
-        done.files += found.len() as u64;
-        let unread = unread | read_found(ingest, job, group, &found, now, out, done, &mut chain)?;
-        // What is missing may be in a file that could not be looked into.
-        chain.note(ingest, !unread, done)?;
+        let (mut found, unread) = find(&paths, forced(look.job), &mut look.done);
+        look.done.files += found.len() as u64;
+        read_chained(ingest, look, group, &paths, &mut found, unread)?;
     }
     if !piped.is_empty() {
-        standard_input::read(ingest, job, group, forced, now, done)?;
+        standard_input::read(ingest, look.job, group, forced(look.job), look.now, &mut look.done)?;
     }
     Ok(())
+}
+
+/// The dialect that was told.
+pub(super) fn forced(job: &ReadJob) -> Option<Dialect> {
+    job.dialect.as_deref().and_then(|name| name.parse().ok())
 }
 
 /// Recognises a dialect by content, or takes any text for the one that was told.
@@ -94,8 +102,12 @@ pub(super) fn detect(head: &[u8], forced: Option<Dialect>) -> Option<Dialect> {
 /// How often files are looked for when some were renamed meanwhile: logs are not rotated all the time.
 const TRIES_MAX: usize = 3;
 
-/// The logs that the paths name, and whether one may be among what could not be looked into.
-fn find(paths: &[PathBuf], forced: Option<Dialect>, done: &mut ReadDone) -> (Vec<Found>, bool) {
+/// The logs that the paths name, open, and whether one may be among what could not be looked into.
+pub(super) fn find(
+    paths: &[PathBuf],
+    forced: Option<Dialect>,
+    done: &mut ReadDone,
+) -> (Vec<Found>, bool) {
     for _ in 1..TRIES_MAX {
         let before = (done.failed.len(), done.skipped.len());
         let (found, unread, gone) = find_once(paths, forced, done);
@@ -144,12 +156,18 @@ fn find_once(
     let mut found = Vec::with_capacity(count);
     for set in discovery.sets {
         let usual = set.files.iter().rev().find_map(|file| file.detected);
+        let mut left = set.files.len();
         for file in set.files {
+            left -= 1;
             let dialect = file.detected.or(usual).unwrap_or(Dialect::ServerAudit);
             match OpenFile::open_found(&file.path).and_then(Candidate::new) {
-                Ok(candidate) => {
-                    found.push(Found { candidate, location: set.location.clone(), dialect });
-                }
+                Ok(candidate) => found.push(Found {
+                    candidate,
+                    location: set.location.clone(),
+                    dialect,
+                    is_recognised: file.detected.is_some(),
+                    is_newest: left == 0,
+                }),
                 Err(error) if is_out_of_files(&error) => unopened.push(file.path),
                 Err(error) => {
                     gone |= matches!(error, source::Error::Missing { .. });
@@ -210,17 +228,29 @@ fn allow_open_files(count: usize) {
     }
 }
 
+/// Reads files as [`read_found`], with those that rotation left beside them, and notes what is gone.
+/// `unread`: something could not be looked into.
+pub(super) fn read_chained(
+    ingest: &mut Ingest<'_>,
+    look: &mut Look<'_>,
+    group: &Group,
+    paths: &[PathBuf],
+    found: &mut Vec<Found>,
+    unread: bool,
+) -> anyhow::Result<()> {
+    let mut chain = chain::follow(ingest, group, found, paths, forced(look.job))?;
+    let unread = unread | read_found(ingest, look, group, found, &mut chain)?;
+    // What is missing may be in a file that could not be looked into.
+    chain.note(ingest, !unread, &mut look.done)
+}
+
 /// Reads files as the ledger's marks say, until none waits for another. Tells whether one could not be
 /// looked into.
-#[expect(clippy::too_many_arguments, reason = "what a scan has, handed down once")]
 fn read_found(
     ingest: &mut Ingest<'_>,
-    job: &ReadJob,
+    look: &mut Look<'_>,
     group: &Group,
     found: &[Found],
-    now: i64,
-    out: Out,
-    done: &mut ReadDone,
     chain: &mut Chain,
 ) -> anyhow::Result<bool> {
     let mut unread = false;
@@ -241,25 +271,25 @@ fn read_found(
                 Ok(resume) => resume,
                 Err(error) => {
                     unread = true;
-                    done.failed.push(error.to_string());
+                    look.done.failed.push(error.to_string());
                     continue;
                 }
             };
             match resume {
                 Resume::Twin { .. } => waiting.push(index),
                 resume if resume.reads() => {
-                    files.push(to_read(ingest, job, group, file, resume, &marks)?);
+                    files.push(to_read(ingest, look.job, group, file, resume, &marks)?);
                 }
-                resume => put_aside(ingest, group, file, resume, &marks, done, chain)?,
+                resume => put_aside(ingest, group, file, resume, &marks, &mut look.done, chain)?,
             }
         }
         if files.is_empty() && waiting.len() == open.len() {
             // Each waits for the other: read the first alone.
             let first = waiting.remove(0);
-            files.push(to_read(ingest, job, group, &found[first], Resume::New, &marks)?);
+            files.push(to_read(ingest, look.job, group, &found[first], Resume::New, &marks)?);
         }
         if !files.is_empty() {
-            read_files(ingest, job, &files, now, out, done)?;
+            read_files(ingest, look, &files)?;
         }
         open = waiting;
     }
@@ -310,13 +340,7 @@ fn to_read<'a>(
             },
         )?,
     };
-    let file = found.candidate.file();
-    let mut head = Vec::new();
-    if is_plain(file) {
-        head.resize(HEAD_BYTES, 0);
-        let read = file.read_full_at(&mut head, 0)?;
-        head.truncate(read);
-    }
+    let head = head(found.candidate.file())?;
     Ok(FileWork {
         candidate: &found.candidate,
         head,
@@ -329,6 +353,17 @@ fn to_read<'a>(
         zone: group.zone.clone(),
         options: group.options(job),
     })
+}
+
+/// The first bytes of a plain file as they are now.
+pub(super) fn head(file: &OpenFile) -> Result<Vec<u8>, source::Error> {
+    let mut head = Vec::new();
+    if file.compression() == Compression::Plain {
+        head.resize(HEAD_BYTES, 0);
+        let read = file.read_full_at(&mut head, 0)?;
+        head.truncate(read);
+    }
+    Ok(head)
 }
 
 /// Deals with a file that has nothing to read.

@@ -22,7 +22,7 @@ use std::sync::{Condvar, Mutex};
 use ledger::{Batch, LocalClock};
 use source::Error;
 
-use super::read::{Ended, Reached, line_start};
+use super::read::{Ended, Progress, Reached, line_start};
 use super::work::FileWork;
 
 /// A batch of a part under way is handed on at this size: it bounds memory, with [`AHEAD`].
@@ -77,7 +77,7 @@ pub(super) trait Counter {
 pub(super) fn run(
     files: &[FileWork],
     threads: usize,
-    progress: &(dyn Fn(u64) + Sync),
+    progress: &Progress<'_>,
     counter: &mut dyn Counter,
 ) -> anyhow::Result<()> {
     let parts = split(files, threads);
@@ -155,7 +155,7 @@ fn read_part(
     files: &[FileWork],
     part: Part,
     number: usize,
-    progress: &(dyn Fn(u64) + Sync),
+    progress: &Progress<'_>,
     wait_for_turn: &dyn Fn(),
     send: &mpsc::Sender<Piece>,
 ) {
@@ -202,7 +202,7 @@ fn take_in_order(
     files: &[FileWork],
     parts: &[Part],
     receive: mpsc::Receiver<Piece>,
-    progress: &(dyn Fn(u64) + Sync),
+    progress: &Progress<'_>,
     advance: &dyn Fn(usize),
     counter: &mut dyn Counter,
 ) -> anyhow::Result<()> {
@@ -284,7 +284,7 @@ fn read_again(
     part: Part,
     (offset, plain): (u64, bool),
     clock: &mut Option<LocalClock>,
-    progress: &(dyn Fn(u64) + Sync),
+    progress: &Progress<'_>,
     counter: &mut dyn Counter,
 ) -> anyhow::Result<Option<(u64, bool)>> {
     let work = &files[part.file];

@@ -115,7 +115,7 @@ fn count(
 ) -> anyhow::Result<()> {
     let mut notes = Notes::new(now);
     loop {
-        let ended = reader.read(&mut batch, SUMS_BYTES, &|_| {});
+        let ended = reader.read(&mut batch, SUMS_BYTES, &|_| true);
         let next = batch.successor();
         let full = std::mem::replace(&mut batch, next);
         notes.batch(&full);

@@ -13,3 +13,4 @@ mod fixtures;
 mod hostile;
 mod house;
 mod parallel;
+mod watch;
