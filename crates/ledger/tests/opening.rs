@@ -341,3 +341,16 @@ fn the_wal_of_another_ledger_is_refused_and_spoils_nothing() {
         assert_eq!(Ledger::open(&path).unwrap().seen(&Filter::default()).unwrap().len(), 2);
     }
 }
+
+#[test]
+fn a_ledger_whose_making_waits_in_the_wal_is_no_stranger() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = fresh(folder.path());
+    drop(filled(&path));
+    sql(&path, "DELETE FROM meta WHERE key = 'ledger_id'; PRAGMA wal_checkpoint(TRUNCATE)");
+    let content = std::fs::read(&path).unwrap();
+    let wal = wal_of(&path, "INSERT INTO meta VALUES ('ledger_id', 'new')");
+    std::fs::write(&path, content).unwrap();
+    std::fs::write(path.with_extension("sqlite-wal"), wal).unwrap();
+    assert_eq!(Ledger::open(&path).unwrap().seen(&Filter::default()).unwrap().len(), 2);
+}

@@ -239,7 +239,11 @@ impl Trial {
         for seen in files.iter().filter(|seen| !named(seen)) {
             let asked = what == What::Folder
                 || seen.path == self.world.live_path()
-                || self.expected.followed.iter().any(|it| it.read > 0 && holds(seen, it));
+                || self
+                    .expected
+                    .followed
+                    .iter()
+                    .any(|it| it.sure && it.read > 0 && holds(seen, it));
             if asked {
                 due.extend(&seen.records);
             }
