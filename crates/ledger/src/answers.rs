@@ -468,7 +468,7 @@ impl Ledger {
         })
     }
 
-    fn rows<T>(
+    pub(crate) fn rows<T>(
         &self,
         sql: &str,
         row: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,

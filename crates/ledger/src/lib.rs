@@ -83,15 +83,18 @@ mod tally;
 mod watched;
 
 mod answers;
+mod holdings;
 mod rows;
 
 pub use batch::{Batch, BatchOptions};
 pub use clock::LocalClock;
 pub use error::Error;
 pub use files::{Checkpoint, Gap, Mark};
+pub use holdings::{DoubtTotal, Holdings, ReadFile};
 pub use ingest::Ingest;
 pub use keeping::{Keeping, LocalText};
 pub use lock::Lock;
+pub use pairs::PEER_BYTES_MAX;
 pub use rows::*;
 pub use store::Ledger;
 pub use watched::{TROUBLE_BYTES_MAX, TROUBLES_MAX};

@@ -13,7 +13,7 @@ use std::hint::select_unpredictable;
 
 /// The longest `user,host` that is counted. A name has at most 128 characters of four bytes, a host
 /// name 255; a longer one is no name that a server can hold.
-pub(crate) const PEER_BYTES_MAX: usize = 1024;
+pub const PEER_BYTES_MAX: usize = 1024;
 
 /// 9999-12-31T23:59:59.999999Z, the last moment that RFC 3339 can write.
 const TIME_MAX: i64 = 253_402_300_799_999_999;

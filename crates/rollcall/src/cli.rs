@@ -36,7 +36,8 @@ const EXIT_HELP: &str = "\
 T is RFC 3339, 'YYYY-MM-DD HH:MM[:SS]', an age (90d, 12h) or 'yesterday 14:00'.
 
 Exit codes: 0 done; 1 a condition of --fail-on holds; 2 usage, configuration, or nothing could be
-done; 3 done in part: some inputs failed, each named, running again is safe.";
+done; 3 done in part: some inputs failed, each named, running again is safe; 4 evidence --verify
+found something that is not as it was sealed.";
 
 /// Flags of every command.
 #[derive(Debug, Clone, Args)]
@@ -242,6 +243,17 @@ pub(crate) struct EvidenceArgs {
     /// Coverage per month
     #[arg(long, value_enum, value_name = "WHAT")]
     pub(crate) by: Option<EvidenceBy>,
+    /// Write what all evidence rests on to a new file: coverage, and hashes and line totals of each
+    /// log that was read
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["by", "state", "limit", "verify"])]
+    pub(crate) seal: Option<PathBuf>,
+    /// Prove that logs still are what this seal says, without ledger or network
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["by", "state", "limit"])]
+    pub(crate) verify: Option<PathBuf>,
+    /// Where the sealed logs are looked for, by content: files, folders, globs [default: where they
+    /// stood]
+    #[arg(value_name = "PATH", requires = "verify")]
+    pub(crate) paths: Vec<PathBuf>,
     /// Only this state; with samples for rejected and quarantined
     #[arg(long, value_enum, value_name = "STATE")]
     pub(crate) state: Option<StateArg>,

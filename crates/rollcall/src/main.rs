@@ -23,6 +23,7 @@ mod out;
 mod render;
 mod run;
 mod scan;
+mod seal;
 mod setup;
 mod time;
 mod watch;

@@ -22,9 +22,10 @@ use crate::cli::{
 use crate::config::{Config, LogLevel, default_ledger};
 use crate::exit::Exit;
 use crate::job::ReadJob;
-use crate::out::{Out, replace_file};
+use crate::out::{Out, new_file, replace_file};
 use crate::render::{Answer, Format, html_page, shown};
 use crate::scan::{Follower, ReadDone, scan};
+use crate::seal::{self, Seal, Verdict};
 use crate::setup;
 use crate::time::{Zone, parse_time, table_text};
 use crate::watch::{self, watch};
@@ -348,7 +349,61 @@ impl<'a> Session<'a> {
         self.answer(&answer, Some(Doubts::of(&evidence)))
     }
 
+    /// Seals what the ledger rests on.
+    fn seal(&self, path: &Path) -> anyhow::Result<Exit> {
+        if self.filter != Filter::default() {
+            bail!(
+                "--seal: a seal is of the whole ledger; leave --server, --group, --since and --until out"
+            );
+        }
+        let holdings = Ledger::open(&self.ledger()?)?.holdings()?;
+        let seal = match seal::make(&holdings, self.now)? {
+            Ok(seal) => seal,
+            Err(differences) => {
+                for text in &differences {
+                    self.out.error(text);
+                }
+                bail!("nothing was sealed: logs hold other records than were counted");
+            }
+        };
+        let (text, sha256) = seal.text();
+        new_file(path, &text).map_err(anyhow::Error::msg)?;
+        put(self.out, &answers::sealed(&seal, &sha256), self.global.output)?;
+        Ok(Exit::Done)
+    }
+
+    /// Holds logs against a seal.
+    fn verify(&self, path: &Path, paths: &[PathBuf]) -> anyhow::Result<Exit> {
+        let text = seal::read(path)?;
+        let seal = match Seal::parse(&text) {
+            Ok(seal) => seal,
+            Err(error) => {
+                self.out.error(&format!("{}: {error}", path.display()));
+                return Ok(Exit::Differs);
+            }
+        };
+        let (proofs, failed) = seal::verify(&seal, paths);
+        for text in &failed {
+            self.out.error(text);
+        }
+        let made = table_text(seal.made, &self.zone);
+        let answer = answers::verified(&seal, &seal.text().1, &made, &proofs);
+        put(self.out, &answer, self.global.output)?;
+        let worst = proofs.iter().map(|proof| match proof.verdict {
+            Verdict::Proven => Exit::Done,
+            Verdict::Missing => Exit::Partial,
+            Verdict::Differs => Exit::Differs,
+        });
+        Ok(worst.max().unwrap_or(Exit::Done))
+    }
+
     fn evidence(&self, args: &EvidenceArgs) -> anyhow::Result<Exit> {
+        if let Some(path) = &args.seal {
+            return self.seal(path);
+        }
+        if let Some(path) = &args.verify {
+            return self.verify(path, &args.paths);
+        }
         let ledger = Ledger::open(&self.ledger()?)?;
         self.note_unknown_servers(&ledger)?;
         let evidence = ledger.evidence(&self.filter)?;

@@ -7,6 +7,7 @@ mod evidence;
 mod failures;
 mod overlap;
 mod report;
+mod sealed;
 mod seen;
 mod status;
 
@@ -18,6 +19,7 @@ use ledger::{Evidence, EvidenceState, Seen};
 pub(crate) use evidence::{EvidenceOptions, evidence};
 pub(crate) use failures::{FailuresOptions, failures};
 pub(crate) use report::{ReportInput, report};
+pub(crate) use sealed::{sealed, verified};
 pub(crate) use seen::{SeenOptions, seen};
 pub(crate) use status::status;
 
@@ -347,6 +349,8 @@ pub(crate) mod tests {
         documented(&evidence::FIELDS);
         documented(&evidence::MONTH_FIELDS);
         documented(&evidence::SAMPLE_FIELDS);
+        documented(&sealed::SEALED_FIELDS);
+        documented(&sealed::PROOF_FIELDS);
         documented(&status::SOURCE_FIELDS);
         documented(&status::LEDGER_FIELDS);
         documented(&status::TROUBLE_FIELDS);

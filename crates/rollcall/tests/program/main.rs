@@ -13,4 +13,5 @@ mod fixtures;
 mod hostile;
 mod house;
 mod parallel;
+mod seal;
 mod watch;
