@@ -306,7 +306,7 @@ impl Ledger {
         rows.extend(self.rows(
             "SELECT coalesce(server.name, source.label), source.location, from_us,
                coalesce(to_us, noticed_us),
-               'gap', 0, reason || ': ' || path
+               'gap', 0, reason || coalesce(', from byte ' || from_byte, '') || ': ' || path
              FROM gap JOIN source ON source.id = gap.source LEFT JOIN server ON server.id = (
                SELECT min(server) FROM progress WHERE progress.source = gap.source)",
             evidence,

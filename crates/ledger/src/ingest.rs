@@ -71,7 +71,12 @@ impl Ledger {
         self.begin(keeping, None)
     }
 
-    fn begin(&mut self, keeping: Keeping, lock: Option<Lock>) -> Result<Ingest<'_>, Error> {
+    fn begin(&mut self, mut keeping: Keeping, lock: Option<Lock>) -> Result<Ingest<'_>, Error> {
+        let before = "SELECT value FROM meta WHERE key = 'ages_from_us'";
+        let before = self.db.query_row(before, [], |row| row.get(0)).optional();
+        if let Some(before) = before.map_err(self.failed())? {
+            keeping.go_on_from(before);
+        }
         self.db.execute_batch(BEGIN).map_err(self.failed())?;
         Ok(Ingest { ledger: self, keeping, _lock: lock, open: true })
     }
@@ -335,6 +340,7 @@ impl Ingest<'_> {
         let ledger = self.ledger;
         let mut set = ledger.db.prepare_cached("INSERT OR REPLACE INTO meta VALUES (?1, ?2)")?;
         set.execute(params!["last_commit_us", now])?;
+        set.execute(params!["ages_from_us", self.keeping.ages_from()])?;
         let text = self.keeping.kept_text(now).unwrap_or_else(|| {
             let at = jiff::Timestamp::from_microsecond(now).unwrap_or_default();
             at.strftime("%Y-%m-%d %H:%M:%S+00:00").to_string()

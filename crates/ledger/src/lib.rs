@@ -35,7 +35,7 @@
 //! # What it does not do
 //! It opens no log and parses none, judges nobody, escapes nothing: names go out as the bytes that
 //! came in. It has no clock: now is an argument ([`Keeping::now`]). Its files are safe on a local
-//! disk; SQLite's WAL is not made for network file systems.
+//! disk; SQLite's WAL is not made for network file systems, so on those it writes nothing.
 //!
 //! # Example
 //! ```
@@ -67,6 +67,7 @@ mod batch;
 mod connections;
 mod doubts;
 mod pairs;
+mod place;
 mod runs;
 
 mod facts;
@@ -87,7 +88,7 @@ mod rows;
 pub use batch::{Batch, BatchOptions};
 pub use clock::LocalClock;
 pub use error::Error;
-pub use files::{Checkpoint, Mark};
+pub use files::{Checkpoint, Gap, Mark};
 pub use ingest::Ingest;
 pub use keeping::{Keeping, LocalText};
 pub use lock::Lock;

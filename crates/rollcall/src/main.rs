@@ -17,6 +17,8 @@ mod cli;
 mod config;
 mod exit;
 mod job;
+#[cfg(test)]
+mod model;
 mod out;
 mod render;
 mod run;

@@ -197,7 +197,11 @@ impl<'a> Session<'a> {
         let job = self.job(&args.paths, &args.read)?;
         let ledger = self.ledger()?;
         self.out.detail(&format!("log times in {}", job.zone_text()));
-        let done = scan(&mut Ledger::create(&ledger)?, &job, self.now, self.out)?;
+        let mut opened = Ledger::create(&ledger)?;
+        if let Some(warning) = opened.warning() {
+            self.out.note(&warning);
+        }
+        let done = scan(&mut opened, &job, self.now, self.out)?;
         let exit = self.say(&done);
         let doubts = match self.global.fail_on.is_empty() {
             true => Doubts::default(),

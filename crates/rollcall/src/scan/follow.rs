@@ -310,7 +310,8 @@ impl Following {
         look: &mut Look<'_>,
         instant: Instant,
     ) -> anyhow::Result<()> {
-        let named = inputs::find(&self.group.paths, inputs::forced(look.job), &mut look.done);
+        let (named, unread) =
+            inputs::find(&self.group.paths, inputs::forced(look.job), &mut look.done);
         let is_named = |held: &&Held| {
             let facts = held.file.facts();
             named.iter().any(|found| found.candidate.file().facts().same_file(&facts))
@@ -321,7 +322,8 @@ impl Following {
         let unnamed = found.len();
         found.extend(named);
         look.done.files += found.len() as u64;
-        inputs::read_found(ingest, look, &self.group, &found)?;
+        let (group, paths) = (&self.group, &self.group.paths);
+        inputs::read_chained(ingest, look, group, paths, &mut found, unread)?;
         self.hold(ingest, found, unnamed, (look.now, instant))
     }
 
@@ -361,7 +363,7 @@ impl Following {
                 is_recognised: found.is_recognised,
                 key: mark.known.key,
                 source: mark.source,
-                fingerprint: mark.known.fingerprint,
+                fingerprint: mark.known.fingerprint.clone(),
                 mid_record: mark.mid_record,
                 newest: mark.newest,
                 unnamed: is_unnamed.then_some(since),
@@ -421,7 +423,7 @@ impl Following {
             let Some(mark) = marks.get(&number) else { continue };
             let held = &mut self.held[*index];
             held.file = candidate.file().clone();
-            held.fingerprint = mark.fingerprint;
+            held.fingerprint = mark.fingerprint.clone();
             held.mid_record = mark.mid_record;
             held.newest = held.newest.max(mark.newest);
             held.unnamed = held.unnamed.map(|_| instant);

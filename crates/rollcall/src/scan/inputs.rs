@@ -1,6 +1,6 @@
 //! What there is to read: paths become log files, log files are compared with the ledger's marks.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
@@ -9,8 +9,9 @@ use jiff::tz::TimeZone;
 use ledger::{BatchOptions, Checkpoint, Ingest, Mark};
 use source::{Candidate, Compression, Fingerprint, HEAD_BYTES, Known, OpenFile, Resume, decide};
 
+use super::chain::Chain;
 use super::work::FileWork;
-use super::{Look, ReadDone, read_files, standard_input};
+use super::{Look, ReadDone, chain, read_files, standard_input};
 use crate::job::ReadJob;
 use crate::render::thousands;
 
@@ -72,9 +73,9 @@ pub(super) fn read_group(
     let (piped, paths): (Vec<_>, Vec<_>) =
         group.paths.iter().cloned().partition(|path| path == Path::new("-"));
     if !paths.is_empty() {
-        let found = find(&paths, forced(look.job), &mut look.done);
+        let (mut found, unread) = find(&paths, forced(look.job), &mut look.done);
         look.done.files += found.len() as u64;
-        read_found(ingest, look, group, &found)?;
+        read_chained(ingest, look, group, &paths, &mut found, unread)?;
     }
     if !piped.is_empty() {
         standard_input::read(ingest, look.job, group, forced(look.job), look.now, &mut look.done)?;
@@ -98,11 +99,40 @@ pub(super) fn detect(head: &[u8], forced: Option<Dialect>) -> Option<Dialect> {
     }
 }
 
-/// The log files that paths lead to, open.
-pub(super) fn find(paths: &[PathBuf], forced: Option<Dialect>, done: &mut ReadDone) -> Vec<Found> {
+/// How often files are looked for when some were renamed meanwhile: logs are not rotated all the time.
+const TRIES_MAX: usize = 3;
+
+/// The logs that the paths name, open, and whether one may be among what could not be looked into.
+pub(super) fn find(
+    paths: &[PathBuf],
+    forced: Option<Dialect>,
+    done: &mut ReadDone,
+) -> (Vec<Found>, bool) {
+    for _ in 1..TRIES_MAX {
+        let before = (done.failed.len(), done.skipped.len());
+        let (found, unread, gone) = find_once(paths, forced, done);
+        if !gone {
+            return (found, unread);
+        }
+        done.failed.truncate(before.0);
+        done.skipped.truncate(before.1);
+    }
+    let (found, unread, _) = find_once(paths, forced, done);
+    (found, unread)
+}
+
+/// The same, and whether a file that was found stood there no more when it was opened.
+fn find_once(
+    paths: &[PathBuf],
+    forced: Option<Dialect>,
+    done: &mut ReadDone,
+) -> (Vec<Found>, bool, bool) {
+    let mut gone = false;
     let discovery = source::discover(paths, &|head| detect(head, forced));
     let mut unopened = Vec::new();
+    let mut unread = false;
     for failure in discovery.failures {
+        unread |= may_hide_a_log(&failure.reason);
         match failure.reason {
             reason if is_out_of_files(&reason) => unopened.push(failure.path),
             reason => done.failed.push(reason.to_string()),
@@ -139,7 +169,11 @@ pub(super) fn find(paths: &[PathBuf], forced: Option<Dialect>, done: &mut ReadDo
                     is_newest: left == 0,
                 }),
                 Err(error) if is_out_of_files(&error) => unopened.push(file.path),
-                Err(error) => done.failed.push(error.to_string()),
+                Err(error) => {
+                    gone |= matches!(error, source::Error::Missing { .. });
+                    unread |= may_hide_a_log(&error);
+                    done.failed.push(error.to_string());
+                }
             }
         }
     }
@@ -154,7 +188,22 @@ pub(super) fn find(paths: &[PathBuf], forced: Option<Dialect>, done: &mut ReadDo
             first.display(),
         ));
     }
-    found
+    (found, unread | !unopened.is_empty(), gone)
+}
+
+/// Whether a log may stand where this error was met.
+fn may_hide_a_log(error: &source::Error) -> bool {
+    use source::Error as E;
+    !matches!(
+        error,
+        E::Missing { .. }
+            | E::NoMatch { .. }
+            | E::BadPattern { .. }
+            | E::NotRegular { .. }
+            | E::NotAuditLog { .. }
+            | E::NoCompleteLine { .. }
+            | E::NothingFound { denied: 0, .. }
+    )
 }
 
 /// Whether the system opens no more files for this process, or for any.
@@ -179,17 +228,34 @@ fn allow_open_files(count: usize) {
     }
 }
 
-/// Reads files as the ledger's marks say, until none waits for another.
-pub(super) fn read_found(
+/// Reads files as [`read_found`], with those that rotation left beside them, and notes what is gone.
+/// `unread`: something could not be looked into.
+pub(super) fn read_chained(
+    ingest: &mut Ingest<'_>,
+    look: &mut Look<'_>,
+    group: &Group,
+    paths: &[PathBuf],
+    found: &mut Vec<Found>,
+    unread: bool,
+) -> anyhow::Result<()> {
+    let mut chain = chain::follow(ingest, group, found, paths, forced(look.job))?;
+    let unread = unread | read_found(ingest, look, group, found, &mut chain)?;
+    // What is missing may be in a file that could not be looked into.
+    chain.note(ingest, !unread, &mut look.done)
+}
+
+/// Reads files as the ledger's marks say, until none waits for another. Tells whether one could not be
+/// looked into.
+fn read_found(
     ingest: &mut Ingest<'_>,
     look: &mut Look<'_>,
     group: &Group,
     found: &[Found],
-) -> anyhow::Result<()> {
+    chain: &mut Chain,
+) -> anyhow::Result<bool> {
+    let mut unread = false;
     // What has been dealt with is not looked at again.
     let mut open: Vec<usize> = (0..found.len()).collect();
-    let mut replaced = HashMap::new();
-    let mut claimed = HashSet::new();
     while !open.is_empty() {
         let marks = ingest.marks(&group.label)?;
         let known = Known::new(marks.iter().map(|mark| mark.known.clone()).collect());
@@ -198,30 +264,23 @@ pub(super) fn read_found(
         let candidates: Vec<&Candidate> = open.iter().map(|&i| &found[i].candidate).collect();
         let mut files = Vec::new();
         let mut waiting = Vec::new();
-        for (&index, answer) in open.iter().zip(decide(&candidates, &known)) {
+        let decision = chain.decision.take().unwrap_or_else(|| decide(&candidates, &known));
+        for (&index, answer) in open.iter().zip(decision.resumes) {
             let file = &found[index];
             let resume = match answer {
                 Ok(resume) => resume,
                 Err(error) => {
+                    unread = true;
                     look.done.failed.push(error.to_string());
                     continue;
                 }
             };
             match resume {
-                Resume::Unchanged { key } | Resume::Continue { key, .. } => {
-                    claimed.insert(key);
-                }
-                Resume::Replaced { key } => {
-                    replaced.insert(key, file.candidate.file().path().to_path_buf());
-                }
-                _ => {}
-            }
-            match resume {
                 Resume::Twin { .. } => waiting.push(index),
                 resume if resume.reads() => {
                     files.push(to_read(ingest, look.job, group, file, resume, &marks)?);
                 }
-                resume => put_aside(ingest, group, file, resume, &marks, &mut look.done)?,
+                resume => put_aside(ingest, group, file, resume, &marks, &mut look.done, chain)?,
             }
         }
         if files.is_empty() && waiting.len() == open.len() {
@@ -233,11 +292,8 @@ pub(super) fn read_found(
             read_files(ingest, look, &files)?;
         }
         open = waiting;
-        if open.is_empty() {
-            note_gaps(ingest, &replaced, &claimed, &marks, &mut look.done)?;
-        }
     }
-    Ok(())
+    Ok(unread)
 }
 
 /// A file to be read, under its number in the ledger.
@@ -260,7 +316,16 @@ fn to_read<'a>(
         (Some(_), Some(mark)) => mark.source,
         _ => ingest.source(location, &group.label, found.dialect.as_str())?,
     };
-    let fingerprint = mark.map_or(Fingerprint::default(), |mark| mark.known.fingerprint);
+    let mut fingerprint =
+        mark.map_or(Fingerprint::default(), |mark| mark.known.fingerprint.clone());
+    let mut mid_record = mark.is_some_and(|mark| mark.mid_record);
+    if let Resume::Fork { offset, .. } = resume
+        && offset != fingerprint.offset
+    {
+        fingerprint = found.candidate.fingerprint_in_head(offset)?;
+        mid_record = false;
+    }
+    let offset = fingerprint.offset;
     let id = match key {
         Some(key) => key,
         None => ingest.checkpoint(
@@ -271,7 +336,7 @@ fn to_read<'a>(
                 fingerprint,
                 raw: found.candidate.raw(false),
                 mid_record: false,
-                newest: None,
+                newest: mark.and_then(|mark| mark.newest),
             },
         )?,
     };
@@ -282,8 +347,8 @@ fn to_read<'a>(
         dialect: found.dialect,
         source,
         id,
-        offset: fingerprint.offset,
-        mid_record: mark.is_some_and(|mark| mark.mid_record),
+        offset,
+        mid_record,
         newest: mark.and_then(|mark| mark.newest),
         zone: group.zone.clone(),
         options: group.options(job),
@@ -309,6 +374,7 @@ fn put_aside(
     resume: Resume,
     marks: &HashMap<i64, Mark>,
     done: &mut ReadDone,
+    chain: &mut Chain,
 ) -> anyhow::Result<()> {
     let file = found.candidate.file();
     let path = file.path().display();
@@ -326,51 +392,48 @@ fn put_aside(
             let source = ingest.source(location, &group.label, found.dialect.as_str())?;
             ingest.checkpoint(None, source, &moved(mark, found))?;
         }
-        Resume::Rewritten { .. } => done.failed.push(format!(
-            "{path}: what was read of it before has been changed since; nothing of it is read, because \
-             what is new cannot be told from what was counted: restore the file"
-        )),
-        Resume::Shorter { .. } => done.notes.push(format!(
-            "{path}: a shorter copy of a log that was read further already: nothing of it is new"
-        )),
-        Resume::Covered { .. } => done.skipped.push(format!(
-            "{path}: all of it is the beginning of another file that is read"
-        )),
+        Resume::Rewritten { key } => {
+            chain.refused(key);
+            done.failed.push(format!(
+                "{path}: what was read of it before has been changed since; nothing of it is read, \
+                 because what is new cannot be told from what was counted: restore the file"
+            ));
+        }
+        Resume::Shorter { key } => {
+            let facts = marks.get(&key).map(|mark| mark.known.raw.facts);
+            if facts.is_some_and(|facts| facts.same_file(&file.facts())) && is_plain(file) {
+                chain.refused(key);
+                done.failed.push(format!(
+                    "{path}: it was cut to less than what was read of it before; nothing of it is read, \
+                     because what is new cannot be told from what was counted: restore the file, or \
+                     rotate it away"
+                ));
+            } else {
+                done.notes.push(format!(
+                    "{path}: begins as a log that was read further and ends before: taken for a shorter \
+                     copy, so nothing of it is read"
+                ));
+            }
+        }
+        Resume::Covered { .. } => done
+            .skipped
+            .push(format!("{path}: all of it is the beginning of another file that is read")),
         _ => {}
     }
     Ok(())
+}
+
+fn is_plain(file: &OpenFile) -> bool {
+    file.compression() == Compression::Plain
 }
 
 /// A mark for the same content at another place.
 fn moved(mark: &Mark, found: &Found) -> Checkpoint {
     Checkpoint {
         path: found.candidate.file().path().to_path_buf(),
-        fingerprint: mark.known.fingerprint,
+        fingerprint: mark.known.fingerprint.clone(),
         raw: found.candidate.raw(true),
         mid_record: mark.mid_record,
         newest: mark.newest,
     }
-}
-
-/// Files that other content has taken the place of, and that are nowhere to be found: what had not
-/// been read of them is gone.
-fn note_gaps(
-    ingest: &Ingest<'_>,
-    replaced: &HashMap<i64, PathBuf>,
-    claimed: &HashSet<i64>,
-    marks: &HashMap<i64, Mark>,
-    done: &mut ReadDone,
-) -> anyhow::Result<()> {
-    for (key, path) in replaced {
-        let Some(mark) = marks.get(key).filter(|_| !claimed.contains(key)) else { continue };
-        let reason = "replaced before its end was read, if anything followed";
-        ingest.gap(mark.source, path, mark.newest, reason)?;
-        done.notes.push(format!(
-            "{}: other content stands where a log was read up to byte {}; what may have followed there \
-             is lost: rollcall evidence",
-            path.display(),
-            thousands(mark.known.fingerprint.offset)
-        ));
-    }
-    Ok(())
 }

@@ -9,12 +9,15 @@
 //! * What a transaction commits is whole: the sums of the records up to a mark, and the mark.
 //! * A file that cannot be read is named and does not stop the others.
 
+mod chain;
 mod follow;
 mod inputs;
 mod notes;
 mod pool;
 mod read;
 mod standard_input;
+#[cfg(test)]
+pub(crate) mod trial;
 mod work;
 
 use std::collections::BTreeMap;
@@ -113,6 +116,8 @@ pub(crate) fn scan(
             ingest.trouble(&group.scope(), &look.done.failed[failed..])?;
         }
     }
+    #[cfg(test)]
+    trial::stop()?;
     ingest.finish()?;
     Ok(look.done)
 }
@@ -205,24 +210,34 @@ impl<'i, 'l, 'f> Sums<'i, 'l, 'f> {
     }
 
     /// Stores everything and begins anew.
-    fn flush(&mut self) -> Result<(), LedgerError> {
+    fn flush(&mut self) -> anyhow::Result<()> {
         for (source, batch) in std::mem::take(&mut self.batches) {
             self.notes.batch(&batch);
             self.ingest.add(source, &batch)?;
         }
+        #[cfg(test)]
+        trial::stop()?;
         for (file, mark) in std::mem::take(&mut self.marks) {
             let work = &self.files[file];
             self.ingest.checkpoint(Some(work.id), work.source, &mark)?;
             self.stored.insert(file, mark);
         }
+        #[cfg(test)]
+        trial::stop()?;
         self.ingest.commit()?;
         self.committed = Instant::now();
+        #[cfg(test)]
+        trial::stop()?;
         Ok(())
     }
 
     /// # Errors
     /// [`Stopped`], with everything stored, where reading is to end.
     fn flush_if_due(&mut self) -> anyhow::Result<()> {
+        #[cfg(test)]
+        if trial::commits_each_file() {
+            return self.flush();
+        }
         let bytes: usize = self.batches.values().map(Batch::bytes).sum();
         let stops = !(self.pacing.go_on)();
         if stops || bytes > SUMS_BYTES || self.committed.elapsed() > self.pacing.commit_every {

@@ -8,7 +8,8 @@
 //!
 //! # Invariants
 //! * A part counts only when the part before it ended exactly where it began; else it is read again
-//!   from there.
+//!   from there. So is one that begins in the hour that a clock change repeats: what stands before it
+//!   tells which of the two it is.
 //! * A part that fills a batch hands it on, and goes on only when its turn has come: so memory holds
 //!   at most one batch for each part under way.
 
@@ -18,7 +19,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::sync::{Condvar, Mutex};
 
-use ledger::Batch;
+use ledger::{Batch, LocalClock};
 use source::Error;
 
 use super::read::{Ended, Progress, Reached, line_start};
@@ -208,6 +209,8 @@ fn take_in_order(
     let mut waiting: BTreeMap<usize, Vec<Piece>> = BTreeMap::new();
     // How far the file of the current part is read, and whether it can be read on.
     let mut reached: Option<(u64, bool)> = None;
+    // The file's clock, behind what counts of it.
+    let mut clock: Option<LocalClock> = None;
     for (number, part) in parts.iter().enumerate() {
         advance(number);
         if part.first {
@@ -233,9 +236,10 @@ fn take_in_order(
                 wrong = false;
                 break;
             }
+            let blind = piece.read.as_ref().is_some_and(|(batch, _)| batch.is_blind());
             wrong |= match reached {
                 None => !part.first,
-                Some((offset, plain)) => !part.first && (!plain || piece.start != offset),
+                Some((offset, plain)) => !part.first && (!plain || piece.start != offset || blind),
             };
             if wrong {
                 // Not where the part before it ended: what was read does not count.
@@ -259,14 +263,15 @@ fn take_in_order(
             if last {
                 reached = goes_on.then_some((at.fingerprint.offset, !at.mid_record));
             }
+            clock = Some(batch.clock());
             counter.count(part.file, batch, at, (!goes_on).then_some(piece.ended))?;
             if last {
                 break;
             }
         }
         waiting.remove(&number);
-        if let (true, Some((offset, plain))) = (wrong, reached) {
-            reached = read_again(files, *part, (offset, plain), progress, counter)?;
+        if let (true, Some(from)) = (wrong, reached) {
+            reached = read_again(files, *part, from, &mut clock, progress, counter)?;
         }
     }
     Ok(())
@@ -278,6 +283,7 @@ fn read_again(
     files: &[FileWork],
     part: Part,
     (offset, plain): (u64, bool),
+    clock: &mut Option<LocalClock>,
     progress: &Progress<'_>,
     counter: &mut dyn Counter,
 ) -> anyhow::Result<Option<(u64, bool)>> {
@@ -292,7 +298,7 @@ fn read_again(
     if !plain {
         reader.resume_mid_record();
     }
-    let mut batch = work.batch();
+    let mut batch = clock.take().map_or_else(|| work.batch(), |clock| work.batch_after(clock));
     loop {
         let ended = reader.read(&mut batch, BATCH_BYTES, progress);
         let (full, at) = (matches!(ended, Ended::BatchFull), reader.reached());
@@ -300,6 +306,7 @@ fn read_again(
         let next = batch.successor();
         let read = std::mem::replace(&mut batch, next);
         let end = (at.fingerprint.offset, !at.mid_record);
+        *clock = Some(read.clock());
         counter.count(part.file, read, at, (!goes_on).then_some(ended))?;
         if !full {
             return Ok(goes_on.then_some(end));

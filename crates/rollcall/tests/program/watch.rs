@@ -291,10 +291,16 @@ fn an_empty_log_is_recognised_when_it_has_content() {
     assert!(watch.end().success());
 }
 
+/// Sessions of five years, about 80 MB.
+fn many() -> String {
+    let month = |month: u32| format!("{}{:02}", 2021 + month / 12, 1 + month % 12);
+    (0..60).map(|at| sessions(1..10_000).replace("202611", &month(at))).collect()
+}
+
 #[test]
 fn what_is_behind_is_caught_up_by_several_threads() {
     // Two parts and more for each thread, and archives beside.
-    let many: String = (0..60).map(|_| sessions(1..10_000)).collect();
+    let many = many();
     assert!(many.len() > 64 << 20);
     let house = House::new();
     house.write("logs/server_audit.log", &many);
@@ -306,7 +312,7 @@ fn what_is_behind_is_caught_up_by_several_threads() {
 
 #[test]
 fn the_end_may_come_while_much_is_behind() {
-    let many: String = (0..60).map(|_| sessions(1..10_000)).collect();
+    let many = many();
     let house = House::new();
     house.write("logs/server_audit.log", &many);
     // It is told to end before it can be through, or just after: both must be right.
