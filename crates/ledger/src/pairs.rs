@@ -333,12 +333,16 @@ impl Pairs {
                 (a, b) => a.max(b),
             };
             mine_past.first = mine_past.first.min(past.first);
+            // In the order of time where `other` goes on from here.
+            if mine.logins > 0 && pair.logins > 0 && mine.hour <= pair.hour {
+                self.hours.push(&mut mine_past.hours, mine.hour, mine.logins);
+                mine.logins = 0;
+            }
             self.hours.append(&mut mine_past.hours, past.hours, offset);
-            match mine.logins.checked_add(pair.logins) {
-                Some(logins) if mine.hour == pair.hour => mine.logins = logins,
-                _ if mine.logins == 0 => (mine.hour, mine.logins) = (pair.hour, pair.logins),
-                _ if pair.logins == 0 => {}
-                _ => self.hours.push(&mut mine_past.hours, pair.hour, pair.logins),
+            if mine.logins == 0 {
+                (mine.hour, mine.logins) = (pair.hour, pair.logins);
+            } else if pair.logins > 0 {
+                self.hours.push(&mut mine_past.hours, pair.hour, pair.logins);
             }
             numbers.push(number);
         }

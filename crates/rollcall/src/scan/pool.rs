@@ -138,7 +138,7 @@ fn split(files: &[FileWork], threads: usize) -> Vec<Part> {
     for (file, work) in files.iter().enumerate() {
         let (mut start, end) = (work.offset, work.end());
         let length = end.saturating_sub(start);
-        let wanted = (length / (4 * threads as u64)).clamp(PART_BYTES_MIN, PART_BYTES_MAX);
+        let wanted = (length / (2 * threads as u64)).clamp(PART_BYTES_MIN, PART_BYTES_MAX);
         let mut first = true;
         while work.can_be_split() && threads > 1 && end - start >= 2 * wanted {
             parts.push(Part { file, start, until: Some(start + wanted), first });
