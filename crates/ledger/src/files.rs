@@ -261,6 +261,18 @@ impl Ingest<'_> {
         Ok(())
     }
 
+    /// Notes that one file goes on where another ends: both are pieces of one log.
+    ///
+    /// # Errors
+    /// Where SQLite fails.
+    pub fn adjoin(&self, file: i64, before: i64) -> Result<(), Error> {
+        self.db()
+            .prepare_cached("INSERT OR IGNORE INTO adjoin VALUES (?1, ?2)")
+            .and_then(|mut insert| insert.execute([file, before]))
+            .map_err(self.failed())?;
+        Ok(())
+    }
+
     /// Notes that a file is gone, so that this is told once.
     ///
     /// # Errors

@@ -83,6 +83,7 @@ mod tally;
 mod watched;
 
 mod answers;
+mod coverage;
 mod holdings;
 mod rows;
 

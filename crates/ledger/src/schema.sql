@@ -1,4 +1,4 @@
--- The ledger, schema version 2. Times are microseconds since 1970-01-01T00:00:00Z. Names are TEXT
+-- The ledger, schema version 3. Times are microseconds since 1970-01-01T00:00:00Z. Names are TEXT
 -- where they are UTF-8 without NUL, else BLOB. docs/ledger.md tells what each table is for.
 
 CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -53,6 +53,10 @@ CREATE TABLE stretch (
   server INTEGER NOT NULL, source INTEGER NOT NULL, file INTEGER NOT NULL,
   from_us INTEGER NOT NULL, to_us INTEGER NOT NULL, records INTEGER NOT NULL,
   PRIMARY KEY (server, source, file)) WITHOUT ROWID;
+
+-- Files that are pieces of one log with nothing between them: file goes on where before ends.
+CREATE TABLE adjoin (
+  file INTEGER NOT NULL, before INTEGER NOT NULL, PRIMARY KEY (file, before)) WITHOUT ROWID;
 
 -- Evidence known to be missing: what the file held from from_byte on (to to_byte at least), and what
 -- followed it, up to the next record that is known.

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// The schema this program writes, in `PRAGMA user_version`.
-pub(crate) const SCHEMA: i64 = 2;
+pub(crate) const SCHEMA: i64 = 3;
 
 /// Marks an SQLite file as a rollcall ledger, in `PRAGMA application_id`: "rcll".
 const APPLICATION: i64 = 0x7263_6c6c;
@@ -255,8 +255,13 @@ impl Ledger {
         if version == 1 {
             transaction.execute_batch(FROM_1)?;
         }
-        if version < SCHEMA {
+        if version == 1 || version == 2 {
+            transaction.execute_batch(FROM_2)?;
+        }
+        if version < 2 {
             transaction.execute_batch(NEW_ID)?;
+        }
+        if version < SCHEMA {
             transaction.pragma_update(None, "user_version", SCHEMA)?;
         }
         transaction.commit()
@@ -299,6 +304,10 @@ const FROM_1: &str = "
     ALTER TABLE file ADD COLUMN lines BLOB NOT NULL DEFAULT x'';
     UPDATE file SET gone = 1 WHERE EXISTS (SELECT 1 FROM gap WHERE gap.source = file.source
       AND gap.path = file.path AND gap.from_us IS file.newest_us);";
+
+/// Version 2 did not say which files are consecutive pieces of one log.
+const FROM_2: &str = "CREATE TABLE adjoin (
+    file INTEGER NOT NULL, before INTEGER NOT NULL, PRIMARY KEY (file, before)) WITHOUT ROWID;";
 
 /// Part of the ledger cannot be what it is; becomes [`Error::Damaged`].
 pub(crate) fn damaged(what: &str) -> rusqlite::Error {

@@ -11,7 +11,7 @@ use source::{Candidate, Compression, Fingerprint, HEAD_BYTES, Known, OpenFile, R
 
 use super::chain::Chain;
 use super::work::FileWork;
-use super::{Look, ReadDone, chain, read_files, standard_input};
+use super::{Look, ReadDone, adjoin, chain, read_files, standard_input};
 use crate::job::ReadJob;
 use crate::render::thousands;
 
@@ -238,10 +238,12 @@ pub(super) fn read_chained(
     found: &mut Vec<Found>,
     unread: bool,
 ) -> anyhow::Result<()> {
+    let was_live = adjoin::live(ingest, group)?;
     let mut chain = chain::follow(ingest, group, found, paths, forced(look.job))?;
     let unread = unread | read_found(ingest, look, group, found, &mut chain)?;
     // What is missing may be in a file that could not be looked into.
-    chain.note(ingest, !unread, &mut look.done)
+    chain.note(ingest, !unread, &mut look.done)?;
+    adjoin::note(ingest, group, found, &was_live)
 }
 
 /// Reads files as the ledger's marks say, until none waits for another. Tells whether one could not be

@@ -9,6 +9,7 @@
 //! * What a transaction commits is whole: the sums of the records up to a mark, and the mark.
 //! * A file that cannot be read is named and does not stop the others.
 
+mod adjoin;
 mod chain;
 mod follow;
 mod inputs;

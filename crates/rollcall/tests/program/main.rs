@@ -9,6 +9,7 @@ mod answers;
 mod bad_input;
 mod bad_ledger;
 mod conntracker;
+mod coverage;
 mod fixtures;
 mod hostile;
 mod house;
