@@ -51,16 +51,17 @@ impl Ledger {
     /// # Errors
     /// [`Error::Busy`] where another process holds the lock.
     pub fn ingest(&mut self, keeping: Keeping) -> Result<Ingest<'_>, Error> {
-        let lock = self.lock()?;
+        let lock = Lock::take(&self.path, false)?;
         self.begin(keeping, Some(lock))
     }
 
-    /// Takes the right to write, for who writes again and again and lets nobody else in between.
+    /// Takes the right to write, for a watch, which writes again and again and lets nobody else in
+    /// between.
     ///
     /// # Errors
     /// [`Error::Busy`] where another process holds it.
     pub fn lock(&self) -> Result<Lock, Error> {
-        Lock::take(&self.path)
+        Lock::take(&self.path, true)
     }
 
     /// As [`Ledger::ingest`], under a lock that is held already.

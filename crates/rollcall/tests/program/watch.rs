@@ -455,7 +455,7 @@ fn one_writes_and_others_ask() {
     let house = House::new();
     house.write("logs/server_audit.log", sessions(1..10));
     let watch = Watch::start(&house, &["logs"]);
-    let holder = format!("(process {})", watch.child.id());
+    let holder = format!("(process {}, a watch, which reads the logs itself)", watch.child.id());
     for command in ["scan", "watch"] {
         let said = house.run(&[command, "logs"]);
         assert!(said.starts_with("exit 2\n") && said.contains(&holder), "{said}");
