@@ -244,6 +244,24 @@ fn copies_and_files_read_in_pieces_are_sealed() {
 }
 
 #[test]
+fn torn_archives_and_pipes_are_sealed_as_far_as_they_were_read() {
+    let house = House::new();
+    let archive = gzip(sessions(0..500).as_bytes());
+    house.write("server_audit.log.1.gz", &archive[..archive.len() / 2]);
+    house.run(&["scan", "server_audit.log.1.gz"]);
+    house.pipe(&["scan", "-"], sessions(600..610).as_bytes());
+    let text = house.run(&["evidence", "--seal", "seal"]);
+    assert!(text.starts_with("exit 0\n") && text.contains("1 file not available"), "{text}");
+    assert_eq!(verdicts(&house, &[]), proven(1));
+    // The whole archive begins with all that was sealed.
+    house.write("server_audit.log.1.gz", archive);
+    assert_eq!(verdicts(&house, &[]), proven(1));
+    // A log of which nothing was sealed proves nothing.
+    house.write("server_audit.log.1.gz", gzip(sessions(700..800).as_bytes()));
+    assert_eq!(verdicts(&house, &[]), (3, vec!["missing".to_owned()]));
+}
+
+#[test]
 fn hostile_names_stay_in_their_line() {
     let house = House::new();
     let names: [&[u8]; 4] = [
