@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 use formats::{Dialect, Reason, Standing};
 use ledger::{DoubtTotal, Holdings, ReadFile};
 use sha2::{Digest as _, Sha256};
-use source::{Error, Fingerprint, OpenFile};
+use source::{Error, OpenFile};
 
 pub(crate) use form::Seal;
 use form::{Coverage, MissingFile, SEAL_BYTES_MAX, SealedFile};
@@ -53,9 +53,9 @@ pub(crate) fn make(holdings: &Holdings, now: i64) -> Result<Result<Seal, Differe
             Search::Found(candidate, open, recount) => {
                 let (dialect, recount) = *recount;
                 let counted = recount.totals.events;
-                let shares = files.iter().any(|other| {
-                    other != file && begins(&candidate.head, other.head_bytes, &other.head)
-                });
+                let shares = files
+                    .iter()
+                    .any(|other| other != file && candidate.begins(other.head_bytes, &other.head));
                 if counted != file.records && !(shares && file.records < counted) {
                     differences.push(format!(
                         "{}: {} records stand in it, and the ledger counted {}",
@@ -179,14 +179,8 @@ enum Search<'a> {
     Nowhere,
 }
 
-/// Whether a head begins with the bytes that a mark is of.
-fn begins(head: &[u8], bytes: u32, hash: &[u8]) -> bool {
-    let Some(head) = head.get(..bytes as usize) else { return false };
-    Fingerprint::of(head, head, u64::from(bytes)).head == *hash
-}
-
 fn find<'a>(file: &ReadFile, candidates: &'a [Candidate]) -> Result<Search<'a>, Error> {
-    let alike = candidates.iter().filter(|it| begins(&it.head, file.head_bytes, &file.head));
+    let alike = candidates.iter().filter(|it| it.begins(file.head_bytes, &file.head));
     let mut alike: Vec<&Candidate> = alike.collect();
     alike.sort_by_key(|it| it.path != file.path);
     for candidate in &alike {

@@ -8,6 +8,7 @@
 //! * The sum above is exact: each line break counts where it stands.
 //! * Nothing is read but files that discovery or the ledger named; memory does not grow with them.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -210,6 +211,8 @@ pub(super) fn raw_hash(file: &OpenFile, bytes: u64) -> Result<[u8; 32], Error> {
 pub(super) struct Candidate {
     pub(super) path: PathBuf,
     pub(super) head: Vec<u8>,
+    /// Hashes of its beginnings, by their length: each is asked for once a file of the ledger.
+    marks: RefCell<BTreeMap<u32, [u8; 16]>>,
 }
 
 impl Candidate {
@@ -228,13 +231,21 @@ impl Candidate {
             }
         }
         head.truncate(filled);
-        Ok(Candidate { path: path.to_path_buf(), head })
+        Ok(Candidate { path: path.to_path_buf(), head, marks: RefCell::default() })
     }
 
     /// # Errors
     /// Where the file cannot be opened any more.
     pub(super) fn open(&self) -> Result<OpenFile, Error> {
         OpenFile::open_found(&self.path)
+    }
+
+    /// Whether it begins with the bytes that a mark of the ledger is of.
+    pub(super) fn begins(&self, bytes: u32, mark: &[u8]) -> bool {
+        let Some(head) = self.head.get(..bytes as usize) else { return false };
+        let mut marks = self.marks.borrow_mut();
+        let hash = || Fingerprint::of(head, head, u64::from(bytes)).head;
+        *marks.entry(bytes).or_insert_with(hash) == *mark
     }
 
     /// The hash of its first bytes, where it has as many.
