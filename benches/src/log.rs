@@ -236,7 +236,7 @@ fn utc(seconds: u64) -> String {
 
 /// Year, month, day, hour, minute and second of a time after 1970 (days to civil date after
 /// Howard Hinnant's "chrono-compatible low-level date algorithms").
-fn civil(seconds: u64) -> (u64, u64, u64, u64, u64, u64) {
+pub fn civil(seconds: u64) -> (u64, u64, u64, u64, u64, u64) {
     let (days, second) = (seconds / 86_400 + 719_468, seconds % 86_400);
     let (era, day_of_era) = (days / 146_097, days % 146_097);
     let year = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;

@@ -6,6 +6,7 @@
 //! day.
 
 use crate::clock::HOUR;
+use crate::coverage::{self, Piece};
 use crate::error::Error;
 use crate::ingest::run_part;
 use crate::rows::{
@@ -292,28 +293,33 @@ impl Ledger {
         Ok(periods)
     }
 
-    /// Which evidence there is: what each file held of each server, known gaps, and input that
-    /// could not be used. Sorted by server, source and time.
+    /// Which evidence there is: what each file held of each server, what of the times between them is
+    /// covered, unconfirmed or a gap, and input that could not be used. Sorted by server, source and time.
     ///
     /// # Errors
     /// Where SQLite fails.
     pub fn evidence(&self, filter: &Filter) -> Result<Vec<Evidence>, Error> {
         let (since, until) = (filter.since.unwrap_or(i64::MIN), filter.until.unwrap_or(i64::MAX));
-        let mut rows = self.rows(
-            "SELECT server.name, source.location, from_us, to_us, 'covered', records, file.path
+        let pieces = self.rows(
+            "SELECT server.name, source.location, from_us, to_us, 'covered', records, file.path,
+               file.id, CASE WHEN print = zeroblob(16) THEN offset >= file.bytes ELSE drained END
              FROM stretch JOIN server ON server.id = server
              JOIN source ON source.id = stretch.source
              JOIN file ON file.id = stretch.file",
-            evidence,
+            |row| Ok(Piece { row: evidence(row)?, file: row.get(7)?, whole: row.get(8)? }),
         )?;
-        rows.extend(self.rows(
+        let adjoin = self.rows("SELECT file, before FROM adjoin", |row| {
+            Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?))
+        })?;
+        let gaps = self.rows(
             "SELECT coalesce(server.name, source.label), source.location, from_us,
                coalesce(to_us, noticed_us),
-               'gap', 0, reason || ': ' || path
+               'gap', 0, reason || coalesce(', from byte ' || from_byte, '') || ': ' || path
              FROM gap JOIN source ON source.id = gap.source LEFT JOIN server ON server.id = (
                SELECT min(server) FROM progress WHERE progress.source = gap.source)",
             evidence,
-        )?);
+        )?;
+        let mut rows = coverage::join(pieces, &adjoin, gaps);
         // A doubtful line names no server to be believed; where a source has one server it is that.
         rows.extend(self.rows(
             "SELECT coalesce(server.name, source.label), source.location, NULL, NULL,
@@ -426,7 +432,8 @@ impl Ledger {
                 WHERE doubt.source = source.id AND standing = 'rejected'),
                (SELECT coalesce(sum(count), 0) FROM doubt
                 WHERE doubt.source = source.id AND standing = 'quarantined'),
-               (SELECT max(newest_us) FROM progress WHERE progress.source = source.id)
+               (SELECT max(newest_us) FROM progress WHERE progress.source = source.id),
+               source.id
              FROM source ORDER BY location, label",
             |row| {
                 let unsigned = |column| Ok::<_, rusqlite::Error>(row.get::<_, i64>(column)? as u64);
@@ -440,6 +447,7 @@ impl Ledger {
                     rejected: unsigned(6)?,
                     quarantined: unsigned(7)?,
                     newest: row.get(8)?,
+                    places: self.places(row.get(9)?)?,
                 })
             },
         )?;
@@ -463,11 +471,13 @@ impl Ledger {
                    coalesce((SELECT value FROM meta WHERE key = 'connections_before_us'), 0)",
             )?
             .unwrap_or(0) as u64,
+            watch: number("SELECT value FROM meta WHERE key = 'watch_us'")?,
             sources,
+            troubles: self.troubles().map_err(self.failed())?,
         })
     }
 
-    fn rows<T>(
+    pub(crate) fn rows<T>(
         &self,
         sql: &str,
         row: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,

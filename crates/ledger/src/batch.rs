@@ -70,6 +70,7 @@ pub struct Batch {
     pub(crate) contested: Contested,
     pub(crate) unnamed_changes: u64,
     ambiguous_times: u64,
+    step_back: i64,
     // The record before: most records resemble it.
     stamp: Stamp,
     moment: Moment,
@@ -84,9 +85,9 @@ impl Batch {
     /// A batch for records of one file, numbered `file` by the ledger; `clock` turns their local times
     /// into UTC.
     pub fn new(options: BatchOptions, clock: LocalClock, file: i64) -> Self {
-        let mut clock = clock;
         let stamp = Stamp::Local(0);
-        let moment = Moment::new(clock.utc(stamp));
+        // No record has this time: the clock does not go on from it.
+        let moment = Moment::new(clock.clone().utc(stamp));
         Batch {
             connections: Connections::new(options.keep_connections.max(RECENT_MIN)),
             options,
@@ -105,6 +106,7 @@ impl Batch {
             contested: Contested::default(),
             unnamed_changes: 0,
             ambiguous_times: 0,
+            step_back: 0,
             stamp,
             moment,
             server: u32::MAX,
@@ -125,6 +127,7 @@ impl Batch {
     /// Goes on with another file of the same source, as `fresh`, an empty batch for it, would.
     pub fn go_on_with(&mut self, fresh: Batch) {
         self.ambiguous_times += self.clock.ambiguous();
+        self.step_back = 0;
         self.end_file();
         self.connections.interrupt(|pair| is_cut(self.pairs.get(pair).user));
         self.clock = fresh.clock;
@@ -181,6 +184,22 @@ impl Batch {
         self.done.iter().copied().chain(current(&self.servers, self.file))
     }
 
+    /// By how much the times of the current file step back at most, in microseconds, where that is too
+    /// much for late records; else 0.
+    pub fn step_back(&self) -> i64 {
+        self.step_back.max(self.clock.step_back())
+    }
+
+    /// Whether it depends on what stands before the batch in its file which moment a record tells of.
+    pub fn is_blind(&self) -> bool {
+        self.clock.is_blind()
+    }
+
+    /// The clock as it stands behind the batch's last record.
+    pub fn clock(&self) -> LocalClock {
+        self.clock.successor()
+    }
+
     /// The newest record's time of a file in this batch, in microseconds UTC.
     pub fn newest_of(&self, file: i64) -> Option<i64> {
         self.spans().filter(|span| span.file == file).map(|span| span.last).max()
@@ -204,7 +223,7 @@ impl Batch {
         self.spans().map(|span| span.records).sum()
     }
 
-    /// Records whose local time occurs twice or not at all.
+    /// Records whose local time does not occur, or occurs twice and is not told by their order.
     pub fn ambiguous_times(&self) -> u64 {
         self.ambiguous_times + self.clock.ambiguous()
     }
@@ -246,6 +265,7 @@ impl Batch {
             (numbers[*server as usize], stretch.renumbered(|pair| pairs[pair as usize]))
         }));
         self.ambiguous_times += other.ambiguous_times();
+        self.step_back = self.step_back.max(other.step_back());
         self.unnamed_changes += other.unnamed_changes();
         self.doubts.absorb(other.doubts);
         self.server = u32::MAX;
@@ -332,6 +352,7 @@ impl Batch {
             let i = i as usize % BLOCK_LINES_MAX;
             found[i] = self.pairs.guess(server, block.peer(&lines[i]));
         }
+        self.pairs.touch(&found[..lines.len()]);
         for (found, line) in found.iter_mut().zip(lines) {
             *found = self.pairs.confirm(*found, server, block.peer(line));
         }

@@ -1,9 +1,18 @@
 //! From the wall clock of a server to UTC.
 //!
 //! Logs hold local time without a zone; the zone is an argument here, found by the caller. A local
-//! time that occurs twice (the hour after summer time ends) is read as the first of the two, one
-//! that does not occur (the hour that summer time skips) as if the clock had not been put forward
-//! yet; both are counted, so that an answer can say so.
+//! time that occurs twice (the hour after summer time ends) is told by the order of the records:
+//!
+//! ```text
+//! 02:58:10  first   goes on from what stands before
+//! 02:00:03  second  else it would step back by an hour
+//! 02:59:59  first   late by a moment
+//! 02:10:00  second
+//! ```
+//!
+//! Where the order does not tell (nothing stands before it, or nothing for a while) it is read as the
+//! first of the two; one that does not occur (the hour that summer time skips) as if the clock had not
+//! been put forward yet. Both are counted, so that an answer can say so.
 
 use formats::Stamp;
 use jiff::civil::DateTime;
@@ -23,6 +32,14 @@ const AHEAD: i64 = 24 * HOUR;
 /// A step back of more than this, in a log without years, is a new year.
 const NEW_YEAR: i64 = 180 * 24 * HOUR;
 
+/// Records may stand this much later in a log than they are dated: threads write side by side, and a
+/// handshake that stalls is logged after `connect_timeout`.
+const LATE_MAX: i64 = 5 * 60 * 1_000_000;
+
+/// A step back of at least this is no late record: a clock or a zone was changed. Zones differ by half an
+/// hour or more, but for two that differ from their neighbours by a quarter.
+const STEP_BACK_MIN: i64 = 29 * 60 * 1_000_000;
+
 /// Converts the stamps of one file, in the order in which they stand.
 #[derive(Debug, Clone)]
 pub struct LocalClock {
@@ -35,6 +52,12 @@ pub struct LocalClock {
     /// The last stamp that had no year, with the year that was found for it.
     yearless: Option<i64>,
     ambiguous: u64,
+    /// The newest moment so far; `i64::MIN` before the first.
+    newest: i64,
+    /// The largest step back behind it.
+    step_back: i64,
+    /// A time that occurs twice was met before anything else.
+    blind: bool,
 }
 
 impl LocalClock {
@@ -43,12 +66,22 @@ impl LocalClock {
     pub fn new(zone: TimeZone, changed: i64) -> Self {
         let local = Timestamp::from_microsecond(changed)
             .map_or(changed, |at| changed + i64::from(zone.to_offset(at).seconds()) * 1_000_000);
-        LocalClock { zone, from: i64::MIN, offset: 0, changed: local, yearless: None, ambiguous: 0 }
+        LocalClock {
+            zone,
+            from: i64::MIN,
+            offset: 0,
+            changed: local,
+            yearless: None,
+            ambiguous: 0,
+            newest: i64::MIN,
+            step_back: 0,
+            blind: false,
+        }
     }
 
-    /// Starts the years of yearless stamps after `last`, the newest one read from this file before,
-    /// in microseconds UTC.
+    /// Goes on after `last`, the newest moment read from this file before, in microseconds UTC.
     pub fn resume(&mut self, last: i64) {
+        self.newest = last;
         self.yearless = Timestamp::from_microsecond(last)
             .ok()
             .map(|at| last + i64::from(self.zone.to_offset(at).seconds()) * 1_000_000);
@@ -56,10 +89,22 @@ impl LocalClock {
 
     /// A clock that goes on where this one stands, with nothing counted.
     pub(crate) fn successor(&self) -> LocalClock {
-        LocalClock { ambiguous: 0, ..self.clone() }
+        LocalClock { ambiguous: 0, step_back: 0, blind: false, ..self.clone() }
     }
 
-    /// How many records had a local time that occurs twice or not at all.
+    /// By how much the times step back at most, in microseconds, where that is too much for late
+    /// records; else 0.
+    pub(crate) fn step_back(&self) -> i64 {
+        self.step_back
+    }
+
+    /// Whether a time that occurs twice was read without knowing what stands before it.
+    pub(crate) fn is_blind(&self) -> bool {
+        self.blind
+    }
+
+    /// How many records had a local time that does not occur, or occurs twice and is not told by their
+    /// order.
     pub fn ambiguous(&self) -> u64 {
         self.ambiguous
     }
@@ -67,14 +112,21 @@ impl LocalClock {
     /// The stamp in microseconds UTC.
     #[inline]
     pub fn utc(&mut self, stamp: Stamp) -> i64 {
-        match stamp {
+        let utc = match stamp {
             Stamp::Local(local) => self.local(local),
             Stamp::Utc(utc) => utc,
             Stamp::LocalWithoutYear(in_year) => {
                 let local = self.find_year(in_year);
                 self.local(local)
             }
+        };
+        let back = self.newest.saturating_sub(utc);
+        if back < 0 {
+            self.newest = utc;
+        } else if back >= STEP_BACK_MIN {
+            self.step_back = self.step_back.max(back);
         }
+        utc
     }
 
     #[inline]
@@ -97,17 +149,42 @@ impl LocalClock {
             self.offset = offset;
             return local - offset;
         }
-        let (offset, plain) = self.offset_at(local);
+        let (offset, plain) = match self.twice(local) {
+            Some(offsets) => self.told_by_order(local, offsets),
+            None => self.offset_at(local),
+        };
         self.ambiguous += u64::from(!plain);
         local - offset
     }
 
+    /// Both offsets of a local time that occurs twice, the first of the two before the other.
+    fn twice(&self, local: i64) -> Option<(i64, i64)> {
+        let civil = civil(local)?;
+        let AmbiguousOffset::Fold { before, after } =
+            self.zone.to_ambiguous_timestamp(civil).offset()
+        else {
+            return None;
+        };
+        Some((i64::from(before.seconds()) * 1_000_000, i64::from(after.seconds()) * 1_000_000))
+    }
+
+    /// Which of two offsets the records before tell, and whether they do.
+    fn told_by_order(&mut self, local: i64, (before, after): (i64, i64)) -> (i64, bool) {
+        if self.newest == i64::MIN {
+            self.blind = true;
+            return (before, false);
+        }
+        let early = |offset: i64| local - offset < self.newest - LATE_MAX;
+        match (early(before), early(after)) {
+            (false, _) => (before, local - before <= self.newest.saturating_add(LATE_MAX)),
+            (true, false) => (after, true),
+            (true, true) => (before, false),
+        }
+    }
+
     /// The offset of a local time in microseconds, and whether it is the only possible one.
     fn offset_at(&self, local: i64) -> (i64, bool) {
-        let epoch = DateTime::constant(1970, 1, 1, 0, 0, 0, 0);
-        let Ok(civil) = epoch.checked_add(SignedDuration::from_micros(local)) else {
-            return (0, true);
-        };
+        let Some(civil) = civil(local) else { return (0, true) };
         let (offset, plain) = match self.zone.to_ambiguous_timestamp(civil).offset() {
             AmbiguousOffset::Unambiguous { offset } => (offset, true),
             AmbiguousOffset::Gap { before, .. } | AmbiguousOffset::Fold { before, .. } => {
@@ -139,6 +216,12 @@ impl LocalClock {
         self.yearless = Some(local);
         local
     }
+}
+
+/// A local time in microseconds since 1970 as date and time; `None` beyond the calendar.
+fn civil(local: i64) -> Option<DateTime> {
+    let epoch = DateTime::constant(1970, 1, 1, 0, 0, 0, 0);
+    epoch.checked_add(SignedDuration::from_micros(local)).ok()
 }
 
 /// The year a local time lies in.
@@ -205,6 +288,93 @@ mod tests {
                     assert_eq!(clock.utc(Stamp::Local(wall)), expected, "{name} {civil}");
                 }
             }
+        }
+    }
+
+    /// Reads wall times of one file, and tells the moments and how many the order does not tell.
+    fn read(zone: &str, walls: &[&str], resume: Option<&str>) -> (Vec<String>, u64) {
+        let mut clock = LocalClock::new(TimeZone::get(zone).unwrap(), 0);
+        if let Some(last) = resume {
+            clock.resume(utc(last));
+        }
+        let moments = walls.iter().map(|wall| {
+            let moment = clock.utc(Stamp::Local(local(&format!("2026-10-25 {wall}"))));
+            Timestamp::from_microsecond(moment).unwrap().strftime("%H:%M:%S").to_string()
+        });
+        (moments.collect(), clock.ambiguous())
+    }
+
+    #[test]
+    fn the_hour_that_occurs_twice_is_told_by_the_order() {
+        let walls = ["01:58:00", "02:00:00", "02:03:00", "02:08:00", "02:07:59"];
+        let moments = ["23:58:00", "00:00:00", "00:03:00", "00:08:00", "00:07:59"];
+        assert_eq!(read("Europe/Zurich", &walls, None), (moments.map(str::to_owned).into(), 0));
+
+        let walls = ["02:59:58", "02:00:00", "02:59:59", "02:00:01", "02:40:00", "03:00:00"];
+        let moments = ["00:59:58", "01:00:00", "00:59:59", "01:00:01", "01:40:00", "02:00:00"];
+        // Nothing stands before the first; after it all is told.
+        assert_eq!(read("Europe/Zurich", &walls, None), (moments.map(str::to_owned).into(), 1));
+        // What an earlier scan has read stands before it.
+        let resumed = read("Europe/Zurich", &walls, Some("2026-10-25T00:57:00Z"));
+        assert_eq!(resumed, (moments.map(str::to_owned).into(), 0));
+        let resumed = read("Europe/Zurich", &["02:30:00"], Some("2026-10-25T01:20:00Z"));
+        assert_eq!(resumed, (vec!["01:30:00".to_owned()], 0));
+
+        // After a quiet while nobody can tell.
+        let walls = ["01:30:00", "02:30:00", "02:31:00"];
+        let moments = ["23:30:00", "00:30:00", "00:31:00"];
+        assert_eq!(read("Europe/Zurich", &walls, None), (moments.map(str::to_owned).into(), 1));
+        // Long after it a record of that hour is out of its place.
+        let walls = ["03:30:00", "02:30:00"];
+        assert_eq!(read("Europe/Zurich", &walls, None).1, 1);
+
+        // A change of half an hour: Lord Howe, 5 April, 02:00 to 01:30.
+        let mut clock = LocalClock::new(TimeZone::get("Australia/Lord_Howe").unwrap(), 0);
+        for (wall, moment) in [
+            ("2026-04-05 01:29:59", "2026-04-04T14:29:59Z"),
+            ("2026-04-05 01:31:00", "2026-04-04T14:31:00Z"),
+            ("2026-04-05 01:59:59", "2026-04-04T14:59:59Z"),
+            ("2026-04-05 01:30:00", "2026-04-04T15:00:00Z"),
+            ("2026-04-05 02:00:00", "2026-04-04T15:30:00Z"),
+        ] {
+            let read = clock.utc(Stamp::Local(local(wall)));
+            assert_eq!((read, clock.step_back()), (utc(moment), 0), "{wall}");
+        }
+    }
+
+    #[test]
+    fn steps_back_that_no_late_record_makes_are_told() {
+        let step = |walls: &[&str], resume: Option<&str>| {
+            let mut clock = LocalClock::new(TimeZone::get("Europe/Zurich").unwrap(), 0);
+            if let Some(last) = resume {
+                clock.resume(utc(last));
+            }
+            for wall in walls {
+                clock.utc(Stamp::Local(local(&format!("2026-11-20 {wall}"))));
+            }
+            clock.step_back() / 1_000_000
+        };
+        assert_eq!(step(&["10:00:00", "09:59:59", "09:45:00"], None), 0);
+        assert_eq!(step(&["10:00:00", "09:31:01"], None), 0);
+        assert_eq!(step(&["10:00:00", "09:31:00"], None), 29 * 60);
+        assert_eq!(step(&["10:00:00", "09:00:00", "09:10:00"], None), 3600);
+        // The zone was told otherwise by an earlier scan.
+        assert_eq!(step(&["10:00:00"], Some("2026-11-20T09:59:00Z")), 59 * 60);
+    }
+
+    #[test]
+    fn the_last_moments_that_a_log_can_tell() {
+        let mut clock = LocalClock::new(TimeZone::get("Europe/Zurich").unwrap(), 0);
+        for (wall, moment) in [
+            // 2038-01-19T03:14:07Z is the last second that 32 bits hold.
+            ("2038-01-19 04:14:07", "2038-01-19T03:14:07Z"),
+            ("2038-01-19 04:14:08", "2038-01-19T03:14:08Z"),
+            ("2039-07-01 00:00:00", "2039-06-30T22:00:00Z"),
+            // A leap second is the first second of the next minute in every log that has seen one.
+            ("2017-01-01 00:59:59", "2016-12-31T23:59:59Z"),
+            ("2017-01-01 01:00:00", "2017-01-01T00:00:00Z"),
+        ] {
+            assert_eq!(clock.utc(Stamp::Local(local(wall))), utc(moment), "{wall}");
         }
     }
 

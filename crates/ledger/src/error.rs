@@ -69,6 +69,17 @@ pub enum Error {
         /// What the system said.
         error: std::io::Error,
     },
+    /// It is to be made or written on a file system of another machine.
+    #[error(
+        "{path}: this is on a network file system ({kind}), where commits can be lost and readers can see \
+         half of them: keep the ledger on a local disk and copy it from there"
+    )]
+    Remote {
+        /// Its path.
+        path: PathBuf,
+        /// Which one.
+        kind: &'static str,
+    },
     /// It was written to while somebody read it who may not write beside it.
     #[error("{path}: the ledger changed while it was read: ask again")]
     Changed {

@@ -55,12 +55,21 @@ pub(crate) struct Hours {
 impl Hours {
     /// Adds an hour and its count to a list.
     pub(crate) fn push(&mut self, chain: &mut Chain, hour: u32, count: u32) {
-        let entry = Entry::new(i64::from(hour) - i64::from(chain.hour), count);
-        let room = match self.chunks.get(chain.tail as usize) {
-            Some(chunk) => CHUNK - chunk.used as usize,
-            None => 0,
-        };
-        if room < entry.used {
+        let gap = i64::from(hour) - i64::from(chain.hour);
+        if let Some(byte) = short(gap, count)
+            && let Some(chunk) = self.chunks.get_mut(chain.tail as usize)
+            && let Some(place) = chunk.bytes.get_mut(chunk.used as usize)
+        {
+            *place = byte;
+            chunk.used += 1;
+            chain.hour = hour;
+            return;
+        }
+        self.push_entry(chain, hour, Entry::new(gap, count));
+    }
+
+    fn push_entry(&mut self, chain: &mut Chain, hour: u32, entry: Entry) {
+        if self.room(*chain) < entry.used {
             let new = self.chunks.len() as u32;
             let begins = chain.head == NONE;
             self.chunks.push(Chunk { next: NONE, used: 0, begins, bytes: [0; CHUNK] });
@@ -75,6 +84,15 @@ impl Hours {
         chunk.bytes[used..used + entry.used].copy_from_slice(&entry.bytes[..entry.used]);
         chunk.used += entry.used as u8;
         chain.hour = hour;
+    }
+
+    /// How many bytes the last chunk of a list can still hold.
+    #[inline(always)]
+    pub(crate) fn room(&self, chain: Chain) -> usize {
+        match self.chunks.get(chain.tail as usize) {
+            Some(chunk) => CHUNK - chunk.used as usize,
+            None => 0,
+        }
     }
 
     /// Takes over the chunks of another arena; what to add to their numbers.
@@ -135,15 +153,22 @@ struct Entry {
 impl Entry {
     fn new(gap: i64, count: u32) -> Entry {
         let mut entry = Entry::default();
-        if (0..8).contains(&gap) && (1..16).contains(&count) {
-            entry.extend([(gap as u8) << 4 | count as u8]);
-        } else {
-            entry.extend([LONG]);
-            put(&mut entry, ((gap << 1) ^ (gap >> 63)) as u64);
-            put(&mut entry, u64::from(count));
+        match short(gap, count) {
+            Some(byte) => entry.extend([byte]),
+            None => {
+                entry.extend([LONG]);
+                put(&mut entry, ((gap << 1) ^ (gap >> 63)) as u64);
+                put(&mut entry, u64::from(count));
+            }
         }
         entry
     }
+}
+
+/// The entry of one byte, where it is one.
+#[inline(always)]
+fn short(gap: i64, count: u32) -> Option<u8> {
+    ((0..8).contains(&gap) & (1..16).contains(&count)).then_some((gap as u8) << 4 | count as u8)
 }
 
 /// The gap and count of the entry at the beginning of `bytes`.

@@ -38,7 +38,8 @@ const BEGIN: &str = "PRAGMA temp_store = MEMORY; BEGIN IMMEDIATE; PRAGMA temp_st
 pub struct Ingest<'a> {
     ledger: &'a Ledger,
     pub(crate) keeping: Keeping,
-    _lock: Lock,
+    /// `None` where the caller holds it.
+    _lock: Option<Lock>,
     open: bool,
 }
 
@@ -48,7 +49,33 @@ impl Ledger {
     /// # Errors
     /// [`Error::Busy`] where another process holds the lock.
     pub fn ingest(&mut self, keeping: Keeping) -> Result<Ingest<'_>, Error> {
-        let lock = Lock::take(&self.path)?;
+        let lock = Lock::take(&self.path, false)?;
+        self.begin(keeping, Some(lock))
+    }
+
+    /// Takes the right to write, for a watch, which writes again and again and lets nobody else in
+    /// between.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] where another process holds it.
+    pub fn lock(&self) -> Result<Lock, Error> {
+        Lock::take(&self.path, true)
+    }
+
+    /// As [`Ledger::ingest`], under a lock that is held already.
+    ///
+    /// # Errors
+    /// Where SQLite fails.
+    pub fn ingest_under(&mut self, _: &Lock, keeping: Keeping) -> Result<Ingest<'_>, Error> {
+        self.begin(keeping, None)
+    }
+
+    fn begin(&mut self, mut keeping: Keeping, lock: Option<Lock>) -> Result<Ingest<'_>, Error> {
+        let before = "SELECT value FROM meta WHERE key = 'ages_from_us'";
+        let before = self.db.query_row(before, [], |row| row.get(0)).optional();
+        if let Some(before) = before.map_err(self.failed())? {
+            keeping.go_on_from(before);
+        }
         self.db.execute_batch(BEGIN).map_err(self.failed())?;
         Ok(Ingest { ledger: self, keeping, _lock: lock, open: true })
     }
@@ -284,6 +311,7 @@ impl Ingest<'_> {
         let ledger = self.ledger;
         let mut set = ledger.db.prepare_cached("INSERT OR REPLACE INTO meta VALUES (?1, ?2)")?;
         set.execute(params!["last_commit_us", now])?;
+        set.execute(params!["ages_from_us", self.keeping.ages_from()])?;
         let text = self.keeping.kept_text(now).unwrap_or_else(|| {
             let at = jiff::Timestamp::from_microsecond(now).unwrap_or_default();
             at.strftime("%Y-%m-%d %H:%M:%S+00:00").to_string()

@@ -8,11 +8,17 @@
 use crate::timeline::{DAY, day_of};
 use std::sync::Arc;
 
+/// Ages grow by at most this from one scan to the next: a month without a scan is usual, so forgetting
+/// waits only where scans were further apart, and catches up with each.
+const LEAP_MAX: i64 = 35 * DAY;
+
 /// How long and how much the ledger keeps, and how it writes local times for conntracker's users.
 #[derive(Clone)]
 pub struct Keeping {
-    /// Now, in microseconds UTC: what retention counts from.
+    /// Now, in microseconds UTC: what retention counts from, as far as a ledger believes it.
     pub now: i64,
+    /// The latest moment that retention counts from, whatever the clock says.
+    pub(crate) latest: i64,
     /// Counts by the hour are kept for this many days, then by the day.
     pub hour_days: u32,
     /// Counts by the day are kept for this many days; totals stay.
@@ -39,6 +45,7 @@ impl Keeping {
     pub fn new(now: i64) -> Self {
         Keeping {
             now,
+            latest: i64::MAX,
             hour_days: 90,
             day_days: 400,
             connection_days: 30,
@@ -68,10 +75,21 @@ impl Keeping {
         self.age(self.connection_days)
     }
 
+    /// Goes on from the moment that ages were counted from the last time: a clock that is years ahead for
+    /// once must not make the ledger forget what it cannot read again.
+    pub(crate) fn go_on_from(&mut self, before: i64) {
+        self.latest = before.saturating_add(LEAP_MAX);
+    }
+
+    /// What ages are counted from.
+    pub(crate) fn ages_from(&self) -> i64 {
+        self.now.min(self.latest)
+    }
+
     /// The beginning of a UTC day: so limits move once a day, and what is written is pruned to the
     /// same limits as what is there.
     fn age(&self, days: u32) -> i64 {
-        day_of(self.now.max(0)).saturating_sub(i64::from(days).saturating_mul(DAY))
+        day_of(self.ages_from().max(0)).saturating_sub(i64::from(days).saturating_mul(DAY))
     }
 }
 
@@ -92,6 +110,9 @@ mod tests {
             keeping.now = now;
             assert_eq!(keeping.days_before(), days * DAY);
         }
+        keeping.go_on_from(500 * DAY);
+        keeping.now = 5000 * DAY;
+        assert_eq!(keeping.days_before(), (535 - 90) * DAY);
         keeping.now = i64::MIN;
         keeping.day_days = u32::MAX;
         assert!(keeping.gone_before() <= 0);

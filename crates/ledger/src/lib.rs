@@ -35,7 +35,7 @@
 //! # What it does not do
 //! It opens no log and parses none, judges nobody, escapes nothing: names go out as the bytes that
 //! came in. It has no clock: now is an argument ([`Keeping::now`]). Its files are safe on a local
-//! disk; SQLite's WAL is not made for network file systems.
+//! disk; SQLite's WAL is not made for network file systems, so on those it writes nothing.
 //!
 //! # Example
 //! ```
@@ -68,6 +68,7 @@ mod connections;
 mod contested;
 mod doubts;
 mod pairs;
+mod place;
 mod runs;
 mod settling;
 
@@ -82,15 +83,22 @@ mod retention;
 mod strangers;
 mod take_over;
 mod tally;
+mod watched;
 
 mod answers;
+mod coverage;
+mod holdings;
 mod rows;
 
 pub use batch::{Batch, BatchOptions};
 pub use clock::LocalClock;
 pub use error::Error;
-pub use files::{Checkpoint, Mark};
+pub use files::{Checkpoint, Gap, Mark};
+pub use holdings::{DoubtTotal, Holdings, ReadFile};
 pub use ingest::Ingest;
 pub use keeping::{Keeping, LocalText};
+pub use lock::Lock;
+pub use pairs::PEER_BYTES_MAX;
 pub use rows::*;
 pub use store::Ledger;
+pub use watched::{TROUBLE_BYTES_MAX, TROUBLES_MAX};

@@ -6,13 +6,14 @@ use std::io::{Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-/// Holds the lock file; the lock ends with it.
+/// The right to write, for as long as it lives ([`Ledger::lock`](crate::Ledger::lock)).
 #[derive(Debug)]
-pub(crate) struct Lock(#[allow(dead_code)] Option<std::fs::File>);
+pub struct Lock(#[allow(dead_code)] Option<std::fs::File>);
 
 impl Lock {
-    /// Takes the lock or says who holds it. A ledger in memory needs none.
-    pub(crate) fn take(ledger: &Path) -> Result<Lock, Error> {
+    /// Takes the lock or says who holds it; `for_long`: it will not be given away soon. A ledger in memory
+    /// needs none.
+    pub(crate) fn take(ledger: &Path, for_long: bool) -> Result<Lock, Error> {
         if ledger == Path::new(":memory:") {
             return Ok(Lock(None));
         }
@@ -45,18 +46,31 @@ impl Lock {
             Err(std::fs::TryLockError::WouldBlock) => {
                 let mut text = String::new();
                 let _ = (&mut file).take(32).read_to_string(&mut text);
-                let holder = match text.trim().parse::<u32>() {
-                    Ok(process) => format!(" (process {process})"),
-                    Err(_) => String::new(),
-                };
-                return Err(Error::Busy { path: ledger.to_path_buf(), holder });
+                return Err(Error::Busy { path: ledger.to_path_buf(), holder: holder(&text) });
             }
             Err(std::fs::TryLockError::Error(error)) => {
                 return Err(failed("locking the lock file")(error));
             }
         }
         // Only for the message above: that it cannot be written is no reason to stop.
-        let _ = file.set_len(0).and_then(|()| write!(file, "{}", std::process::id()));
+        let process = std::process::id();
+        let words = if for_long { format!("{process} {WATCH}") } else { process.to_string() };
+        let _ = file.set_len(0).and_then(|()| file.write_all(words.as_bytes()));
         Ok(Lock(Some(file)))
+    }
+}
+
+/// Stands behind the process number where a watch holds the lock.
+const WATCH: &str = "watch";
+
+/// Who holds the lock, from what the file says, which may be anything.
+fn holder(text: &str) -> String {
+    let mut words = text.split_whitespace();
+    match (words.next().map(str::parse::<u32>), words.next()) {
+        (Some(Ok(process)), Some(WATCH)) => {
+            format!(" (process {process}, a watch, which reads the logs itself)")
+        }
+        (Some(Ok(process)), None) => format!(" (process {process})"),
+        _ => String::new(),
     }
 }

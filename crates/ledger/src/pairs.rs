@@ -13,7 +13,7 @@ use std::hint::select_unpredictable;
 
 /// The longest `user,host` that is counted. A name has at most 128 characters of four bytes, a host
 /// name 255; a longer one is no name that a server can hold.
-pub(crate) const PEER_BYTES_MAX: usize = 1024;
+pub const PEER_BYTES_MAX: usize = 1024;
 
 /// 9999-12-31T23:59:59.999999Z, the last moment that RFC 3339 can write.
 const TIME_MAX: i64 = 253_402_300_799_999_999;
@@ -197,6 +197,16 @@ impl Pairs {
         }
     }
 
+    /// Has the memory of several pairs fetched, all at once.
+    #[inline(always)]
+    pub(crate) fn touch(&self, numbers: &[u32]) {
+        let mut keys = 0;
+        for &number in numbers {
+            keys |= self.pairs.get(number as usize).map_or(0, |pair| pair.key.0);
+        }
+        std::hint::black_box(keys);
+    }
+
     /// [`Pairs::guess`] and [`Pairs::confirm`] at once.
     #[inline(never)]
     pub(crate) fn find_or_add(&mut self, server: u32, peer: Peer<'_>) -> u32 {
@@ -278,8 +288,16 @@ impl Pairs {
     /// Puts finished hours away. To be called before logins are asked for, and often enough that few are
     /// waiting.
     pub(crate) fn settle(&mut self) {
-        for &(number, hour, logins) in &self.finished[..self.waiting] {
-            self.hours.push(&mut self.past[number as usize].hours, hour, logins);
+        for some in self.finished[..self.waiting].chunks(32) {
+            // Has the memory of all fetched at once.
+            let mut places = 0;
+            for &(number, ..) in some {
+                places |= self.hours.room(self.past[number as usize].hours);
+            }
+            std::hint::black_box(places);
+            for &(number, hour, logins) in some {
+                self.hours.push(&mut self.past[number as usize].hours, hour, logins);
+            }
         }
         self.waiting = 0;
     }
@@ -315,12 +333,16 @@ impl Pairs {
                 (a, b) => a.max(b),
             };
             mine_past.first = mine_past.first.min(past.first);
+            // In the order of time where `other` goes on from here.
+            if mine.logins > 0 && pair.logins > 0 && mine.hour <= pair.hour {
+                self.hours.push(&mut mine_past.hours, mine.hour, mine.logins);
+                mine.logins = 0;
+            }
             self.hours.append(&mut mine_past.hours, past.hours, offset);
-            match mine.logins.checked_add(pair.logins) {
-                Some(logins) if mine.hour == pair.hour => mine.logins = logins,
-                _ if mine.logins == 0 => (mine.hour, mine.logins) = (pair.hour, pair.logins),
-                _ if pair.logins == 0 => {}
-                _ => self.hours.push(&mut mine_past.hours, pair.hour, pair.logins),
+            if mine.logins == 0 {
+                (mine.hour, mine.logins) = (pair.hour, pair.logins);
+            } else if pair.logins > 0 {
+                self.hours.push(&mut mine_past.hours, pair.hour, pair.logins);
             }
             numbers.push(number);
         }

@@ -11,6 +11,13 @@ use crate::strangers;
 use crate::timeline;
 use rusqlite::params;
 
+/// Of this many files, the last to come, every line of the head is known; of others the first. A log that
+/// is cut is one of the last, and each scan reads them all: about 500 bytes a file.
+const HEAD_LINES_MAX: i64 = 1000;
+
+/// What a line takes in `file.lines`.
+const LINE_BYTES: i64 = 10;
+
 impl Ingest<'_> {
     /// All that was stored is pruned to these. They move once a day.
     pub(crate) fn limits(&self) -> [i64; 3] {
@@ -37,6 +44,11 @@ impl Ingest<'_> {
         )?;
         db.execute("DELETE FROM contested WHERE last_us < ?1", [gone])?;
         db.execute("DELETE FROM gap WHERE noticed_us < ?1", [gone])?;
+        db.execute(
+            "UPDATE file SET lines = substr(lines, 1, ?1) WHERE length(lines) > ?1
+             AND id <= (SELECT max(id) FROM file) - ?2",
+            [LINE_BYTES, HEAD_LINES_MAX],
+        )?;
         Ok(())
     }
 

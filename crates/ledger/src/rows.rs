@@ -175,6 +175,30 @@ pub struct SourceStatus {
     pub newest: Option<i64>,
     /// When rollcall last read it.
     pub last_read: Option<i64>,
+    /// Its plain files, where they were last seen.
+    pub places: Vec<Place>,
+}
+
+/// Where a plain log file was last seen, and how far it was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// Its path.
+    pub path: std::path::PathBuf,
+    /// Number of the device.
+    pub device: u64,
+    /// Number of the file on it.
+    pub inode: u64,
+    /// Bytes read.
+    pub offset: u64,
+}
+
+/// An input that could not be read when it was last tried.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trouble {
+    /// Since when.
+    pub since: i64,
+    /// What is wrong, with place and remedy. Holds paths as they are: escape it.
+    pub message: String,
 }
 
 /// One life of a server as the logs show it.
@@ -207,6 +231,10 @@ pub struct Status {
     pub unsettled: u64,
     /// Connection facts, of the days for which they are kept for tracing.
     pub connections: u64,
+    /// When a `rollcall watch` that has not ended last said that it runs.
+    pub watch: Option<i64>,
     /// Every source.
     pub sources: Vec<SourceStatus>,
+    /// Inputs that could not be read, the oldest trouble first.
+    pub troubles: Vec<Trouble>,
 }

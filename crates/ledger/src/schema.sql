@@ -1,4 +1,4 @@
--- The ledger, schema version 1. Times are microseconds since 1970-01-01T00:00:00Z. Names are TEXT
+-- The ledger, schema version 3. Times are microseconds since 1970-01-01T00:00:00Z. Names are TEXT
 -- where they are UTF-8 without NUL, else BLOB. docs/ledger.md tells what each table is for.
 
 CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -18,7 +18,8 @@ CREATE TABLE file (
   device INTEGER NOT NULL, inode INTEGER NOT NULL, born_us INTEGER, bytes INTEGER NOT NULL,
   modified_us INTEGER NOT NULL, print BLOB NOT NULL, drained INTEGER NOT NULL,
   head_bytes INTEGER NOT NULL, head BLOB NOT NULL, offset INTEGER NOT NULL,
-  tail_bytes INTEGER NOT NULL, tail BLOB NOT NULL, mid_record INTEGER NOT NULL, newest_us INTEGER);
+  tail_bytes INTEGER NOT NULL, tail BLOB NOT NULL, mid_record INTEGER NOT NULL, newest_us INTEGER,
+  gone INTEGER NOT NULL DEFAULT 0, lines BLOB NOT NULL DEFAULT x'');
 CREATE INDEX file_source ON file (source);
 
 -- Counts. error 0: logins, and the newest sign of a session (active_us); else refused attempts with
@@ -53,10 +54,16 @@ CREATE TABLE stretch (
   from_us INTEGER NOT NULL, to_us INTEGER NOT NULL, records INTEGER NOT NULL,
   PRIMARY KEY (server, source, file)) WITHOUT ROWID;
 
--- Evidence known to be missing.
+-- Files that are pieces of one log with nothing between them: file goes on where before ends.
+CREATE TABLE adjoin (
+  file INTEGER NOT NULL, before INTEGER NOT NULL, PRIMARY KEY (file, before)) WITHOUT ROWID;
+
+-- Evidence known to be missing: what the file held from from_byte on (to to_byte at least), and what
+-- followed it, up to the next record that is known.
 CREATE TABLE gap (
   id INTEGER PRIMARY KEY, source INTEGER NOT NULL, path NOT NULL, from_us INTEGER, to_us INTEGER,
-  noticed_us INTEGER NOT NULL, reason TEXT NOT NULL);
+  noticed_us INTEGER NOT NULL, reason TEXT NOT NULL,
+  file INTEGER, from_byte INTEGER, to_byte INTEGER);
 
 -- Lives of a server: the lowest and the highest connection id of each ten minutes (old ones: each
 -- day), from which they follow (src/runs.rs).

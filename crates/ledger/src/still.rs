@@ -21,8 +21,7 @@ impl Still {
     /// `None` where somebody is writing, or stopped in the middle: then what was committed stands in
     /// the `-wal` file too.
     pub(crate) fn of(path: &Path) -> Option<Still> {
-        let written = std::fs::metadata(beside(path, "-wal")).is_ok_and(|wal| wal.len() > 0);
-        let metadata = std::fs::metadata(path).ok().filter(|_| !written)?;
+        let metadata = std::fs::metadata(path).ok().filter(|_| !has_wal(path))?;
         Some(Still::of_metadata(&metadata))
     }
 
@@ -55,6 +54,11 @@ pub(crate) fn uri(path: &Path) -> String {
         }
     }
     uri + "?mode=ro&immutable=1"
+}
+
+/// Whether something was committed that may not stand in the file yet.
+pub(crate) fn has_wal(path: &Path) -> bool {
+    std::fs::metadata(beside(path, "-wal")).is_ok_and(|wal| wal.len() > 0)
 }
 
 fn beside(path: &Path, ending: &str) -> PathBuf {

@@ -1,17 +1,22 @@
 //! The ledger's file: opened, made, recognised, migrated.
 
 use crate::error::Error;
+use crate::place;
 use crate::still::{self, Still};
 use crate::timeline;
+use rusqlite::config::DbConfig;
 use rusqlite::functions::FunctionFlags;
 use rusqlite::types::{ToSqlOutput, Value, ValueRef};
-use rusqlite::{Connection, OpenFlags, ToSql};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, ToSql};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// The schema this program writes, in `PRAGMA user_version`.
-pub(crate) const SCHEMA: i64 = 1;
+pub(crate) const SCHEMA: i64 = 4;
+
+/// What makes an empty file one of that schema.
+const MAKE: &str = include_str!("schema.sql");
 
 /// Marks an SQLite file as a rollcall ledger, in `PRAGMA application_id`: "rcll".
 const APPLICATION: i64 = 0x7263_6c6c;
@@ -54,7 +59,7 @@ impl Ledger {
     /// Opens a ledger, making it (readable by its owner and group) and its folder where needed.
     ///
     /// # Errors
-    /// As [`Ledger::open`], but for [`Error::Missing`].
+    /// As [`Ledger::open`], but for [`Error::Missing`]; [`Error::Remote`] on a network file system.
     pub fn create(path: &Path) -> Result<Ledger, Error> {
         let failed = |doing| {
             let path = path.to_path_buf();
@@ -63,6 +68,7 @@ impl Ledger {
         if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
             std::fs::create_dir_all(folder).map_err(failed("making the ledger's folder"))?;
         }
+        place::check(path)?;
         let made = std::fs::OpenOptions::new().create_new(true).write(true).mode(0o640).open(path);
         match made {
             Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
@@ -84,6 +90,11 @@ impl Ledger {
         Ok(ledger)
     }
 
+    /// What to say of the place where it stands, if that may be no safe one.
+    pub fn warning(&self) -> Option<String> {
+        place::warning(&self.path)
+    }
+
     /// The path it was opened with; `:memory:` for one in memory.
     pub fn path(&self) -> &Path {
         &self.path
@@ -98,11 +109,37 @@ impl Ledger {
             return Err(failed(std::io::Error::other(what)));
         }
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let waits = still::has_wal(path);
         let db =
             Connection::open_with_flags(path, flags).map_err(|error| Error::sqlite(path, error))?;
         let mut ledger = Ledger { db, path: path.to_path_buf(), still: None };
+        if waits {
+            ledger.check_wal()?;
+        }
         ledger.prepare()?;
         Ok(ledger)
+    }
+
+    /// Refuses a `-wal` that was left beside the file by another ledger: its pages would take the place of
+    /// this one's, and SQLite cannot tell. The file alone and the file as the `-wal` makes it must have one
+    /// id. Nothing is carried over from the `-wal` while that is not known.
+    fn check_wal(&self) -> Result<(), Error> {
+        const NO_CHECKPOINT: DbConfig = DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
+        self.db.set_db_config(NO_CHECKPOINT, true).map_err(self.failed())?;
+        self.db.busy_timeout(BUSY_TIMEOUT).map_err(self.failed())?;
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
+            | OpenFlags::SQLITE_OPEN_URI
+            | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        // What cannot be read so (a ledger in the making, a checkpoint under way) is judged elsewhere.
+        let alone = Connection::open_with_flags(still::uri(&self.path), flags);
+        if let Some(own) = alone.ok().and_then(|db| ledger_id(&db).ok().flatten())
+            && ledger_id(&self.db).is_ok_and(|other| other.as_ref() != Some(&own))
+        {
+            let what = "the -wal beside it is another ledger's: remove that".to_owned();
+            return Err(Error::Damaged { path: self.path.clone(), what });
+        }
+        self.db.set_db_config(NO_CHECKPOINT, false).map_err(self.failed())?;
+        Ok(())
     }
 
     /// Opens a ledger that is not written to right now, asking for no right but to read it.
@@ -161,6 +198,10 @@ impl Ledger {
                     known: SCHEMA,
                 });
             }
+            if version < 1 {
+                let what = "its schema has no version".to_owned();
+                return Err(Error::Damaged { path: self.path.clone(), what });
+            }
             return Ok(version);
         }
         let tables: Vec<String> = self
@@ -211,8 +252,25 @@ impl Ledger {
             if accounts {
                 transaction.execute_batch("ALTER TABLE Accounts RENAME TO conntracker_accounts")?;
             }
-            transaction.execute_batch(include_str!("schema.sql"))?;
+            transaction.execute_batch(MAKE)?;
             transaction.pragma_update(None, "application_id", APPLICATION)?;
+        }
+        if version == 1 {
+            transaction.execute_batch(FROM_1)?;
+        }
+        if version == 1 || version == 2 {
+            transaction.execute_batch(FROM_2)?;
+        }
+        if (1..4).contains(&version) {
+            transaction.execute_batch(FROM_3)?;
+            for made in ["TABLE unsettled", "TABLE edge", "TABLE contested", "VIEW Accounts"] {
+                transaction.execute_batch(statement(made))?;
+            }
+        }
+        if version < 2 {
+            transaction.execute_batch(NEW_ID)?;
+        }
+        if version < SCHEMA {
             transaction.pragma_update(None, "user_version", SCHEMA)?;
         }
         transaction.commit()
@@ -227,6 +285,48 @@ impl Ledger {
                 .ok_or_else(|| damaged("a timeline in tally"))
         })
     }
+}
+
+/// The number that a ledger was given when it was made; its copies have the same. `None`: made by schema 1,
+/// or not made yet.
+fn ledger_id(db: &Connection) -> rusqlite::Result<Option<String>> {
+    let tables: i64 =
+        db.query_row("SELECT count(*) FROM sqlite_schema WHERE name = 'meta'", [], |row| {
+            row.get(0)
+        })?;
+    match tables {
+        0 => Ok(None),
+        _ => db
+            .query_row("SELECT value FROM meta WHERE key = 'ledger_id'", [], |row| row.get(0))
+            .optional(),
+    }
+}
+
+const NEW_ID: &str = "INSERT INTO meta VALUES ('ledger_id', lower(hex(randomblob(16))))";
+
+/// Version 1 did not say which file a gap is of, nor that it was told.
+const FROM_1: &str = "
+    ALTER TABLE gap ADD COLUMN file INTEGER;
+    ALTER TABLE gap ADD COLUMN from_byte INTEGER;
+    ALTER TABLE gap ADD COLUMN to_byte INTEGER;
+    ALTER TABLE file ADD COLUMN gone INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE file ADD COLUMN lines BLOB NOT NULL DEFAULT x'';
+    UPDATE file SET gone = 1 WHERE EXISTS (SELECT 1 FROM gap WHERE gap.source = file.source
+      AND gap.path = file.path AND gap.from_us IS file.newest_us);";
+
+/// Version 2 did not say which files are consecutive pieces of one log.
+const FROM_2: &str = "CREATE TABLE adjoin (
+    file INTEGER NOT NULL, before INTEGER NOT NULL, PRIMARY KEY (file, before)) WITHOUT ROWID;";
+
+/// Version 3 counted logins at once. What it noted as too new to be settled is counted in `tally`, so only
+/// the note goes.
+const FROM_3: &str = "DROP TABLE unsettled; DROP VIEW Accounts;";
+
+/// The statement of [`MAKE`] that makes this.
+fn statement(what: &str) -> &'static str {
+    let from = MAKE.find(&format!("CREATE {what} ")).unwrap_or(MAKE.len());
+    let end = MAKE[from..].find(';').map_or(MAKE.len(), |length| from + length);
+    &MAKE[from..end]
 }
 
 /// Part of the ledger cannot be what it is; becomes [`Error::Damaged`].

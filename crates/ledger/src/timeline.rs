@@ -135,10 +135,10 @@ pub(crate) fn encode_counts(slots: &[Slot], out: &mut Vec<u8>) {
 }
 
 /// Encodes counts of hours (since 1970) straight away and tells their sum; `None` where they have to be
-/// normalized first, because one comes twice or after a later one, or is older than hours are kept for.
-/// `out` then holds nothing of use.
+/// normalized first, because one comes after a later one, or is older than hours are kept for. `out` then
+/// holds nothing of use.
 pub(crate) fn encode_hours(
-    mut hours: impl Iterator<Item = (u32, u32)>,
+    hours: impl Iterator<Item = (u32, u32)>,
     days_before: i64,
     gone_before: i64,
     out: &mut Vec<u8>,
@@ -146,16 +146,21 @@ pub(crate) fn encode_hours(
     out.clear();
     out.push(COUNTS);
     let (mut end, mut sum) = (0, 0);
-    hours.try_for_each(|(hour, count)| {
+    let mut hours = hours.peekable();
+    while let Some((hour, count)) = hours.next() {
+        let mut count = u64::from(count);
+        // Two parts of a log may meet within an hour.
+        while let Some((_, more)) = hours.next_if(|(next, _)| *next == hour) {
+            count += u64::from(more);
+        }
         let start = i64::from(hour) * HOUR;
         // All others are younger than the first.
         if end == 0 && (day_of(start) + DAY <= days_before || start + HOUR <= gone_before) {
             return None;
         }
-        put_period(out, u64::from(hour.checked_sub(end)?) * 2, count.into());
-        (end, sum) = (hour.checked_add(1)?, sum + u64::from(count));
-        Some(())
-    })?;
+        put_period(out, u64::from(hour.checked_sub(end)?) * 2, count);
+        (end, sum) = (hour.checked_add(1)?, sum + count);
+    }
     Some(sum)
 }
 

@@ -83,9 +83,100 @@ fn a_newer_ledger_is_refused_and_left_alone() {
     let folder = tempfile::tempdir().unwrap();
     let path = fresh(folder.path());
     drop(filled(&path));
-    sql(&path, "PRAGMA user_version = 2");
+    sql(&path, "PRAGMA user_version = 5");
     let text = refusal(&path);
-    assert!(text.contains("schema 2, this program knows 1"), "{text}");
+    assert!(text.contains("schema 5, this program knows 4"), "{text}");
+}
+
+/// A ledger as the program with schema 1 made it, with a log that was replaced.
+fn older(path: &Path) {
+    sql(path, include_str!("schema-1.sql"));
+    sql(
+        path,
+        "PRAGMA journal_mode = wal;
+         INSERT INTO server VALUES (1, 'db1');
+         INSERT INTO source VALUES (1, '/log', '', 'server_audit', 5);
+         INSERT INTO file VALUES (1, 1, '/log', 1, 2, 3, 100, 4, zeroblob(16), 1, 100, zeroblob(16),
+           100, 100, zeroblob(16), 0, 77);
+         INSERT INTO file VALUES (2, 1, '/log', 1, 3, 4, 100, 4, zeroblob(16), 1, 100, zeroblob(16),
+           100, 100, zeroblob(16), 0, 99);
+         INSERT INTO gap VALUES (1, 1, '/log', 77, NULL, 80, 'replaced');
+         INSERT INTO stretch VALUES (1, 1, 1, 70, 77, 3);
+         PRAGMA application_id = 0x72636c6c;
+         PRAGMA user_version = 1;",
+    );
+}
+
+#[test]
+fn an_older_ledger_is_brought_up_to_date() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = fresh(folder.path());
+    older(&path);
+    let mut ledger = Ledger::open(&path).unwrap();
+    let states: Vec<_> = ledger.evidence(&Filter::default()).unwrap();
+    let reasons: Vec<&str> = states.iter().map(|row| row.reason.as_str()).collect();
+    assert_eq!(reasons, ["replaced: /log", "/log"]);
+    // What was told of is not told of again.
+    let ingest = ledger.ingest(keeping(UTC_START)).unwrap();
+    let gone: Vec<bool> = ingest.marks(b"").unwrap().iter().map(|mark| mark.gone).collect();
+    assert_eq!(gone, [true, false]);
+    ingest.finish().unwrap();
+    add_log(&mut ledger, keeping(UTC_START), "/log", &log());
+    assert_eq!(ledger.seen(&Filter::default()).unwrap().len(), 2);
+    assert_eq!(ledger.status().unwrap().schema, 4);
+}
+
+/// Takes away what schema 4 brought.
+const AS_SCHEMA_3: &str = "DROP TABLE edge; DROP TABLE contested; DROP TABLE unsettled;
+    CREATE TABLE unsettled (
+      server INTEGER NOT NULL, source INTEGER NOT NULL, at_us INTEGER NOT NULL, id INTEGER NOT NULL,
+      user NOT NULL, host NOT NULL,
+      PRIMARY KEY (server, source, at_us, id, user, host)) WITHOUT ROWID;
+    INSERT INTO unsettled VALUES (1, 1, 7, 7, 'u', 'h');";
+
+/// What each table, index and view of a ledger is made of.
+fn made_of(path: &Path) -> Vec<(String, Option<String>)> {
+    let db = Connection::open(path).unwrap();
+    let mut query = db.prepare("SELECT name, sql FROM sqlite_schema ORDER BY name").unwrap();
+    let rows = query.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+    rows.map(Result::unwrap).collect()
+}
+
+#[test]
+fn a_ledger_of_schema_3_becomes_like_a_new_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = fresh(folder.path());
+    drop(filled(&path));
+    let new = made_of(&path);
+    sql(&path, &format!("{AS_SCHEMA_3} PRAGMA user_version = 3"));
+    assert_ne!(made_of(&path), new);
+    let ledger = Ledger::open(&path).unwrap();
+    assert_eq!(ledger.status().unwrap().unsettled, 0);
+    drop(ledger);
+    assert_eq!(made_of(&path), new);
+}
+
+#[test]
+fn a_ledger_of_schema_2_keeps_its_number() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = fresh(folder.path());
+    let before = filled(&path).holdings().unwrap();
+    sql(&path, &format!("DROP TABLE adjoin; {AS_SCHEMA_3} PRAGMA user_version = 2"));
+    let ledger = Ledger::open(&path).unwrap();
+    assert_eq!(ledger.holdings().unwrap(), before);
+    assert!(before.id.is_some());
+    assert_eq!(ledger.status().unwrap().schema, 4);
+}
+
+#[test]
+fn a_ledger_without_a_version_is_damaged() {
+    let folder = tempfile::tempdir().unwrap();
+    for version in [0, -1, i32::MIN] {
+        let path = folder.path().join(format!("{version}"));
+        drop(filled(&path));
+        sql(&path, &format!("PRAGMA user_version = {version}"));
+        assert!(refusal(&path).contains("its schema has no version"));
+    }
 }
 
 #[test]
@@ -248,4 +339,62 @@ fn the_lock_leads_nowhere_else() {
     drop(ledger.ingest(Keeping::new(0)).unwrap());
     use std::os::unix::fs::PermissionsExt as _;
     assert_eq!(std::fs::metadata(&lock).unwrap().permissions().mode() & 0o777, 0o600);
+}
+
+/// What waits beside a ledger that a process left open when it died.
+fn wal_of(path: &Path, change: &str) -> Vec<u8> {
+    let db = Connection::open(path).unwrap();
+    db.execute_batch("PRAGMA wal_autocheckpoint = 0").unwrap();
+    db.execute_batch(change).unwrap();
+    std::fs::read(path.with_extension("sqlite-wal")).unwrap()
+}
+
+#[test]
+fn the_wal_of_another_ledger_is_refused_and_spoils_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = |name: &str| folder.path().join(name).join("ledger.sqlite");
+    let path = place("ours");
+    drop(filled(&path));
+    let content = std::fs::read(&path).unwrap();
+    let other = place("other");
+    let mut open = Ledger::create(&other).unwrap();
+    add_log(&mut open, keeping(UTC_START), "/var/log/other.log", &log());
+    // Every commit holds the number of its ledger.
+    let small = std::fs::read(other.with_extension("sqlite-wal")).unwrap();
+    drop(open);
+    // A whole ledger stands in the -wal: every page of ours would be hidden.
+    let whole = wal_of(&other, "VACUUM");
+    // Not even a ledger of schema 1 may.
+    let third = place("third");
+    std::fs::create_dir(third.parent().unwrap()).unwrap();
+    let old = Connection::open(&third).unwrap();
+    old.execute_batch("PRAGMA journal_mode = wal; PRAGMA wal_autocheckpoint = 0").unwrap();
+    let make = format!(
+        "BEGIN; {} PRAGMA application_id = 0x72636c6c; PRAGMA user_version = 1; COMMIT",
+        include_str!("schema-1.sql")
+    );
+    old.execute_batch(&make).unwrap();
+    let oldest = std::fs::read(third.with_extension("sqlite-wal")).unwrap();
+    for wal in [small, whole, oldest] {
+        let beside = path.with_extension("sqlite-wal");
+        std::fs::write(&beside, wal).unwrap();
+        assert!(matches!(Ledger::open(&path), Err(Error::Damaged { .. })));
+        assert!(matches!(Ledger::create(&path), Err(Error::Damaged { .. })));
+        assert!(content == std::fs::read(&path).unwrap(), "it was written to");
+        std::fs::remove_file(beside).unwrap();
+        assert_eq!(Ledger::open(&path).unwrap().seen(&Filter::default()).unwrap().len(), 2);
+    }
+}
+
+#[test]
+fn a_ledger_whose_making_waits_in_the_wal_is_no_stranger() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = fresh(folder.path());
+    drop(filled(&path));
+    sql(&path, "DELETE FROM meta WHERE key = 'ledger_id'; PRAGMA wal_checkpoint(TRUNCATE)");
+    let content = std::fs::read(&path).unwrap();
+    let wal = wal_of(&path, "INSERT INTO meta VALUES ('ledger_id', 'new')");
+    std::fs::write(&path, content).unwrap();
+    std::fs::write(path.with_extension("sqlite-wal"), wal).unwrap();
+    assert_eq!(Ledger::open(&path).unwrap().seen(&Filter::default()).unwrap().len(), 2);
 }

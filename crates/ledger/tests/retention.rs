@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{Log, UTC_START, add_log, difference, fresh, keeping, line};
+use common::{Log, UTC_START, add_log, checkpoint, difference, fresh, keeping, line};
 use ledger::{Filter, Ledger};
 
 const HOUR: i64 = 3_600_000_000;
@@ -83,7 +83,10 @@ fn hours_become_days_and_days_go_while_totals_stay() {
         (sum(|period| period.logins), sum(|period| period.failures), kinds)
     };
     let at = |ledger: &mut Ledger, age: i64| {
-        add_log(ledger, keeping(end + age * DAY), "/log", &empty());
+        // Once a month, as ages grow by little more from one scan to the next.
+        for age in (0..age).step_by(30).chain([age]) {
+            add_log(ledger, keeping(end + age * DAY), "/log", &empty());
+        }
     };
     let whole = logins(&ledger);
     assert_eq!(whole, 48);
@@ -164,4 +167,43 @@ fn refusals_older_than_they_are_kept_are_not_stored() {
         assert_eq!(ledger.failures(&all).unwrap().len(), 2 * rows, "{age}");
         assert_eq!(ledger.seen(&all).unwrap()[0].logins, 1);
     }
+}
+
+#[test]
+fn a_clock_that_is_years_ahead_forgets_a_month_at_most() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut ledger = Ledger::create(&fresh(folder.path())).unwrap();
+    let log = log(60, 0);
+    let read = UTC_START + 60 * DAY;
+    add_log(&mut ledger, keeping(read), "/log", &log);
+    let before = ledger.periods(&Filter::default()).unwrap();
+    let failures = ledger.failures(&Filter::default()).unwrap();
+    // Wrong for two scans, then right; a day back does no harm either.
+    for now in [read + 3650 * DAY, read + 3650 * DAY, read - DAY, read] {
+        add_log(&mut ledger, keeping(now), "/none", &empty());
+        assert_eq!(ledger.failures(&Filter::default()).unwrap(), failures);
+        let periods = ledger.periods(&Filter::default()).unwrap();
+        let logins = |of: &[ledger::Period]| of.iter().map(|period| period.logins).sum::<u64>();
+        assert_eq!(logins(&periods), logins(&before));
+    }
+}
+
+#[test]
+fn the_lines_of_heads_are_bounded() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut ledger = Ledger::create(&fresh(folder.path())).unwrap();
+    let ingest = ledger.ingest(keeping(UTC_START)).unwrap();
+    let source = ingest.source(b"/log", b"", "server_audit").unwrap();
+    let mut at = checkpoint("/log", 30);
+    at.fingerprint.lines = vec![(10, [1; 8]), (20, [2; 8]), (30, [3; 8])];
+    for _ in 0..1003 {
+        ingest.checkpoint(None, source, &at).unwrap();
+    }
+    ingest.finish().unwrap();
+    let ingest = ledger.ingest(keeping(UTC_START + DAY)).unwrap();
+    ingest.finish().unwrap();
+    let marks = ledger.ingest(keeping(UTC_START + DAY)).unwrap().marks(b"").unwrap();
+    let cut = marks.iter().filter(|mark| mark.known.fingerprint.lines == [(10, [1; 8])]).count();
+    let whole = marks.iter().filter(|mark| mark.known.fingerprint == at.fingerprint).count();
+    assert_eq!((cut, whole), (3, 1000));
 }

@@ -36,7 +36,8 @@ const EXIT_HELP: &str = "\
 T is RFC 3339, 'YYYY-MM-DD HH:MM[:SS]', an age (90d, 12h) or 'yesterday 14:00'.
 
 Exit codes: 0 done; 1 a condition of --fail-on holds; 2 usage, configuration, or nothing could be
-done; 3 done in part: some inputs failed, each named, running again is safe.";
+done; 3 done in part: some inputs failed, each named, running again is safe; 4 evidence --verify
+found something that is not as it was sealed.";
 
 /// Flags of every command.
 #[derive(Debug, Clone, Args)]
@@ -101,6 +102,8 @@ pub(crate) enum Condition {
 pub(crate) enum Command {
     /// Read what is new in the logs, once (for cron)
     Scan(ScanArgs),
+    /// Follow the logs and read what is new at once, until SIGTERM (for systemd)
+    Watch(WatchArgs),
     /// An overview; with PATH of those logs alone, without any set-up
     Report(ReportArgs),
     /// Per server, user and client host: first and last login, counts
@@ -141,6 +144,20 @@ pub(crate) struct ScanArgs {
     pub(crate) paths: Vec<PathBuf>,
     #[command(flatten)]
     pub(crate) read: ReadArgs,
+}
+
+/// `watch`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct WatchArgs {
+    /// Files, folders, globs [default: the configured sources]
+    #[arg(value_name = "PATH")]
+    pub(crate) paths: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) read: ReadArgs,
+    /// Look twice a second instead of waiting for the system to tell of changes (which it does
+    /// not on network file systems)
+    #[arg(long)]
+    pub(crate) poll: bool,
 }
 
 /// `report`.
@@ -226,6 +243,17 @@ pub(crate) struct EvidenceArgs {
     /// Coverage per month
     #[arg(long, value_enum, value_name = "WHAT")]
     pub(crate) by: Option<EvidenceBy>,
+    /// Write what all evidence rests on to a new file: coverage, and hashes and line totals of each
+    /// log that was read
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["by", "state", "limit", "verify"])]
+    pub(crate) seal: Option<PathBuf>,
+    /// Prove that logs still are what this seal says, without ledger or network
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["by", "state", "limit"])]
+    pub(crate) verify: Option<PathBuf>,
+    /// Where the sealed logs are looked for, by content: files, folders, globs [default: where they
+    /// stood]
+    #[arg(value_name = "PATH", requires = "verify")]
+    pub(crate) paths: Vec<PathBuf>,
     /// Only this state; with samples for rejected and quarantined
     #[arg(long, value_enum, value_name = "STATE")]
     pub(crate) state: Option<StateArg>,

@@ -1,7 +1,7 @@
 //! How the program ends.
 
-/// The exit codes, all of them. Where several hold, `Nothing` goes before `Partial` before
-/// `Condition`. A reader that closes the pipe early has what it wanted: that is success.
+/// The exit codes, all of them. Where several hold, `Nothing` goes before `Differs` before
+/// `Partial` before `Condition`. A reader that closes the pipe early has what it wanted: that is success.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Exit {
     /// 0: done. Doubt and gaps were named on standard error.
@@ -10,6 +10,8 @@ pub(crate) enum Exit {
     Condition,
     /// 3: done in part: some inputs failed, each named; running again is safe.
     Partial,
+    /// 4: what was to be proven is not so.
+    Differs,
     /// 2: usage, configuration, or nothing could be done.
     Nothing,
 }
@@ -22,6 +24,7 @@ impl Exit {
             Exit::Condition => 1,
             Exit::Nothing => 2,
             Exit::Partial => 3,
+            Exit::Differs => 4,
         }
     }
 }
@@ -35,6 +38,7 @@ mod tests {
         let codes = |exits: &[Exit]| exits.iter().max().map(|it| it.code());
         assert_eq!(codes(&[Exit::Done, Exit::Condition]), Some(1));
         assert_eq!(codes(&[Exit::Partial, Exit::Condition]), Some(3));
-        assert_eq!(codes(&[Exit::Partial, Exit::Nothing, Exit::Done]), Some(2));
+        assert_eq!(codes(&[Exit::Differs, Exit::Partial, Exit::Done]), Some(4));
+        assert_eq!(codes(&[Exit::Partial, Exit::Nothing, Exit::Differs]), Some(2));
     }
 }

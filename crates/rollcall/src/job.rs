@@ -10,6 +10,8 @@ use crate::time::Zone;
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct ReadJob {
     pub(crate) inputs: Vec<Input>,
+    /// They are those of the configuration: what goes wrong with them is remembered.
+    pub(crate) is_configured: bool,
     /// Read as this dialect; `None`: each file's is recognised.
     pub(crate) dialect: Option<String>,
     /// `None`: one per processor, at most four.
@@ -92,6 +94,7 @@ impl ReadJob {
         };
         Ok(ReadJob {
             inputs,
+            is_configured: paths.is_empty(),
             dialect: args.dialect.clone(),
             threads: args
                 .threads

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! cli ── Cli ──► run ──► job ──► scan ──► ledger          scan, report PATH
+//!                 ├───► watch ──► scan                     the same, again and again
 //!                 └───► ask (rows) ──► answers ──► render  every question
 //! ```
 //!
@@ -16,12 +17,16 @@ mod cli;
 mod config;
 mod exit;
 mod job;
+#[cfg(test)]
+mod model;
 mod out;
 mod render;
 mod run;
 mod scan;
+mod seal;
 mod setup;
 mod time;
+mod watch;
 
 use std::process::ExitCode;
 

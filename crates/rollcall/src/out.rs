@@ -53,6 +53,11 @@ impl Out {
     }
 }
 
+/// A line of the watch's own log, on standard error, in one piece.
+pub(crate) fn log_line(line: &str) {
+    let _ = io::stderr().lock().write_all(format!("{line}\n").as_bytes());
+}
+
 /// The width of the terminal that standard output is; `None` where it is none.
 fn terminal_width() -> Option<usize> {
     let stdout = io::stdout();
@@ -68,14 +73,10 @@ fn terminal_width() -> Option<usize> {
 /// A message that names the file; nothing is left behind.
 pub(crate) fn replace_file(path: &Path, text: &str) -> Result<(), String> {
     let failed = |error: io::Error| format!("{} cannot be written: {error}", path.display());
-    let name = path.file_name().ok_or_else(|| failed(io::ErrorKind::IsADirectory.into()))?;
+    let temporary = temporary(path).map_err(failed)?;
     if path.is_dir() {
         return Err(failed(io::ErrorKind::IsADirectory.into()));
     }
-    let mut temporary = std::ffi::OsString::from(".");
-    temporary.push(name);
-    temporary.push(format!(".{}.tmp", std::process::id()));
-    let temporary: PathBuf = path.with_file_name(temporary);
     let written = write_new(&temporary, text, 0o644);
     let replaced = written.and_then(|()| std::fs::rename(&temporary, path));
     replaced.map_err(|error| {
@@ -84,6 +85,33 @@ pub(crate) fn replace_file(path: &Path, text: &str) -> Result<(), String> {
         }
         failed(error)
     })
+}
+
+/// Writes a file readable by all (mode 0644) that must not exist yet, whole or not at all.
+///
+/// # Errors
+/// A message that names the file; nothing is left behind.
+pub(crate) fn new_file(path: &Path, text: &str) -> Result<(), String> {
+    let failed = |error: io::Error| match error.kind() {
+        io::ErrorKind::AlreadyExists => {
+            format!("{} is there already and stays as it is: name another file", path.display())
+        }
+        _ => format!("{} cannot be written: {error}", path.display()),
+    };
+    let temporary = temporary(path).map_err(failed)?;
+    let written = write_new(&temporary, text, 0o644);
+    let linked = written.and_then(|()| std::fs::hard_link(&temporary, path));
+    let _ = std::fs::remove_file(&temporary);
+    linked.map_err(failed)
+}
+
+/// A name for the file while it is written, beside it.
+fn temporary(path: &Path) -> io::Result<PathBuf> {
+    let name = path.file_name().ok_or(io::ErrorKind::IsADirectory)?;
+    let mut temporary = std::ffi::OsString::from(".");
+    temporary.push(name);
+    temporary.push(format!(".{}.tmp", std::process::id()));
+    Ok(path.with_file_name(temporary))
 }
 
 /// Writes a file that must not exist yet, through to the disk.
@@ -123,6 +151,21 @@ mod tests {
         replace_file(&link, "new").unwrap();
         assert_eq!(std::fs::read_to_string(&target).unwrap(), "untouched");
         assert_eq!(std::fs::read_to_string(&link).unwrap(), "new");
+    }
+
+    #[test]
+    fn a_new_file_takes_no_place_of_another() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, link) = (folder.path().join("seal"), folder.path().join("link"));
+        new_file(&path, "first").unwrap();
+        std::os::unix::fs::symlink(folder.path().join("nothing"), &link).unwrap();
+        for taken in [&path, &link] {
+            assert!(new_file(taken, "second").unwrap_err().contains("is there already"));
+        }
+        assert!(new_file(folder.path(), "x").is_err());
+        assert!(new_file(&folder.path().join("no/seal"), "x").is_err());
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "first");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2);
     }
 
     #[test]

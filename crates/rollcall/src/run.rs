@@ -1,7 +1,7 @@
 //! From a parsed command line to an exit code: one function a command, each asks, renders, puts
 //! out.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
@@ -17,16 +17,18 @@ use crate::answers::{
 };
 use crate::cli::{
     Cli, Command, Condition, EvidenceArgs, FailuresArgs, Global, ReadArgs, ReportArgs, ScanArgs,
-    SeenArgs,
+    SeenArgs, WatchArgs,
 };
 use crate::config::{Config, LogLevel, default_ledger};
 use crate::exit::Exit;
 use crate::job::ReadJob;
-use crate::out::{Out, replace_file};
+use crate::out::{Out, new_file, replace_file};
 use crate::render::{Answer, Format, html_page, shown};
-use crate::scan::{ReadDone, scan};
+use crate::scan::{Follower, ReadDone, scan};
+use crate::seal::{self, Seal, Verdict};
 use crate::setup;
 use crate::time::{Zone, parse_time, table_text};
+use crate::watch::{self, watch};
 
 /// Standard output did not take the answer.
 #[derive(Debug, thiserror::Error)]
@@ -75,6 +77,7 @@ fn dispatch(cli: &Cli, out: Out) -> anyhow::Result<Exit> {
     let session = Session::begin(global, out)?;
     match &cli.command {
         Command::Scan(args) => session.scan(args),
+        Command::Watch(args) => session.watch(args),
         Command::Report(args) => session.report(args),
         Command::Seen(args) => session.seen(args),
         Command::Failures(args) => session.failures(args),
@@ -195,13 +198,46 @@ impl<'a> Session<'a> {
         let job = self.job(&args.paths, &args.read)?;
         let ledger = self.ledger()?;
         self.out.detail(&format!("log times in {}", job.zone_text()));
-        let done = scan(&mut Ledger::create(&ledger)?, &job, self.now, self.out)?;
+        let mut opened = Ledger::create(&ledger)?;
+        if let Some(warning) = opened.warning() {
+            self.out.note(&warning);
+        }
+        let done = scan(&mut opened, &job, self.now, self.out)?;
         let exit = self.say(&done);
         let doubts = match self.global.fail_on.is_empty() {
             true => Doubts::default(),
             false => Doubts::of(&Ledger::open(&ledger)?.evidence(&self.filter)?),
         };
         Ok(exit.max(condition(&self.global.fail_on, done.files > 0, doubts)))
+    }
+
+    fn watch(&self, args: &WatchArgs) -> anyhow::Result<Exit> {
+        if !self.global.fail_on.is_empty() {
+            bail!("watch ends when it is told to, not on a condition: ask evidence --fail-on");
+        }
+        let follower = |config: &Config| {
+            let machine = Zone::machine();
+            let job = ReadJob::resolve(&args.paths, &args.read, self.global, config, &machine)?;
+            Follower::new(job)
+        };
+        if let Some(dialect) = &args.read.dialect {
+            setup::check_dialect(dialect).map_err(|error| anyhow!("--dialect: {error}"))?;
+        }
+        let reload = || {
+            let config = Config::load(self.global.config.as_deref())?;
+            for note in config.warnings.iter().chain(&config.notes) {
+                tracing::warn!("{note}");
+            }
+            if config.ledger != self.config.ledger {
+                tracing::warn!("another ledger is taken only after a restart");
+            }
+            follower(&config)
+        };
+        let ledger = self.ledger()?;
+        let options =
+            watch::Options { ledger: &ledger, out: self.out, polls: args.poll, reload: &reload };
+        watch(&options, follower(&self.config).map_err(anyhow::Error::msg)?)?;
+        Ok(Exit::Done)
     }
 
     /// Says what could not be read, and how that ends.
@@ -313,7 +349,61 @@ impl<'a> Session<'a> {
         self.answer(&answer, Some(Doubts::of(&evidence)))
     }
 
+    /// Seals what the ledger rests on.
+    fn seal(&self, path: &Path) -> anyhow::Result<Exit> {
+        if self.filter != Filter::default() {
+            bail!(
+                "--seal: a seal is of the whole ledger; leave --server, --group, --since and --until out"
+            );
+        }
+        let holdings = Ledger::open(&self.ledger()?)?.holdings()?;
+        let seal = match seal::make(&holdings, self.now)? {
+            Ok(seal) => seal,
+            Err(differences) => {
+                for text in &differences {
+                    self.out.error(text);
+                }
+                bail!("nothing was sealed: logs hold other records than were counted");
+            }
+        };
+        let (text, sha256) = seal.text();
+        new_file(path, &text).map_err(anyhow::Error::msg)?;
+        put(self.out, &answers::sealed(&seal, &sha256), self.global.output)?;
+        Ok(Exit::Done)
+    }
+
+    /// Holds logs against a seal.
+    fn verify(&self, path: &Path, paths: &[PathBuf]) -> anyhow::Result<Exit> {
+        let text = seal::read(path)?;
+        let seal = match Seal::parse(&text) {
+            Ok(seal) => seal,
+            Err(error) => {
+                self.out.error(&format!("{}: {error}", path.display()));
+                return Ok(Exit::Differs);
+            }
+        };
+        let (proofs, failed) = seal::verify(&seal, paths);
+        for text in &failed {
+            self.out.error(text);
+        }
+        let made = table_text(seal.made, &self.zone);
+        let answer = answers::verified(&seal, &seal.text().1, &made, &proofs);
+        put(self.out, &answer, self.global.output)?;
+        let worst = proofs.iter().map(|proof| match proof.verdict {
+            Verdict::Proven => Exit::Done,
+            Verdict::Missing => Exit::Partial,
+            Verdict::Differs => Exit::Differs,
+        });
+        Ok(worst.max().unwrap_or(Exit::Done))
+    }
+
     fn evidence(&self, args: &EvidenceArgs) -> anyhow::Result<Exit> {
+        if let Some(path) = &args.seal {
+            return self.seal(path);
+        }
+        if let Some(path) = &args.verify {
+            return self.verify(path, &args.paths);
+        }
         let ledger = Ledger::open(&self.ledger()?)?;
         self.note_unknown_servers(&ledger)?;
         let evidence = ledger.evidence(&self.filter)?;
@@ -346,7 +436,9 @@ impl<'a> Session<'a> {
         let path = self.ledger()?;
         let ledger = Ledger::open(&path)?;
         let doubts = Doubts::of(&ledger.evidence(&self.filter)?);
-        let answer = answers::status(&ledger.status()?, &path, self.view());
+        let status = ledger.status()?;
+        let unread: Vec<_> = status.sources.iter().map(|it| unread(&it.places)).collect();
+        let answer = answers::status(&status, &path, &unread, self.view());
         self.answer(&answer, Some(doubts))
     }
 
@@ -357,6 +449,20 @@ impl<'a> Session<'a> {
         let (answer, exit) = setup::check(&self.config, &self.ledger()?, self.out);
         Ok(exit.max(self.answer(&answer, None)?))
     }
+}
+
+/// Bytes that stand in plain files of a source behind what was read; `None` where none of them stands
+/// where it stood, or may be looked at.
+fn unread(places: &[ledger::Place]) -> Option<u64> {
+    // Of several marks for one path the newest counts: the others are of files that stood there before.
+    let newest: BTreeMap<&Path, &ledger::Place> =
+        places.iter().map(|place| (place.path.as_path(), place)).collect();
+    let unread = newest.values().filter_map(|place| {
+        let file = std::fs::symlink_metadata(&place.path).ok()?;
+        let same = (file.dev(), file.ino()) == (place.device, place.inode);
+        same.then(|| file.len().saturating_sub(place.offset))
+    });
+    unread.reduce(|a, b| a + b)
 }
 
 /// Puts an answer on standard output.

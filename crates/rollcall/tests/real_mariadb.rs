@@ -10,10 +10,12 @@
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output};
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -150,6 +152,16 @@ impl Bench {
     }
 }
 
+/// A process that does not outlive its test.
+struct Ended(Child);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 fn one_row(rows: Vec<Value>, user: &str) -> Value {
     let rows: Vec<Value> = rows.into_iter().filter(|row| row["user"] == user).collect();
     assert_eq!(rows.len(), 1, "rows of {user}: {rows:?}");
@@ -252,6 +264,50 @@ fn rotation_by_the_plugin_loses_nothing() {
     bench.scan_into("fresh.sqlite");
     let row = one_row(bench.seen_in("fresh.sqlite"), "e2e_rotated");
     assert_eq!(row, bench.seen_user("e2e_rotated"));
+}
+
+#[test]
+fn a_login_shows_up_while_watch_runs() {
+    let bench = Bench::new();
+    bench.create_user("e2e_watched");
+    // So that there is a ledger to ask from the beginning.
+    bench.scan();
+    let watch = Command::new(env!("CARGO_BIN_EXE_rollcall"))
+        .arg("--ledger")
+        .arg(bench.folder.path().join("ledger.sqlite"))
+        .args(["watch", "-q", "--time-zone", "UTC"])
+        .arg(bench.audit_folder())
+        .spawn();
+    let mut watch = Ended(watch.expect("rollcall"));
+    let await_logins = |logins: u64| {
+        let deadline = Instant::now() + LOG_PATIENCE;
+        loop {
+            let rows = bench.seen();
+            let row = rows.iter().find(|row| row["user"] == "e2e_watched");
+            if row.is_some_and(|row| row["logins"] == logins) {
+                return;
+            }
+            assert!(Instant::now() < deadline, "{logins} logins are waited for: {row:?}");
+            std::thread::yield_now();
+        }
+    };
+    let mut logins = 0;
+    for rotate in [false, true, false, true, true] {
+        if rotate {
+            bench.admin("SET GLOBAL server_audit_file_rotate_now=1");
+        }
+        assert!(bench.login("e2e_watched", PASSWORD));
+        logins += 1;
+        await_logins(logins);
+    }
+    kill(Pid::from_raw(watch.0.id() as i32), Signal::SIGTERM).expect("the signal");
+    assert!(watch.0.wait().expect("the end of watch").success());
+    // Who reads everything at once gets the same answer.
+    bench.await_disconnects("e2e_watched", logins as usize);
+    bench.scan();
+    bench.scan_into("fresh.sqlite");
+    let row = one_row(bench.seen_in("fresh.sqlite"), "e2e_watched");
+    assert_eq!(row, bench.seen_user("e2e_watched"));
 }
 
 #[test]

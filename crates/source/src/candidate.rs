@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 
 use sha2::{Digest, Sha256};
 
-use crate::capture::{HEAD_BYTES, TAIL_BYTES, short};
+use crate::capture::{Fingerprint, HEAD_BYTES, TAIL_BYTES, short};
 use crate::decode::Compression;
 use crate::error::Error;
 use crate::known::Raw;
@@ -40,6 +40,24 @@ impl Candidate {
     /// To be stored with the mark. `drained`: it was read to its end or cut.
     pub fn raw(&self, drained: bool) -> Raw {
         Raw { facts: self.file.facts(), print: self.print, drained }
+    }
+
+    /// The mark of a file of which the first `offset` bytes were read, where that is no more than the
+    /// head.
+    ///
+    /// # Errors
+    /// [`Error::Shrunk`] where the head is shorter.
+    pub fn fingerprint_in_head(&self, offset: u64) -> Result<Fingerprint, Error> {
+        let part = usize::try_from(offset).ok().and_then(|end| self.head().ok()?.get(..end));
+        match part {
+            Some(part) => Ok(Fingerprint::of(part, part, offset)),
+            None => Err(Error::Shrunk { path: self.file.path().to_path_buf(), offset }),
+        }
+    }
+
+    /// Whether nothing at all is in it, decompressed; also where nothing of it can be read.
+    pub fn is_empty(&self) -> bool {
+        self.head().is_ok_and(<[u8]>::is_empty)
     }
 
     /// The first decompressed bytes: fewer than [`HEAD_BYTES`] where the content (or what can be

@@ -7,7 +7,8 @@
 //! ```
 //!
 //! Both hashes cover only bytes that were read. A mark with an offset up to 4096 therefore proves
-//! that a file begins with exactly what was read; a mark at offset 0 proves nothing.
+//! that a file begins with exactly what was read; a mark at offset 0 proves nothing. A shorter hash
+//! for each line of the head tells how much of it a file still begins with that was cut inside it.
 
 use sha2::{Digest, Sha256};
 
@@ -18,8 +19,12 @@ pub const HEAD_BYTES: usize = 4096;
 /// How much before the offset is hashed, in decompressed bytes: one page, and about 40 records.
 pub const TAIL_BYTES: usize = 4096;
 
+/// Where a line of a head ends (in bytes, behind its line break), with the first 8 bytes of the SHA-256 of
+/// everything up to there.
+pub type LineEnd = (u16, [u8; 8]);
+
 /// What was read of a log, so that it is found again under any name and compression.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Fingerprint {
     /// How many bytes `head` covers: `min(offset, HEAD_BYTES)`.
     pub head_len: u32,
@@ -31,6 +36,8 @@ pub struct Fingerprint {
     pub tail_len: u32,
     /// SHA-256 of the `tail_len` decompressed bytes before `offset`, its first 16 bytes.
     pub tail: [u8; 16],
+    /// The lines that end in the head; a caller may keep the first alone.
+    pub lines: Vec<LineEnd>,
 }
 
 impl Fingerprint {
@@ -48,8 +55,25 @@ impl Fingerprint {
             offset,
             tail_len: tail.len() as u32,
             tail: hash(tail),
+            lines: line_ends(head),
         }
     }
+}
+
+/// The lines that end in a head.
+pub(crate) fn line_ends(head: &[u8]) -> Vec<LineEnd> {
+    let mut hasher = Sha256::new();
+    let mut end = 0;
+    head.split_inclusive(|byte| *byte == b'\n')
+        .filter(|line| line.ends_with(b"\n"))
+        .map(|line| {
+            hasher.update(line);
+            end += line.len() as u16;
+            let mut cut = [0; 8];
+            cut.copy_from_slice(&hasher.clone().finalize()[..8]);
+            (end, cut)
+        })
+        .collect()
 }
 
 /// The first 16 bytes of SHA-256.

@@ -26,7 +26,8 @@ use crate::decode::Compression;
 use crate::error::{Error, Kind};
 use crate::found::{Discovery, Failure, LogFile, Redirected, SkipReason, Skipped};
 use crate::open::{FileReader, OpenFile, kind_of};
-use crate::sets::group;
+use crate::rotation::parse;
+use crate::sets::{group, is_old};
 use crate::stream::Stream;
 
 /// How deep a folder is walked below the one named: deeper than any log tree, and a bound for loops
@@ -67,28 +68,43 @@ fn discover_within<D>(
     detect: &dyn Fn(&[u8]) -> Option<D>,
     bounds: Bounds,
 ) -> Discovery<D> {
-    let mut search = Search {
-        detect,
-        bounds,
-        entries: 0,
-        recognised: 0,
-        denied: 0,
-        files: Vec::new(),
-        taken: HashMap::new(),
-        folders: HashMap::new(),
-        found: Discovery {
-            sets: Vec::new(),
-            failures: Vec::new(),
-            skipped: Vec::new(),
-            skipped_more: 0,
-            redirected: Vec::new(),
-        },
-    };
+    let mut search = Search::new(detect, bounds);
     for argument in arguments {
         search.argument(argument);
     }
     search.found.sets = group(search.files);
     search.found
+}
+
+/// The files that rotation may have left of one log, oldest first: those named after `location` in its
+/// folder, and in folders for old files below it and beside it. For logs that were named outright, when
+/// what had been read of them stands there no more.
+///
+/// Nothing fails: what cannot be read is not among them.
+pub fn siblings<D>(location: &Path, detect: &dyn Fn(&[u8]) -> Option<D>) -> Vec<LogFile<D>> {
+    let bounds = Bounds { entries: ENTRIES_MAX, skipped: 0 };
+    let mut search = Search::new(detect, bounds);
+    let (Some(home), Some(name)) = (location.parent(), location.file_name()) else {
+        return Vec::new();
+    };
+    let mut folders = vec![home.to_path_buf()];
+    for above in [Some(home), home.parent()].into_iter().flatten() {
+        let names = search.list(above, above).unwrap_or_default();
+        let old = names.into_iter().filter(|(path, kind)| kind.is_dir() && is_old(path, home));
+        folders.extend(old.map(|(path, _)| path));
+    }
+    for folder in folders {
+        for (path, kind) in search.list(&folder, &folder).unwrap_or_default() {
+            let stem = path.file_name().map(|name| parse(name.as_bytes()).stem);
+            if kind.is_file() && stem.is_some_and(|stem| stem == name.as_bytes()) {
+                search.file(&path, Named::Folder);
+            }
+        }
+    }
+    let mut sets = group(search.files);
+    // Files in an old folder are a set of their own where the live file is missing.
+    sets.sort_by_key(|set| set.location == location);
+    sets.into_iter().flat_map(|set| set.files).collect()
 }
 
 /// How a file came to be looked at.
@@ -119,7 +135,27 @@ struct Search<'a, D> {
     found: Discovery<D>,
 }
 
-impl<D> Search<'_, D> {
+impl<'a, D> Search<'a, D> {
+    fn new(detect: &'a dyn Fn(&[u8]) -> Option<D>, bounds: Bounds) -> Search<'a, D> {
+        Search {
+            detect,
+            bounds,
+            entries: 0,
+            recognised: 0,
+            denied: 0,
+            files: Vec::new(),
+            taken: HashMap::new(),
+            folders: HashMap::new(),
+            found: Discovery {
+                sets: Vec::new(),
+                failures: Vec::new(),
+                skipped: Vec::new(),
+                skipped_more: 0,
+                redirected: Vec::new(),
+            },
+        }
+    }
+
     fn argument(&mut self, argument: &Path) {
         match fs::symlink_metadata(argument) {
             Ok(_) => self.named(argument, Named::Outright),
@@ -476,7 +512,9 @@ const SERVER_ENDINGS: [&str; 15] = [
     ".sdi", ".dblwr", ".pem",
 ];
 
-fn is_server_file(name: &OsStr) -> bool {
+/// Whether a name is that of a file which a server keeps in its data directory: tables, logs of its
+/// own. Such are passed over in folders without being opened.
+pub fn is_server_file(name: &OsStr) -> bool {
     let name = name.as_bytes().to_ascii_lowercase();
     SERVER_PREFIXES.iter().any(|start| name.starts_with(start.as_bytes()))
         || SERVER_ENDINGS.iter().any(|end| name.ends_with(end.as_bytes()))

@@ -1,5 +1,7 @@
 //! Finds the mark of one file, seen alone: by its stored bytes, by its content, by its number.
 
+use std::collections::HashSet;
+
 use crate::candidate::Candidate;
 use crate::capture::{TAIL_BYTES, hash};
 use crate::error::Error;
@@ -13,6 +15,12 @@ pub(crate) enum Fit {
         offset: u64,
         more: bool,
     },
+    /// Begins with some lines that were read with the head of the mark, and goes on otherwise or not at
+    /// all.
+    Part {
+        mark: usize,
+        offset: u64,
+    },
     Shorter {
         mark: usize,
     },
@@ -24,25 +32,47 @@ pub(crate) enum Fit {
     Unreadable,
 }
 
-/// Looks for the mark of one file.
-pub(crate) fn fit(candidate: &Candidate, known: &Known) -> Result<Fit, Error> {
+/// Looks for the mark of one file, and adds all marks whose bytes stand in it to `found`.
+pub(crate) fn fit(
+    candidate: &Candidate,
+    known: &Known,
+    found: &mut HashSet<usize>,
+) -> Result<Fit, Error> {
     if !candidate.is_plain()
         && let Some(marks) = known.by_print.get(&candidate.print)
         && let Some(mark) = nearest(marks.iter().copied(), candidate, known)
     {
+        found.extend(known.before(mark));
         let offset = known.files[mark].fingerprint.offset;
         return Ok(Fit::At { mark, offset, more: false });
     }
     let head = candidate.head()?;
     let mut marks = known.with_head(head);
+    // A log that was cut inside its head is not found by that.
+    let whole = |&i: &usize| known.files[i].fingerprint.offset;
+    if let Some((mark, offset)) = known.line_read(head)
+        && marks.iter().map(whole).max().is_none_or(|read| read < offset)
+    {
+        found.extend(marks);
+        let print = &known.files[mark].fingerprint;
+        // Of old marks the first line alone is known: what was read behind it nobody can tell.
+        return Ok(match print.lines.len() == 1 && print.offset > offset {
+            true => Fit::Rewritten { mark },
+            false => Fit::Part { mark, offset },
+        });
+    }
     if marks.is_empty() {
-        return Ok(fit_unread(candidate, known, head));
+        let fit = fit_unread(candidate, known, head);
+        if let Fit::At { mark, .. } = fit {
+            found.insert(mark);
+        }
+        return Ok(fit);
     }
     marks.sort_by_key(|&i| known.files[i].fingerprint.offset);
     if candidate.is_plain() {
-        fit_plain(candidate, known, &marks)
+        fit_plain(candidate, known, &marks, found)
     } else {
-        fit_compressed(candidate, known, &marks)
+        fit_compressed(candidate, known, &marks, found)
     }
 }
 
@@ -65,7 +95,12 @@ fn nearest(
 }
 
 /// `marks` have the head of the file and stand in the order of their offsets.
-fn fit_plain(candidate: &Candidate, known: &Known, marks: &[usize]) -> Result<Fit, Error> {
+fn fit_plain(
+    candidate: &Candidate,
+    known: &Known,
+    marks: &[usize],
+    all: &mut HashSet<usize>,
+) -> Result<Fit, Error> {
     let len = candidate.file.facts().len;
     let mut found = Search::default();
     let mut buffer = vec![0; TAIL_BYTES];
@@ -83,7 +118,9 @@ fn fit_plain(candidate: &Candidate, known: &Known, marks: &[usize]) -> Result<Fi
         }
         let tail = &mut buffer[..tail_len];
         let n = candidate.file.read_full_at(tail, start)?;
-        found.verified(i, n == tail_len && hash(tail) == mark.tail, candidate, known);
+        let fits = n == tail_len && hash(tail) == mark.tail;
+        all.extend(fits.then_some(i));
+        found.verified(i, fits, candidate, known);
     }
     Ok(found.result(known, |i| {
         let mark = &known.files[i];
@@ -94,7 +131,12 @@ fn fit_plain(candidate: &Candidate, known: &Known, marks: &[usize]) -> Result<Fi
 }
 
 /// As [`fit_plain`]; decodes the file once up to the largest offset.
-fn fit_compressed(candidate: &Candidate, known: &Known, marks: &[usize]) -> Result<Fit, Error> {
+fn fit_compressed(
+    candidate: &Candidate,
+    known: &Known,
+    marks: &[usize],
+    all: &mut HashSet<usize>,
+) -> Result<Fit, Error> {
     let mut stream = candidate.file.stream(0)?;
     let mut found = Search::default();
     for &i in marks {
@@ -105,6 +147,7 @@ fn fit_compressed(candidate: &Candidate, known: &Known, marks: &[usize]) -> Resu
         }
         let fits =
             mark.tail_len as usize == stream.tail().len() && hash(stream.tail()) == mark.tail;
+        all.extend(fits.then_some(i));
         found.verified(i, fits, candidate, known);
     }
     let reached = stream.offset();

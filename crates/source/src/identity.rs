@@ -11,10 +11,10 @@
 //! a @ 1000       a.1, 1000 bytes                Unchanged: renamed
 //! a @ 1000       a.1, 1500 bytes                Continue at 1000
 //! a @ 1000       a.1.gz of 1500 bytes           Continue at 1000 (decompressed)
-//! a @ 1000       a, other content; a.1 is ours  New
-//! a @ 1000       a, other content; no a.1       Replaced: what was not read of it is gone
+//! a @ 1000       a, other content               New; whether a @ 1000 is found elsewhere is told too
 //! a @ 9000       same head, other bytes before  Rewritten: refused
 //! a @ 9000       same head, 5000 bytes          Shorter: an older copy, nothing to read
+//! a @ 9000       its first 900 bytes, then new  Fork at 900: cut inside its head, and written on
 //! ```
 //!
 //! # Invariants
@@ -31,7 +31,7 @@ use crate::candidate::Candidate;
 use crate::capture::HEAD_BYTES;
 use crate::error::Error;
 use crate::fit::{Fit, fit};
-use crate::known::{Known, KnownFile};
+use crate::known::Known;
 
 /// Where reading goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -56,8 +56,9 @@ pub enum Resume {
         /// In decompressed bytes.
         offset: u64,
     },
-    /// Goes on where the mark ends, but the mark's own file is in the batch too: the caller stores
-    /// what it read under a new key.
+    /// Goes on where the mark ends, but the mark's own file is in the batch too; or goes on before,
+    /// inside the head, where it differs from what was read. The caller stores what it read under a new
+    /// key.
     Fork {
         /// Of the mark.
         key: i64,
@@ -66,12 +67,6 @@ pub enum Resume {
     },
     /// Not seen before: read from the start under a new key.
     New,
-    /// New content stands where the mark's file stood, which is nowhere in the batch: what had not
-    /// been read of it, if anything, is gone. Read from the start under a new key.
-    Replaced {
-        /// Of the mark whose file is gone.
-        key: i64,
-    },
     /// Begins as the mark says, but the bytes before its offset differ: somebody edited the log.
     /// Nothing is to be read, because what was counted cannot be told from what was not.
     Rewritten {
@@ -100,23 +95,30 @@ pub enum Resume {
 impl Resume {
     /// Whether there is something to read now.
     pub fn reads(&self) -> bool {
-        matches!(
-            self,
-            Resume::Continue { .. } | Resume::Fork { .. } | Resume::New | Resume::Replaced { .. }
-        )
+        matches!(self, Resume::Continue { .. } | Resume::Fork { .. } | Resume::New)
     }
 }
 
+/// What is decided for all files of one run.
+#[derive(Debug)]
+pub struct Decision {
+    /// In the order of the candidates; a file that cannot be read has its error.
+    pub resumes: Vec<Result<Resume, Error>>,
+    /// Keys of the marks whose bytes, as many as are known again, stand in one of the candidates. What
+    /// followed on a mark that is not among them is in none of these files.
+    pub found: HashSet<i64>,
+}
+
 /// Decides for all files of one run together: which mark belongs to which file can only be told
-/// where all files that may hold it are seen. The answers stand in the order of the candidates; a
-/// file that cannot be read has its error.
-pub fn decide<C: Borrow<Candidate>>(candidates: &[C], known: &Known) -> Vec<Result<Resume, Error>> {
+/// where all files that may hold it are seen.
+pub fn decide<C: Borrow<Candidate>>(candidates: &[C], known: &Known) -> Decision {
     let candidates: Vec<&Candidate> = candidates.iter().map(Borrow::borrow).collect();
     let candidates = &candidates[..];
     let mut failed: Vec<Option<Error>> = Vec::with_capacity(candidates.len());
     let mut fits = Vec::with_capacity(candidates.len());
+    let mut verified = HashSet::new();
     for candidate in candidates {
-        match fit(candidate, known) {
+        match fit(candidate, known, &mut verified) {
             Ok(fit) => {
                 fits.push(fit);
                 failed.push(None);
@@ -128,15 +130,13 @@ pub fn decide<C: Borrow<Candidate>>(candidates: &[C], known: &Known) -> Vec<Resu
         }
     }
     let alike = alike(candidates, &fits, known);
-    let mut claims = Claims::new(candidates, known, &fits);
-    let mut answers = Vec::with_capacity(candidates.len());
-    for (i, error) in failed.into_iter().enumerate() {
-        answers.push(match error {
-            Some(error) => Err(error),
-            None => Ok(claims.resolve(i, alike.get(&i).copied())),
-        });
-    }
-    answers
+    let claims = Claims::new(candidates, known, &fits);
+    let resolve = |(i, error): (usize, Option<Error>)| match error {
+        Some(error) => Err(error),
+        None => Ok(claims.resolve(i, alike.get(&i).copied())),
+    };
+    let resumes = failed.into_iter().enumerate().map(resolve).collect();
+    Decision { resumes, found: verified.into_iter().map(|mark| known.files[mark].key).collect() }
 }
 
 /// How a file relates to another one of the batch.
@@ -150,7 +150,7 @@ enum Alike {
 fn alike(candidates: &[&Candidate], fits: &[Fit], known: &Known) -> HashMap<usize, Alike> {
     let mut readers: Vec<(usize, &[u8])> = Vec::new();
     for (i, candidate) in candidates.iter().enumerate() {
-        let wants = matches!(fits[i], Fit::Nothing | Fit::At { more: true, .. });
+        let wants = matches!(fits[i], Fit::Nothing | Fit::At { more: true, .. } | Fit::Part { .. });
         match candidate.head_read() {
             Some(head) if wants && !head.is_empty() => readers.push((i, head)),
             _ => {}
@@ -171,7 +171,9 @@ fn alike(candidates: &[&Candidate], fits: &[Fit], known: &Known) -> HashMap<usiz
     // Who has been read furthest goes first, then the longest, the known, the plain.
     readers.sort_by_key(|&(i, head)| {
         let (offset, same) = match fits[i] {
-            Fit::At { mark, offset, .. } => (offset, known.nearness(mark, candidates[i]).0),
+            Fit::At { mark, offset, .. } | Fit::Part { mark, offset } => {
+                (offset, known.nearness(mark, candidates[i]).0)
+            }
             _ => (0, false),
         };
         let file = &candidates[i].file;
@@ -206,19 +208,16 @@ fn longer(heads: &BTreeMap<&[u8], usize>, head: &[u8]) -> Option<usize> {
     other.starts_with(head).then_some(i)
 }
 
-/// Which marks have found their file.
+/// Which file stays with which mark.
 struct Claims<'a> {
-    candidates: &'a [&'a Candidate],
     known: &'a Known,
     fits: &'a [Fit],
-    claimed: HashSet<usize>,
     /// Per mark the candidate that stays with it; others are copies.
     owner: HashMap<usize, usize>,
 }
 
 impl<'a> Claims<'a> {
     fn new(candidates: &'a [&'a Candidate], known: &'a Known, fits: &'a [Fit]) -> Claims<'a> {
-        let mut claimed = HashSet::new();
         let mut owner: HashMap<usize, usize> = HashMap::new();
         let rank = |i: usize, mark: usize| {
             let more = matches!(fits[i], Fit::At { more: true, .. });
@@ -226,24 +225,17 @@ impl<'a> Claims<'a> {
             (same_file, more, same_path, candidates[i].is_plain())
         };
         for (i, fit) in fits.iter().enumerate() {
-            match *fit {
-                Fit::At { mark, .. } => {
-                    claimed.insert(mark);
-                    let best = owner.entry(mark).or_insert(i);
-                    if rank(i, mark) > rank(*best, mark) {
-                        *best = i;
-                    }
+            if let Fit::At { mark, .. } = *fit {
+                let best = owner.entry(mark).or_insert(i);
+                if rank(i, mark) > rank(*best, mark) {
+                    *best = i;
                 }
-                Fit::Shorter { mark } | Fit::Rewritten { mark } => {
-                    claimed.insert(mark);
-                }
-                Fit::Nothing | Fit::Unreadable => {}
             }
         }
-        Claims { candidates, known, fits, claimed, owner }
+        Claims { known, fits, owner }
     }
 
-    fn resolve(&mut self, i: usize, alike: Option<Alike>) -> Resume {
+    fn resolve(&self, i: usize, alike: Option<Alike>) -> Resume {
         match alike {
             Some(Alike::Twin(of)) => return Resume::Twin { of },
             Some(Alike::Covered(by)) => return Resume::Covered { by },
@@ -260,33 +252,10 @@ impl<'a> Claims<'a> {
                     (false, false) => Resume::Copy { key },
                 }
             }
+            Fit::Part { mark, offset } => Resume::Fork { key: key(mark), offset },
             Fit::Shorter { mark } => Resume::Shorter { key: key(mark) },
             Fit::Rewritten { mark } => Resume::Rewritten { key: key(mark) },
-            Fit::Nothing | Fit::Unreadable => self.new_or_replaced(i),
+            Fit::Nothing | Fit::Unreadable => Resume::New,
         }
     }
-
-    fn new_or_replaced(&mut self, i: usize) -> Resume {
-        let file = &self.candidates[i].file;
-        let facts = file.facts();
-        // Without a birth time the same number may be that of any file deleted since.
-        let of_file = self.known.of_file(facts).filter(|_| facts.born.is_some());
-        let gone = of_file
-            .chain(self.known.at_path(file.path()))
-            .find(|mark| !self.claimed.contains(mark) && may_be_unread(&self.known.files[*mark]));
-        match gone {
-            Some(mark) => {
-                self.claimed.insert(mark);
-                Resume::Replaced { key: self.known.files[mark].key }
-            }
-            None => Resume::New,
-        }
-    }
-}
-
-/// A finished archive that was read to its end lost nothing when it was deleted, and neither did a
-/// file that never held anything.
-fn may_be_unread(mark: &KnownFile) -> bool {
-    let finished_archive = mark.raw.print != [0; 16] && mark.raw.drained;
-    !finished_archive && mark.raw.facts.len > 0
 }

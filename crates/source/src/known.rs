@@ -1,12 +1,12 @@
 //! The marks of earlier runs, indexed by everything that a file can be found by.
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use sha2::{Digest, Sha256};
 
 use crate::candidate::Candidate;
-use crate::capture::{Fingerprint, short};
+use crate::capture::{Fingerprint, LineEnd, line_ends, short};
 use crate::open::Facts;
 
 /// What is known of a file without its decompressed content.
@@ -40,9 +40,9 @@ pub struct KnownFile {
 pub struct Known {
     pub(crate) files: Vec<KnownFile>,
     by_inode: HashMap<(u64, u64), Vec<usize>>,
-    by_path: HashMap<PathBuf, Vec<usize>>,
     pub(crate) by_print: HashMap<[u8; 16], Vec<usize>>,
     by_head: BTreeMap<u32, HashMap<[u8; 16], Vec<usize>>>,
+    by_line: HashMap<LineEnd, usize>,
 }
 
 impl Known {
@@ -52,7 +52,6 @@ impl Known {
         for (i, file) in known.files.iter().enumerate() {
             let facts = &file.raw.facts;
             known.by_inode.entry((facts.device, facts.inode)).or_default().push(i);
-            known.by_path.entry(file.path.clone()).or_default().push(i);
             if file.raw.print != [0; 16] && file.raw.drained {
                 known.by_print.entry(file.raw.print).or_default().push(i);
             }
@@ -60,6 +59,13 @@ impl Known {
             if mark.head_len > 0 {
                 let of_length = known.by_head.entry(mark.head_len).or_default();
                 of_length.entry(mark.head).or_default().push(i);
+            }
+            for line in &mark.lines {
+                // One of which more is known goes before.
+                let best = known.by_line.entry(*line).or_insert(i);
+                if mark.lines.len() >= known.files[*best].fingerprint.lines.len() {
+                    *best = i;
+                }
             }
         }
         known
@@ -85,15 +91,35 @@ impl Known {
         found
     }
 
+    /// How much of a head was read already, as a part of some log's head: the key of its mark and the
+    /// offset behind the last line of it that was read. For input that begins as no mark says.
+    pub fn begun(&self, head: &[u8]) -> Option<(i64, u64)> {
+        self.line_read(head).map(|(i, offset)| (self.files[i].key, offset))
+    }
+
+    /// The last line of `head` up to which some mark's head is the same, and that mark.
+    pub(crate) fn line_read(&self, head: &[u8]) -> Option<(usize, u64)> {
+        if self.by_line.is_empty() {
+            return None;
+        }
+        let read = |line: &LineEnd| Some((*self.by_line.get(line)?, u64::from(line.0)));
+        line_ends(head).iter().rev().find_map(read)
+    }
+
+    /// A mark, and those of the same log that lie before it or at it.
+    pub(crate) fn before(&self, mark: usize) -> impl Iterator<Item = usize> {
+        let last = &self.files[mark].fingerprint;
+        let of_length = self.by_head.get(&last.head_len).and_then(|it| it.get(&last.head));
+        let same = of_length.into_iter().flatten().copied();
+        std::iter::once(mark)
+            .chain(same.filter(|&i| self.files[i].fingerprint.offset <= last.offset))
+    }
+
     /// Marks of this very file, as far as the file system can tell.
     pub(crate) fn of_file(&self, facts: Facts) -> impl Iterator<Item = usize> {
         let same = self.by_inode.get(&(facts.device, facts.inode));
         let files = &self.files;
         same.into_iter().flatten().copied().filter(move |&i| files[i].raw.facts.same_file(&facts))
-    }
-
-    pub(crate) fn at_path(&self, path: &Path) -> impl Iterator<Item = usize> {
-        self.by_path.get(path).into_iter().flatten().copied()
     }
 
     /// Orders marks that fit equally well: the file itself, then its path, then the older mark.

@@ -34,12 +34,15 @@ mod sets;
 mod stream;
 
 pub use candidate::Candidate;
-pub use capture::{Capture, Fingerprint, HEAD_BYTES, TAIL_BYTES};
+pub use capture::{Capture, Fingerprint, HEAD_BYTES, LineEnd, TAIL_BYTES};
 pub use decode::{Compression, ZSTD_WINDOW_LOG_MAX};
-pub use discover::{DEPTH_MAX, DETECT_BYTES, ENTRIES_MAX, SKIPPED_MAX, discover};
+pub use discover::{
+    DEPTH_MAX, DETECT_BYTES, ENTRIES_MAX, SKIPPED_MAX, discover, is_server_file, siblings,
+};
 pub use error::{Error, Kind};
 pub use found::{Discovery, Failure, LogFile, LogSet, Redirected, SkipReason, Skipped};
-pub use identity::{Resume, decide};
+pub use identity::{Decision, Resume, decide};
 pub use known::{Known, KnownFile, Raw};
 pub use open::{Facts, FileReader, OpenFile};
+pub use rotation::neighbours;
 pub use stream::Stream;

@@ -168,6 +168,24 @@ impl OpenFile {
         Ok(Facts::of(&metadata))
     }
 
+    /// The same open file with its facts as of now: for who keeps it open and reads on.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn again(&self) -> Result<OpenFile, Error> {
+        Ok(OpenFile { facts: self.facts_now()?, ..self.clone() })
+    }
+
+    /// Whether no name leads to the file any more: it was deleted, and goes when it is closed.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn is_deleted(&self) -> Result<bool, Error> {
+        let metadata = self.file.metadata();
+        let failed = |error| Error::from_io(&self.path, "looking at the open file", error);
+        Ok(metadata.map_err(failed)?.nlink() == 0)
+    }
+
     /// Reads raw bytes (not decompressed) at an offset, with one system call.
     ///
     /// # Errors
@@ -264,6 +282,20 @@ mod tests {
         assert!(!facts.same_file(&Facts { born: Some(4), ..facts }));
         assert!(!facts.same_file(&Facts { inode: 3, ..facts }));
         assert!(!facts.same_file(&Facts { device: 2, ..facts }));
+    }
+
+    #[test]
+    fn an_open_file_is_looked_at_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log");
+        std::fs::write(&path, "one").unwrap();
+        let file = OpenFile::open(&path).unwrap();
+        std::fs::write(&path, "longer").unwrap();
+        let again = file.again().unwrap();
+        assert_eq!((file.facts().len, again.facts().len), (3, 6));
+        assert!(again.facts().same_file(&file.facts()) && !again.is_deleted().unwrap());
+        std::fs::remove_file(&path).unwrap();
+        assert!(again.is_deleted().unwrap());
     }
 
     #[test]

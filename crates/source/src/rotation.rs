@@ -14,6 +14,8 @@
 //! same bytes is told by their content.
 
 use std::cmp::{Ordering, Reverse};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 /// The most digits of a rotation number: logrotate counts to far less, and more is a time.
 const NUMBER_DIGITS_MAX: usize = 6;
@@ -54,6 +56,18 @@ impl Turn {
         }
     }
 
+    /// Whether the name alone shows that a newer file goes on where this one ends.
+    fn adjoins(&self, newer: &Turn) -> bool {
+        match (self, newer) {
+            (Turn::Number(ours), Turn::Number(theirs)) => *ours == theirs + 1,
+            (Turn::Number(ours), Turn::Live) => *ours <= 1,
+            (Turn::Time(ours, n), Turn::Time(theirs, m)) if ours == theirs => n + 1 == *m,
+            (Turn::Time(ours, _), Turn::Time(theirs, 0)) => day_number(ours)
+                .is_some_and(|day| day_number(theirs).is_some_and(|next| next == day + 1)),
+            _ => false,
+        }
+    }
+
     /// The way of naming; the live file is always the newest.
     pub(crate) fn style(&self) -> Style {
         match self {
@@ -70,6 +84,41 @@ pub(crate) enum Style {
     Time,
     Number,
     Live,
+}
+
+/// Which of a log's files follow one another: numbers of the older and the newer one, and whether their
+/// names show that nothing was between them (`.2` and `.1`, two days in succession). Paths are those of
+/// one log, in any order.
+pub fn neighbours(paths: &[&Path]) -> Vec<(usize, usize, bool)> {
+    let name = |path: &Path| parse(path.file_name().unwrap_or_default().as_bytes());
+    let mut names: Vec<(usize, Name)> =
+        paths.iter().enumerate().map(|(at, path)| (at, name(path))).collect();
+    names.sort_by(|(a, ours), (b, theirs)| {
+        ours.stem.cmp(&theirs.stem).then(ours.turn.order(&theirs.turn)).then(a.cmp(b))
+    });
+    let groups: Vec<&[(usize, Name)]> = names.chunk_by(|(_, a), (_, b)| a == b).collect();
+    let mut pairs = Vec::new();
+    for pair in groups.windows(2) {
+        let (older, newer) = (&pair[0][0].1, &pair[1][0].1);
+        if older.stem == newer.stem {
+            let adjoin = older.turn.adjoins(&newer.turn);
+            let both = pair[0].iter().flat_map(|a| pair[1].iter().map(move |b| (a.0, b.0)));
+            pairs.extend(both.map(|(older, newer)| (older, newer, adjoin)));
+        }
+    }
+    pairs
+}
+
+/// The number of a day, from a date of eight digits; for comparing only.
+fn day_number(digits: &[u8]) -> Option<i64> {
+    let number = |part: &[u8]| std::str::from_utf8(part).ok()?.parse::<i64>().ok();
+    let (year, month, day) = match digits.len() {
+        8 => (number(&digits[..4])?, number(&digits[4..6])?, number(&digits[6..])?),
+        _ => return None,
+    };
+    // Days since 1 March of the year 0: a leap day is the last of its year.
+    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+    Some(year * 365 + year / 4 - year / 100 + year / 400 + (month * 153 + 2) / 5 + day)
 }
 
 /// Takes a file name apart. Every name has a stem, at least itself.
@@ -221,6 +270,24 @@ mod tests {
     fn a_number_above_the_bound_is_no_rotation() {
         check("a.log.999999", "a.log", Turn::Number(999_999));
         check("a.log.1234567", "a.log.1234567", Turn::Live);
+    }
+
+    #[test]
+    fn neighbours_by_name() {
+        let check = |names: &[&str], expected: &[(usize, usize, bool)]| {
+            let paths: Vec<&Path> = names.iter().map(Path::new).collect();
+            assert_eq!(neighbours(&paths), expected, "{names:?}");
+        };
+        let all = ["a.log", "x/a.log.1", "a.log.2.gz", "a.log.4"];
+        check(&all, &[(3, 2, false), (2, 1, true), (1, 0, true)]);
+        check(&["a.log.2", "a.log"], &[(0, 1, false)]);
+        check(&["a.log.1", "a.log.1.gz", "a.log"], &[(0, 2, true), (1, 2, true)]);
+        check(&["a-20240228", "a-20240229", "a-20240301"], &[(0, 1, true), (1, 2, true)]);
+        check(&["a-20230228", "a-20230301", "a-20230303"], &[(0, 1, true), (1, 2, false)]);
+        check(&["a-20251231", "a-20260101", "a-20260101.1"], &[(0, 1, true), (1, 2, true)]);
+        check(&["a-20251231", "a"], &[(0, 1, false)]);
+        check(&["a.log.1", "b.log"], &[]);
+        check(&[], &[]);
     }
 
     #[test]

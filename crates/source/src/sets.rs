@@ -74,7 +74,8 @@ fn join_old_folders<D>(groups: &mut Groups<D>) {
     }
 }
 
-fn is_old(folder: &Path, home: &Path) -> bool {
+/// Whether a folder may hold the rotated files of a log whose live file stands in `home`.
+pub(crate) fn is_old(folder: &Path, home: &Path) -> bool {
     let named_old = folder
         .file_name()
         .is_some_and(|name| OLD_FOLDERS.iter().any(|old| name.eq_ignore_ascii_case(old)));

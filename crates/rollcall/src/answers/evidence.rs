@@ -14,8 +14,16 @@ use crate::time::{Zone, date, length_text, table_text, table_text_or_dash};
 
 pub(super) const FIELDS: [&str; 7] =
     ["server", "source", "from", "to", "state", "records", "reason"];
-pub(super) const MONTH_FIELDS: [&str; 7] =
-    ["server", "month", "from", "to", "covered_percent", "covered_seconds", "gaps"];
+pub(super) const MONTH_FIELDS: [&str; 8] = [
+    "server",
+    "month",
+    "from",
+    "to",
+    "covered_percent",
+    "covered_seconds",
+    "gaps",
+    "unconfirmed_seconds",
+];
 pub(super) const SAMPLE_FIELDS: [&str; 7] =
     ["source", "file", "offset", "length", "state", "reason", "text"];
 
@@ -84,8 +92,12 @@ fn summary(answer: &mut Answer, rows: &[Evidence], options: &EvidenceOptions, vi
         let days = length_text(coverage.to - coverage.from);
         let percent = percent_text(coverage.tenths());
         let server = server_cell(&server);
+        let unconfirmed = match coverage.tenths_of(coverage.open(coverage.from, coverage.to)) {
+            0 => String::new(),
+            share => format!(" ({} unconfirmed)", percent_text(share)),
+        };
         answer.page.line(format!(
-            "{server}: covered {percent} of {days}, {} … {} ({})",
+            "{server}: covered {percent}{unconfirmed} of {days}, {} … {} ({})",
             table_text(coverage.from, view.zone),
             table_text(coverage.to, view.zone),
             inert(&view.zone.name),
@@ -102,7 +114,7 @@ fn summary(answer: &mut Answer, rows: &[Evidence], options: &EvidenceOptions, vi
 }
 
 fn is_covered(row: &Evidence) -> bool {
-    matches!(row.state, EvidenceState::Covered | EvidenceState::Unconfirmed)
+    row.state == EvidenceState::Covered
 }
 
 /// What of a server's time is covered.
@@ -113,6 +125,8 @@ struct Coverage {
     to: i64,
     /// Covered stretches, in order, not touching.
     stretches: Vec<(i64, i64)>,
+    /// What may be missing, in order; covered by nothing else.
+    unconfirmed: Vec<(i64, i64, String)>,
     gaps: Vec<(i64, i64, String)>,
 }
 
@@ -123,8 +137,19 @@ impl Coverage {
         self.stretches.iter().map(within).sum()
     }
 
+    /// Unconfirmed microseconds between two times.
+    fn open(&self, from: i64, to: i64) -> i64 {
+        let within =
+            |(start, end, _): &(i64, i64, String)| (*end.min(&to) - *start.max(&from)).max(0);
+        self.unconfirmed.iter().map(within).sum()
+    }
+
     fn tenths(&self) -> u64 {
-        tenths(self.covered(self.from, self.to), self.to - self.from)
+        self.tenths_of(self.covered(self.from, self.to))
+    }
+
+    fn tenths_of(&self, part: i64) -> u64 {
+        tenths(part, self.to - self.from)
     }
 }
 
@@ -147,7 +172,8 @@ fn coverage(rows: &[Evidence], options: &EvidenceOptions) -> BTreeMap<Vec<u8>, C
     let mut servers: BTreeMap<Vec<u8>, Coverage> = BTreeMap::new();
     for row in rows {
         let (Some(from), Some(to)) = (row.from, row.to) else { continue };
-        if to < from || !(is_covered(row) || row.state == EvidenceState::Gap) {
+        let doubtful = matches!(row.state, EvidenceState::Rejected | EvidenceState::Quarantined);
+        if to < from || doubtful {
             continue;
         }
         let coverage = servers.entry(row.server.clone()).or_insert_with(|| Coverage {
@@ -156,15 +182,17 @@ fn coverage(rows: &[Evidence], options: &EvidenceOptions) -> BTreeMap<Vec<u8>, C
             ..Coverage::default()
         });
         (coverage.from, coverage.to) = (coverage.from.min(from), coverage.to.max(to));
-        match is_covered(row) {
-            true => coverage.stretches.push((from, to)),
-            false => coverage.gaps.push((from, to, row.reason.clone())),
+        match row.state {
+            EvidenceState::Covered => coverage.stretches.push((from, to)),
+            EvidenceState::Unconfirmed => coverage.unconfirmed.push((from, to, row.reason.clone())),
+            _ => coverage.gaps.push((from, to, row.reason.clone())),
         }
     }
     for coverage in servers.values_mut() {
         coverage.from = options.since.unwrap_or(coverage.from);
         coverage.to = options.until.unwrap_or(coverage.to).max(coverage.from);
         coverage.stretches.sort_unstable();
+        coverage.unconfirmed.sort_unstable();
         coverage.gaps.sort_unstable();
         let mut joined: Vec<(i64, i64)> = Vec::new();
         for &(from, to) in &coverage.stretches {
@@ -184,7 +212,7 @@ fn months(answer: &mut Answer, rows: &[Evidence], options: &EvidenceOptions, vie
         Column::fixed("MONTH"),
         Column::fixed("COVERED"),
         Column::number(""),
-        Column::prose("GAPS"),
+        Column::prose("NOT COVERED"),
     ]);
     let mut records = Records::new(&MONTH_FIELDS);
     for (server, coverage) in coverage(rows, options) {
@@ -194,15 +222,16 @@ fn months(answer: &mut Answer, rows: &[Evidence], options: &EvidenceOptions, vie
             let (start, end) = (start.max(coverage.from), end.min(coverage.to));
             let covered = coverage.covered(start, end);
             let share = tenths(covered, end - start);
-            let gaps: Vec<String> = coverage
-                .gaps
-                .iter()
-                .filter(|(from, to, _)| *from < end && *to > start)
-                .map(|(from, to, reason)| {
+            let texts = |stretches: &[(i64, i64, String)], what: &str| -> Vec<String> {
+                let inside = stretches.iter().filter(|(from, to, _)| *from < end && *to > start);
+                let text = |(from, to, reason): &(i64, i64, String)| {
                     let (from, to) = (table_text(*from, view.zone), table_text(*to, view.zone));
-                    format!("{from} … {to} {}", inert(reason))
-                })
-                .collect();
+                    format!("{from} … {to} {what}{}", inert(reason))
+                };
+                inside.map(text).collect()
+            };
+            let gaps = texts(&coverage.gaps, "");
+            let unconfirmed = texts(&coverage.unconfirmed, "unconfirmed: ");
             let month = format!("{:04}-{:02}", month.year(), month.month());
             records.push(vec![
                 Value::server(&server),
@@ -212,9 +241,11 @@ fn months(answer: &mut Answer, rows: &[Evidence], options: &EvidenceOptions, vie
                 Value::Tenths(share),
                 Value::Number(u64::try_from(covered / 1_000_000).unwrap_or(0)),
                 Value::Number(gaps.len() as u64),
+                Value::Number(u64::try_from(coverage.open(start, end) / 1_000_000).unwrap_or(0)),
             ]);
             let (server, percent) = (server_cell(&server), percent_text(share));
-            table.push(vec![server, month, bar(share), percent, gaps.join("; ")]);
+            let open = [gaps, unconfirmed].concat().join("; ");
+            table.push(vec![server, month, bar(share), percent, open]);
         }
     }
     answer.rows = records.rows.len();
@@ -463,13 +494,13 @@ mod tests {
         3,000,000 records · 1 gap (31 h) · 9 lines rejected · 3 doubtful records
         quarantined
 
-        SERVER  MONTH    COVERED             GAPS
+        SERVER  MONTH    COVERED             NOT COVERED
         db1     2026-10  ██████████   100 %
         db1     2026-11  █████████░  93.3 %  2026-11-10 01:00 … 2026-11-11 08:00 rotate…
         "#);
         assert_snapshot!(answer.text(Format::Json, None), @r#"
-        {"server":"db1","month":"2026-10","from":"2026-10-12T08:00:00Z","to":"2026-10-31T23:00:00Z","covered_percent":100.0,"covered_seconds":1695600,"gaps":0}
-        {"server":"db1","month":"2026-11","from":"2026-10-31T23:00:00Z","to":"2026-11-20T12:00:00Z","covered_percent":93.3,"covered_seconds":1576800,"gaps":1}
+        {"server":"db1","month":"2026-10","from":"2026-10-12T08:00:00Z","to":"2026-10-31T23:00:00Z","covered_percent":100.0,"covered_seconds":1695600,"gaps":0,"unconfirmed_seconds":0}
+        {"server":"db1","month":"2026-11","from":"2026-10-31T23:00:00Z","to":"2026-11-20T12:00:00Z","covered_percent":93.3,"covered_seconds":1576800,"gaps":1,"unconfirmed_seconds":0}
         "#);
     }
 
@@ -485,7 +516,7 @@ mod tests {
     fn overlapping_sources_count_once() {
         let rows = [
             evidence_row(EvidenceState::Covered, "01T00:00", "03T00:00", 1),
-            evidence_row(EvidenceState::Unconfirmed, "02T00:00", "04T00:00", 1),
+            evidence_row(EvidenceState::Covered, "02T00:00", "04T00:00", 1),
             evidence_row(EvidenceState::Covered, "02T12:00", "02T13:00", 1),
         ];
         let coverage = coverage(&rows, &EvidenceOptions::default());

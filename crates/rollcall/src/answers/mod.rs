@@ -7,6 +7,7 @@ mod evidence;
 mod failures;
 mod overlap;
 mod report;
+mod sealed;
 mod seen;
 mod status;
 
@@ -18,6 +19,7 @@ use ledger::{Evidence, EvidenceState, Seen};
 pub(crate) use evidence::{EvidenceOptions, evidence};
 pub(crate) use failures::{FailuresOptions, failures};
 pub(crate) use report::{ReportInput, report};
+pub(crate) use sealed::{sealed, verified};
 pub(crate) use seen::{SeenOptions, seen};
 pub(crate) use status::status;
 
@@ -310,6 +312,7 @@ pub(crate) mod tests {
                     quarantined: 3,
                     newest: Some(at("20T11:44")),
                     last_read: Some(at("20T11:45")),
+                    places: Vec::new(),
                 },
                 SourceStatus {
                     source: b"/var/log/\x1b[2J\xff".to_vec(),
@@ -321,8 +324,11 @@ pub(crate) mod tests {
                     quarantined: 0,
                     newest: None,
                     last_read: Some(at("10T00:00")),
+                    places: Vec::new(),
                 },
             ],
+            watch: None,
+            troubles: Vec::new(),
         }
     }
 
@@ -343,8 +349,11 @@ pub(crate) mod tests {
         documented(&evidence::FIELDS);
         documented(&evidence::MONTH_FIELDS);
         documented(&evidence::SAMPLE_FIELDS);
+        documented(&sealed::SEALED_FIELDS);
+        documented(&sealed::PROOF_FIELDS);
         documented(&status::SOURCE_FIELDS);
         documented(&status::LEDGER_FIELDS);
+        documented(&status::TROUBLE_FIELDS);
         for records in report::tests::every_section() {
             documented(records.fields);
         }

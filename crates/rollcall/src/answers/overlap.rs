@@ -20,7 +20,7 @@ type Stretch<'a> = (i64, i64, &'a [u8]);
 pub(super) fn overlaps(rows: &[Evidence]) -> Vec<String> {
     let mut servers: BTreeMap<&[u8], Vec<Stretch<'_>>> = BTreeMap::new();
     for row in rows {
-        let covers = matches!(row.state, EvidenceState::Covered | EvidenceState::Unconfirmed);
+        let covers = row.state == EvidenceState::Covered;
         if let (true, Some(from), Some(to)) = (covers, row.from, row.to) {
             let stretch = (from.div_euclid(HOUR), to.div_euclid(HOUR), row.source.as_slice());
             servers.entry(&row.server).or_default().push(stretch);

@@ -20,7 +20,9 @@ mod text;
 
 use std::io::{self, Write};
 
-pub(crate) use escape::{inert, shown, shown_plain};
+#[cfg(test)]
+pub(crate) use escape::tests;
+pub(crate) use escape::{hex, inert, shown, shown_plain};
 pub(crate) use html::html_page;
 pub(crate) use records::{Records, Value};
 pub(crate) use table::{Column, Table};

@@ -9,11 +9,16 @@
 //! * What a transaction commits is whole: the sums of the records up to a mark, and the mark.
 //! * A file that cannot be read is named and does not stop the others.
 
+mod adjoin;
+mod chain;
+mod follow;
 mod inputs;
 mod notes;
 mod pool;
 mod read;
 mod standard_input;
+#[cfg(test)]
+pub(crate) mod trial;
 mod work;
 
 use std::collections::BTreeMap;
@@ -27,8 +32,9 @@ use source::Error;
 
 use crate::job::ReadJob;
 use crate::out::Out;
+pub(crate) use follow::{Follower, Grown, Places};
 use notes::{Before, Notes};
-use read::{Ended, Reached};
+use read::{Ended, Progress, Reached};
 use work::FileWork;
 
 /// Sums kept in memory before they go to the ledger. Half a million user and host pairs fit.
@@ -36,6 +42,10 @@ const SUMS_BYTES: usize = 64 << 20;
 
 /// A long scan commits at least this often, so that little is to be done again after a power cut.
 const COMMIT_EVERY: Duration = Duration::from_secs(20);
+
+/// The same while a watch catches up: others may already wait for the answer. Below it, commits cost more
+/// than they are worth.
+const WATCH_COMMIT_EVERY: Duration = Duration::from_secs(3);
 
 /// Threads where the number is not told: a log reader beside a database takes no more.
 const THREADS_DEFAULT_MAX: usize = 4;
@@ -45,6 +55,30 @@ const THREADS_BYTES_MIN: u64 = 24 << 20;
 
 /// Fewer bytes than this are read before anybody can look at a bar.
 const PROGRESS_BYTES_MIN: u64 = 4 << 20;
+
+/// The caller's wish ended the reading; what had been read is stored.
+#[derive(Debug, thiserror::Error)]
+#[error("stopped before everything was read; what was read is stored")]
+pub(crate) struct Stopped;
+
+/// How reading is paced, and when it ends early.
+#[derive(Clone, Copy)]
+pub(crate) struct Pacing<'a> {
+    /// A commit follows the one before at the latest after this time and the file or part under way.
+    commit_every: Duration,
+    /// Asked for every few hundred kilobytes, by any thread; false: store what was read, and end.
+    go_on: &'a (dyn Fn() -> bool + Sync),
+}
+
+impl<'a> Pacing<'a> {
+    /// For who follows logs: what is read is stored soon.
+    pub(crate) fn watching(go_on: &'a (dyn Fn() -> bool + Sync)) -> Pacing<'a> {
+        Pacing { commit_every: WATCH_COMMIT_EVERY, go_on }
+    }
+}
+
+/// A scan reads to the end.
+const TO_THE_END: Pacing<'static> = Pacing { commit_every: COMMIT_EVERY, go_on: &|| true };
 
 /// What a scan did.
 #[derive(Debug, Clone, Default)]
@@ -59,6 +93,8 @@ pub(crate) struct ReadDone {
     pub(crate) notes: Vec<String>,
     /// Files that hold no audit log.
     pub(crate) skipped: Vec<String>,
+    /// The time that reading and storing took; the rest went into finding files.
+    pub(crate) reading: Duration,
 }
 
 /// Reads what is new into the ledger. `now` is in microseconds UTC.
@@ -73,12 +109,28 @@ pub(crate) fn scan(
 ) -> anyhow::Result<ReadDone> {
     let mut ingest = ledger.ingest(keeping(job, now))?;
     take_over(&ingest, job)?;
-    let mut done = ReadDone::default();
+    let mut look = Look { job, now, out, pacing: TO_THE_END, done: ReadDone::default() };
     for group in inputs::groups(job) {
-        inputs::read_group(&mut ingest, job, &group, now, out, &mut done)?;
+        let failed = look.done.failed.len();
+        inputs::read_group(&mut ingest, &mut look, &group)?;
+        if job.is_configured {
+            ingest.trouble(&group.scope(), &look.done.failed[failed..])?;
+        }
     }
+    #[cfg(test)]
+    trial::stop()?;
     ingest.finish()?;
-    Ok(done)
+    Ok(look.done)
+}
+
+/// One look at the inputs of a job, and what it found.
+struct Look<'a> {
+    job: &'a ReadJob,
+    /// In microseconds UTC.
+    now: i64,
+    out: Out,
+    pacing: Pacing<'a>,
+    done: ReadDone,
 }
 
 /// Hands an old conntracker ledger's rows over, once.
@@ -137,38 +189,68 @@ fn progress_bar(bytes: u64, out: Out) -> ProgressBar {
 struct Sums<'i, 'l, 'f> {
     ingest: &'i mut Ingest<'l>,
     files: &'f [FileWork<'f>],
+    pacing: Pacing<'f>,
     batches: BTreeMap<i64, Batch>,
     marks: BTreeMap<usize, Checkpoint>,
+    /// The newest mark of each file that is stored.
+    stored: BTreeMap<usize, Checkpoint>,
     committed: Instant,
     notes: Notes,
 }
 
 impl<'i, 'l, 'f> Sums<'i, 'l, 'f> {
-    fn new(ingest: &'i mut Ingest<'l>, files: &'f [FileWork<'f>], now: i64) -> Self {
-        let (batches, marks) = (BTreeMap::new(), BTreeMap::new());
-        let notes = Notes::new(now);
-        Sums { ingest, files, batches, marks, committed: Instant::now(), notes }
+    fn new(
+        ingest: &'i mut Ingest<'l>,
+        files: &'f [FileWork<'f>],
+        now: i64,
+        pacing: Pacing<'f>,
+    ) -> Self {
+        let (batches, marks, stored) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        let (committed, notes) = (Instant::now(), Notes::new(now));
+        Sums { ingest, files, pacing, batches, marks, stored, committed, notes }
     }
 
     /// Stores everything and begins anew.
-    fn flush(&mut self) -> Result<(), LedgerError> {
+    fn flush(&mut self) -> anyhow::Result<()> {
         for (source, batch) in std::mem::take(&mut self.batches) {
             self.notes.batch(&batch);
             self.ingest.add(source, &batch)?;
         }
+        #[cfg(test)]
+        trial::stop()?;
         for (file, mark) in std::mem::take(&mut self.marks) {
             let work = &self.files[file];
             self.ingest.checkpoint(Some(work.id), work.source, &mark)?;
+            self.stored.insert(file, mark);
         }
+        #[cfg(test)]
+        trial::stop()?;
         self.ingest.commit()?;
         self.committed = Instant::now();
+        #[cfg(test)]
+        trial::stop()?;
         Ok(())
     }
 
-    fn flush_if_due(&mut self) -> Result<(), LedgerError> {
+    /// # Errors
+    /// [`Stopped`], with everything stored, where reading is to end.
+    fn flush_if_due(&mut self) -> anyhow::Result<()> {
+        #[cfg(test)]
+        if trial::commits_each_file() {
+            return self.flush();
+        }
         let bytes: usize = self.batches.values().map(Batch::bytes).sum();
-        if bytes > SUMS_BYTES || self.committed.elapsed() > COMMIT_EVERY {
+        let stops = !(self.pacing.go_on)();
+        if stops || bytes > SUMS_BYTES || self.committed.elapsed() > self.pacing.commit_every {
             self.flush()?;
+        }
+        self.stop_if_told()
+    }
+
+    /// For the moment after storing everything.
+    fn stop_if_told(&self) -> anyhow::Result<()> {
+        if self.batches.is_empty() && !(self.pacing.go_on)() {
+            return Err(Stopped.into());
         }
         Ok(())
     }
@@ -198,7 +280,7 @@ impl<'i, 'l, 'f> Sums<'i, 'l, 'f> {
     }
 
     /// Reads all files on this thread, straight into the sums.
-    fn read_alone(&mut self, progress: &dyn Fn(u64)) -> anyhow::Result<()> {
+    fn read_alone(&mut self, progress: &Progress<'_>) -> anyhow::Result<()> {
         for (file, work) in self.files.iter().enumerate() {
             let mut reader = match work.reader(None) {
                 Ok(reader) => reader,
@@ -233,6 +315,7 @@ impl<'i, 'l, 'f> Sums<'i, 'l, 'f> {
                 }
                 fresh = batch_after;
                 self.flush()?;
+                self.stop_if_told()?;
             }
         }
         Ok(())
@@ -261,8 +344,7 @@ impl pool::Counter for Sums<'_, '_, '_> {
             self.ended(file, reached.unfinished_bytes, ended);
         }
         self.mark(file, reached, matches!(ended, Some(Ended::Whole)));
-        self.flush_if_due()?;
-        Ok(())
+        self.flush_if_due()
     }
 
     fn failed(&mut self, _: usize, error: Error) {
@@ -274,30 +356,34 @@ impl pool::Counter for Sums<'_, '_, '_> {
     }
 }
 
-/// Reads files that have something to read, and stores what they say.
+/// Reads files that have something to read, and stores what they say. Returns the marks that were
+/// stored, by the files' numbers.
 fn read_files(
     ingest: &mut Ingest<'_>,
-    job: &ReadJob,
+    look: &mut Look<'_>,
     files: &[FileWork<'_>],
-    now: i64,
-    out: Out,
-    done: &mut ReadDone,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<BTreeMap<usize, Checkpoint>> {
+    let start = Instant::now();
     let bytes = files.iter().map(FileWork::raw_left).sum();
-    let bar = progress_bar(bytes, out);
+    let bar = progress_bar(bytes, look.out);
     let read = AtomicU64::new(0);
+    let pacing = look.pacing;
     let progress = |bytes: u64| {
         read.fetch_add(bytes, Ordering::Relaxed);
         bar.inc(bytes);
+        (pacing.go_on)()
     };
-    let mut sums = Sums::new(ingest, files, now);
-    match threads(job, bytes) {
-        1 => sums.read_alone(&progress)?,
-        threads => pool::run(files, threads, &progress, &mut sums)?,
+    let mut sums = Sums::new(ingest, files, look.now, pacing);
+    let ended = match threads(look.job, bytes) {
+        1 => sums.read_alone(&progress),
+        threads => pool::run(files, threads, &progress, &mut sums),
+    };
+    if ended.is_ok() {
+        sums.flush()?;
     }
-    sums.flush()?;
     bar.finish_and_clear();
-    done.bytes += read.into_inner();
-    sums.notes.hand_over(done);
-    Ok(())
+    look.done.bytes += read.into_inner();
+    look.done.reading += start.elapsed();
+    sums.notes.hand_over(&mut look.done);
+    ended.map(|()| sums.stored)
 }

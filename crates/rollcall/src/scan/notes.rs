@@ -21,6 +21,8 @@ const FUTURE_MIN: i64 = 5 * 60 * 1_000_000;
 struct FileNotes {
     doubts: BTreeMap<(Standing, Reason), u64>,
     ambiguous_times: u64,
+    /// How far its times step back, in microseconds.
+    step_back: i64,
     /// Its newest record, where that lies in the future.
     future: Option<i64>,
 }
@@ -83,7 +85,8 @@ impl Notes {
         notes.ambiguous_times = batch.ambiguous_times() - before.ambiguous_times;
         let newest = batch.newest_of(batch.file());
         notes.future = newest.filter(|&time| time.saturating_sub(self.now) > FUTURE_MIN);
-        let nothing = notes.doubts.is_empty() && notes.ambiguous_times == 0;
+        notes.step_back = batch.step_back();
+        let nothing = notes.doubts.is_empty() && notes.ambiguous_times == 0 && notes.step_back == 0;
         if nothing && notes.future.is_none() {
             return;
         }
@@ -92,6 +95,7 @@ impl Notes {
             *known.doubts.entry(kind).or_default() += count;
         }
         known.ambiguous_times += notes.ambiguous_times;
+        known.step_back = known.step_back.max(notes.step_back);
         known.future = known.future.max(notes.future);
     }
 
@@ -140,9 +144,16 @@ impl FileNotes {
             self.doubts.iter().map(|(&(standing, reason), &count)| doubt(standing, reason, count));
         let ambiguous = (self.ambiguous_times > 0).then(|| {
             format!(
-                "{} in an hour that the server's clock passed twice or not at all (summer time): \
-                 counted in the first",
+                "{} in an hour that the server's clock passed twice or not at all (summer time), and \
+                 their order does not tell: counted in the first",
                 plural(self.ambiguous_times, "record")
+            )
+        });
+        let step_back = (self.step_back > 0).then(|| {
+            format!(
+                "its times step back by up to {}: the clock or its zone was changed, or logs were joined \
+                 out of order: tell the zone of its times with --time-zone",
+                length_text(self.step_back)
             )
         });
         let future = self.future.map(|newest| {
@@ -153,7 +164,7 @@ impl FileNotes {
                 moment(newest).strftime("%Y-%m-%dT%H:%M:%SZ"),
             )
         });
-        doubts.chain(ambiguous).chain(future)
+        doubts.chain(ambiguous).chain(step_back).chain(future)
     }
 }
 

@@ -8,7 +8,8 @@
 //!
 //! # Invariants
 //! * A part counts only when the part before it ended exactly where it began; else it is read again
-//!   from there.
+//!   from there. So is one that begins in the hour that a clock change repeats: what stands before it
+//!   tells which of the two it is.
 //! * A part that fills a batch hands it on, and goes on only when its turn has come: so memory holds
 //!   at most one batch for each part under way.
 
@@ -18,10 +19,10 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::sync::{Condvar, Mutex};
 
-use ledger::Batch;
+use ledger::{Batch, LocalClock};
 use source::Error;
 
-use super::read::{Ended, Reached, line_start};
+use super::read::{Ended, Progress, Reached, line_start};
 use super::work::FileWork;
 
 /// A batch of a part under way is handed on at this size: it bounds memory, with [`AHEAD`].
@@ -76,7 +77,7 @@ pub(super) trait Counter {
 pub(super) fn run(
     files: &[FileWork],
     threads: usize,
-    progress: &(dyn Fn(u64) + Sync),
+    progress: &Progress<'_>,
     counter: &mut dyn Counter,
 ) -> anyhow::Result<()> {
     let parts = split(files, threads);
@@ -137,7 +138,7 @@ fn split(files: &[FileWork], threads: usize) -> Vec<Part> {
     for (file, work) in files.iter().enumerate() {
         let (mut start, end) = (work.offset, work.end());
         let length = end.saturating_sub(start);
-        let wanted = (length / (4 * threads as u64)).clamp(PART_BYTES_MIN, PART_BYTES_MAX);
+        let wanted = (length / (2 * threads as u64)).clamp(PART_BYTES_MIN, PART_BYTES_MAX);
         let mut first = true;
         while work.can_be_split() && threads > 1 && end - start >= 2 * wanted {
             parts.push(Part { file, start, until: Some(start + wanted), first });
@@ -154,7 +155,7 @@ fn read_part(
     files: &[FileWork],
     part: Part,
     number: usize,
-    progress: &(dyn Fn(u64) + Sync),
+    progress: &Progress<'_>,
     wait_for_turn: &dyn Fn(),
     send: &mpsc::Sender<Piece>,
 ) {
@@ -201,13 +202,15 @@ fn take_in_order(
     files: &[FileWork],
     parts: &[Part],
     receive: mpsc::Receiver<Piece>,
-    progress: &(dyn Fn(u64) + Sync),
+    progress: &Progress<'_>,
     advance: &dyn Fn(usize),
     counter: &mut dyn Counter,
 ) -> anyhow::Result<()> {
     let mut waiting: BTreeMap<usize, Vec<Piece>> = BTreeMap::new();
     // How far the file of the current part is read, and whether it can be read on.
     let mut reached: Option<(u64, bool)> = None;
+    // The file's clock, behind what counts of it.
+    let mut clock: Option<LocalClock> = None;
     for (number, part) in parts.iter().enumerate() {
         advance(number);
         if part.first {
@@ -233,9 +236,10 @@ fn take_in_order(
                 wrong = false;
                 break;
             }
+            let blind = piece.read.as_ref().is_some_and(|(batch, _)| batch.is_blind());
             wrong |= match reached {
                 None => !part.first,
-                Some((offset, plain)) => !part.first && (!plain || piece.start != offset),
+                Some((offset, plain)) => !part.first && (!plain || piece.start != offset || blind),
             };
             if wrong {
                 // Not where the part before it ended: what was read does not count.
@@ -259,14 +263,15 @@ fn take_in_order(
             if last {
                 reached = goes_on.then_some((at.fingerprint.offset, !at.mid_record));
             }
+            clock = Some(batch.clock());
             counter.count(part.file, batch, at, (!goes_on).then_some(piece.ended))?;
             if last {
                 break;
             }
         }
         waiting.remove(&number);
-        if let (true, Some((offset, plain))) = (wrong, reached) {
-            reached = read_again(files, *part, (offset, plain), progress, counter)?;
+        if let (true, Some(from)) = (wrong, reached) {
+            reached = read_again(files, *part, from, &mut clock, progress, counter)?;
         }
     }
     Ok(())
@@ -278,7 +283,8 @@ fn read_again(
     files: &[FileWork],
     part: Part,
     (offset, plain): (u64, bool),
-    progress: &(dyn Fn(u64) + Sync),
+    clock: &mut Option<LocalClock>,
+    progress: &Progress<'_>,
     counter: &mut dyn Counter,
 ) -> anyhow::Result<Option<(u64, bool)>> {
     let work = &files[part.file];
@@ -292,7 +298,7 @@ fn read_again(
     if !plain {
         reader.resume_mid_record();
     }
-    let mut batch = work.batch();
+    let mut batch = clock.take().map_or_else(|| work.batch(), |clock| work.batch_after(clock));
     loop {
         let ended = reader.read(&mut batch, BATCH_BYTES, progress);
         let (full, at) = (matches!(ended, Ended::BatchFull), reader.reached());
@@ -300,6 +306,7 @@ fn read_again(
         let next = batch.successor();
         let read = std::mem::replace(&mut batch, next);
         let end = (at.fingerprint.offset, !at.mid_record);
+        *clock = Some(read.clock());
         counter.count(part.file, read, at, (!goes_on).then_some(ended))?;
         if !full {
             return Ok(goes_on.then_some(end));

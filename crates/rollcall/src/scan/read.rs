@@ -7,6 +7,8 @@
 //! * The buffer grows only for a record that is longer than it, and never beyond
 //!   [`formats::RECORD_BYTES_MAX`] and one step.
 
+use std::cell::Cell;
+
 use formats::{Dialect, RECORD_BYTES_MAX, Reader};
 use ledger::Batch;
 use source::{Capture, Error, Fingerprint, OpenFile, Stream};
@@ -40,12 +42,15 @@ impl<R: std::io::Read> Bytes for Stream<R> {
     }
 }
 
+/// Told of each stretch of raw bytes that is read; answers whether to read on.
+pub(super) type Progress<'a> = dyn Fn(u64) -> bool + Sync + 'a;
+
 /// How reading ended.
 #[derive(Debug)]
 pub(super) enum Ended {
     /// Everything there is was read, but for an unfinished last record.
     Whole,
-    /// The batch has grown to its bound: hand it on and go on with another.
+    /// The batch has grown to its bound, or reading is to pause: hand it on and go on with another.
     BatchFull,
     /// What follows cannot be read; what was before it is in the batch.
     Broken(Error),
@@ -149,14 +154,15 @@ impl LogReader {
         }
     }
 
-    /// Reads until the end, a fault, or `batch_bytes` in the batch. `progress` is told of each stretch
-    /// of raw bytes.
+    /// Reads until the end, a fault, `batch_bytes` in the batch, or until `progress` says no.
     pub(super) fn read(
         &mut self,
         batch: &mut Batch,
         batch_bytes: usize,
-        progress: &dyn Fn(u64),
+        progress: &Progress<'_>,
     ) -> Ended {
+        let go_on = Cell::new(true);
+        let told = |bytes| go_on.set(progress(bytes) && go_on.get());
         loop {
             if self.until.is_some_and(|until| self.offset >= until) {
                 return Ended::Whole;
@@ -164,7 +170,7 @@ impl LogReader {
             if batch.bytes() > batch_bytes {
                 return Ended::BatchFull;
             }
-            let more = match self.fill(progress) {
+            let more = match self.fill(&told) {
                 Ok(more) => more,
                 Err(error) if error.ends_stream() => {
                     self.give(batch);
@@ -175,6 +181,9 @@ impl LogReader {
             self.give(batch);
             if !more {
                 return Ended::Whole;
+            }
+            if !go_on.get() {
+                return Ended::BatchFull;
             }
         }
     }

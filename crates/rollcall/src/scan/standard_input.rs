@@ -5,7 +5,7 @@ use std::path::Path;
 
 use formats::Dialect;
 use ledger::{Batch, Checkpoint, Ingest, LocalClock, Mark};
-use source::{Capture, Facts, Fingerprint, HEAD_BYTES, Raw, Stream};
+use source::{Capture, Facts, Fingerprint, HEAD_BYTES, Known, Raw, Stream};
 
 use super::ReadDone;
 use super::inputs::{Group, detect};
@@ -52,6 +52,15 @@ pub(super) fn read(
     let mark = mark.max_by_key(|mark| mark.known.fingerprint.offset);
     let mut capture = Capture::new();
     let mut rest = &ahead[..];
+    if mark.is_none() {
+        // Part of what some log began with.
+        let known = Known::new(marks.iter().map(|mark| mark.known.clone()).collect());
+        if let Some((_, offset)) = known.begun(&ahead[..ahead.len().min(HEAD_BYTES)]) {
+            let (read, unread) = ahead.split_at(offset as usize);
+            capture.feed(read);
+            rest = unread;
+        }
+    }
     if let Some(Mark { known, .. }) = mark {
         let offset = known.fingerprint.offset;
         let inside = usize::try_from(offset).ok().filter(|&offset| offset <= ahead.len());
@@ -106,7 +115,7 @@ fn count(
 ) -> anyhow::Result<()> {
     let mut notes = Notes::new(now);
     loop {
-        let ended = reader.read(&mut batch, SUMS_BYTES, &|_| {});
+        let ended = reader.read(&mut batch, SUMS_BYTES, &|_| true);
         let next = batch.successor();
         let full = std::mem::replace(&mut batch, next);
         notes.batch(&full);

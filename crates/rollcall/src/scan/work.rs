@@ -60,6 +60,11 @@ impl FileWork<'_> {
         Batch::new(self.options.clone(), clock, self.id)
     }
 
+    /// An empty batch for records behind those that `clock` has converted.
+    pub(super) fn batch_after(&self, clock: LocalClock) -> Batch {
+        Batch::new(self.options.clone(), clock, self.id)
+    }
+
     /// A reader from where the file was left.
     ///
     /// # Errors

@@ -148,7 +148,7 @@ fn a_shorter_copy_is_told() {
     exit 0
     --- stdout
     --- stderr
-    rollcall: FOLDER/copy.log: a shorter copy of a log that was read further already: nothing of it is new
+    rollcall: FOLDER/copy.log: begins as a log that was read further and ends before: taken for a shorter copy, so nothing of it is read
     "#);
     assert_eq!(house.answers(), answers_of(&content));
 }
@@ -183,7 +183,7 @@ fn a_replaced_log_is_read_and_the_gap_is_told() {
     exit 0
     --- stdout
     --- stderr
-    rollcall: FOLDER/server_audit.log: other content stands where a log was read up to byte 11,367; what may have followed there is lost: rollcall evidence
+    rollcall: FOLDER/server_audit.log: the log that stood there was read up to byte 11,367 and is gone; what may have followed is lost: rollcall evidence
     "#);
     assert_snapshot!(house.run(&["seen", "--sort", "user", "-q"]), @r#"
     exit 0
@@ -281,4 +281,170 @@ fn a_pipe_or_an_archive_that_ends_inside_a_record_goes_on_later() {
     house.write("server_audit.log.1.gz", gz(&content));
     house.scan(&["server_audit.log.1.gz"]);
     assert_eq!((house.answers(), house.doubts()), (answers_of(&content), (0, 0)));
+}
+
+/// The gaps of the ledger: source path apart, what they say.
+fn gaps(house: &House) -> Vec<(String, String, String)> {
+    let rows = house.json(&["evidence", "-q"]);
+    let gaps = rows.iter().filter(|row| row["state"] == "gap");
+    let text = |row: &serde_json::Value, field: &str| {
+        let text = row[field].as_str().unwrap_or_default();
+        text.replace(house.folder().to_str().unwrap(), "FOLDER")
+    };
+    gaps.map(|row| (text(row, "from"), text(row, "to"), text(row, "reason"))).collect()
+}
+
+fn gap(from: &str, to: &str, reason: &str) -> (String, String, String) {
+    let at = |text: &str| format!("2026-11-01T{text}Z");
+    (at(from), at(to), reason.to_owned())
+}
+
+#[test]
+fn a_log_that_was_named_alone_is_followed_beside_it() {
+    for place in ["server_audit.log.1", "server_audit.log-20261101", "old/server_audit.log.01"] {
+        let house = House::new();
+        house.write("old/keep", "");
+        house.write("server_audit.log", sessions(1..100));
+        house.scan(&["server_audit.log"]);
+        house.append("server_audit.log", sessions(100..110));
+        house.rename("server_audit.log", place);
+        house.write("server_audit.log", sessions(110..120));
+        house.scan(&["server_audit.log"]);
+        assert_eq!(house.answers(), answers_of(&sessions(1..120)), "{place}");
+        // Where the server has not opened it anew, too.
+        house.append("server_audit.log", sessions(120..130));
+        house.rename("server_audit.log", "server_audit.log-20261102");
+        let said = house.run(&["scan", "server_audit.log"]);
+        assert!(said.contains("server_audit.log: no such file"), "{said}");
+        assert_eq!(house.answers(), answers_of(&sessions(1..130)), "{place}");
+        assert_eq!(gaps(&house), []);
+    }
+}
+
+#[test]
+fn rotations_that_overwrote_what_was_not_read_leave_one_gap() {
+    let house = House::new();
+    house.write("logs/server_audit.log", sessions(1..100));
+    house.scan(&["logs"]);
+    // Two rotations, of which one is kept.
+    house.write("logs/server_audit.log.1", sessions(200..210));
+    house.write("logs/server_audit.log", sessions(210..220));
+    let said = house.run(&["scan", "logs"]);
+    assert!(said.contains("was read up to byte 11,367 and is gone"), "{said}");
+    let reason = "gone before its end was read, if anything followed, from byte 11367: \
+                  FOLDER/logs/server_audit.log";
+    let expected = vec![gap("01:39:05", "03:20:00", reason)];
+    assert_eq!(gaps(&house), expected);
+    // It is told once, however often the log is rotated from now on.
+    for turn in 0..3 {
+        house.rename("logs/server_audit.log", &format!("logs/server_audit.log-2026110{turn}"));
+        house.write("logs/server_audit.log", sessions(220 + turn * 10..230 + turn * 10));
+        house.scan(&["logs"]);
+        assert_eq!(gaps(&house), expected);
+    }
+    // What comes back is missing no more.
+    house.write("logs/server_audit.log-20261031", sessions(1..150));
+    house.scan(&["logs"]);
+    let all = [1..150, 200..250].map(sessions).concat();
+    assert_eq!(house.answers(), answers_of(&all));
+    assert_eq!(gaps(&house)[0].0, "2026-11-01T02:29:05Z");
+}
+
+#[test]
+fn what_was_written_between_the_copy_and_the_cut_lies_in_a_gap() {
+    let house = House::new();
+    house.write("logs/server_audit.log", sessions(1..100));
+    house.scan(&["logs"]);
+    house.append("logs/server_audit.log", sessions(100..110));
+    let content = house.read("logs/server_audit.log");
+    house.write("logs/server_audit.log.1", content);
+    house.write("logs/server_audit.log", sessions(112..120));
+    house.scan(&["logs"]);
+    let reason = "copied and cut to nothing: what was written in between, if anything, is lost, from \
+                  byte 12537: FOLDER/logs/server_audit.log";
+    let gaps = gaps(&house);
+    // Not every file system knows when a file was made: without that nothing tells of the cut.
+    let born = std::fs::metadata(house.path("logs/server_audit.log")).unwrap().created().is_ok();
+    assert_eq!(gaps, if born { vec![gap("01:49:05", "01:52:00", reason)] } else { vec![] });
+}
+
+#[test]
+fn a_cut_archive_that_is_deleted_leaves_a_gap() {
+    let house = House::new();
+    let content: String =
+        (1..4000).map(|id| session(&format!("u{}", id * 7919 % 3001), id)).collect();
+    let packed = gz(&content);
+    house.write("logs/server_audit.log", sessions(5000..5001));
+    house.write("logs/server_audit.log.1.gz", &packed[..packed.len() / 2]);
+    let said = house.run(&["scan", "logs"]);
+    assert!(said.starts_with("exit 3"), "{said}");
+    house.remove("logs/server_audit.log.1.gz");
+    let said = house.run(&["scan", "logs"]);
+    assert!(
+        said.contains("server_audit.log.1.gz: the log that stood there was read up to"),
+        "{said}"
+    );
+    assert_eq!(gaps(&house).len(), 1);
+    house.scan(&["logs"]);
+    assert_eq!(gaps(&house).len(), 1);
+}
+
+#[test]
+fn a_log_that_was_cut_inside_its_first_page_goes_on_behind_what_was_read() {
+    let house = House::new();
+    house.write("server_audit.log", sessions(1..20));
+    house.scan(&["server_audit.log"]);
+    // A shorter copy, then one that was written on.
+    house.write("copy.log", sessions(1..10));
+    house.scan(&["copy.log"]);
+    assert_eq!(house.answers(), answers_of(&sessions(1..20)));
+    house.write("server_audit.log", sessions(1..5) + &sessions(30..40));
+    house.run(&["scan", "server_audit.log"]);
+    assert_eq!(house.answers(), answers_of(&(sessions(1..20) + &sessions(30..40))));
+    assert_eq!(house.pipe(&["scan", "-"], sessions(1..7).as_bytes()), QUIET);
+    assert_eq!(house.answers(), answers_of(&(sessions(1..20) + &sessions(30..40))));
+}
+
+#[test]
+fn a_log_that_was_cut_behind_its_first_page_is_not_guessed_at() {
+    let house = House::new();
+    house.write("server_audit.log", sessions(1..300));
+    house.scan(&["server_audit.log"]);
+    let answers = house.answers();
+    house.write("server_audit.log", sessions(1..100));
+    house.append("server_audit.log", sessions(400..410));
+    for _ in 0..2 {
+        let said = house.run(&["scan", "server_audit.log", "-q"]);
+        assert!(said.starts_with("exit 3") && said.contains("it was cut to less"), "{said}");
+        assert_eq!(house.answers(), answers);
+        assert_eq!(gaps(&house).len(), 1);
+    }
+}
+
+#[test]
+fn a_ledger_that_is_copied_moved_or_put_back_counts_nothing_twice() {
+    let house = House::new();
+    house.write("logs/server_audit.log", sessions(1..100));
+    house.scan(&["logs"]);
+    let copy = house.read("ledger.sqlite");
+    house.append("logs/server_audit.log", sessions(100..150));
+    house.rename("logs/server_audit.log", "logs/server_audit.log.1");
+    house.write("logs/server_audit.log", sessions(150..160));
+    // The copy goes on beside the first.
+    house.write("copy/other.sqlite", &copy);
+    for _ in 0..2 {
+        house.scan(&["logs"]);
+        house.scan(&["logs", "--ledger", "copy/other.sqlite"]);
+    }
+    let whole = answers_of(&sessions(1..160));
+    assert_eq!(house.answers(), whole);
+    house.remove("ledger.sqlite");
+    house.rename("copy/other.sqlite", "ledger.sqlite");
+    assert_eq!(house.answers(), whole);
+    // An old copy is put back, and what it lacks is read again.
+    house.write("ledger.sqlite", &copy);
+    house.write("logs/server_audit.log.1.gz", gz(house.read("logs/server_audit.log.1")));
+    house.remove("logs/server_audit.log.1");
+    house.scan(&["logs"]);
+    assert_eq!((house.answers(), gaps(&house)), (whole, vec![]));
 }

@@ -198,12 +198,13 @@ pub(crate) fn count(row: &Value, field: &str) -> u64 {
     row[field].as_u64().unwrap()
 }
 
-/// One login of `user` from 10.0.0.1 and its end, with the connection id `id`.
+/// One login of `user` from 10.0.0.1 and its end, with the connection id `id`, that many minutes after the
+/// first of November.
 pub(crate) fn session(user: &str, id: u32) -> String {
-    let (hour, minute) = (id / 60 % 24, id % 60);
+    let (day, hour, minute) = (1 + id / 60 / 24, id / 60 % 24, id % 60);
     format!(
-        "20261101 {hour:02}:{minute:02}:00,db1,{user},10.0.0.1,{id},0,CONNECT,shop,,0\n\
-         20261101 {hour:02}:{minute:02}:05,db1,{user},10.0.0.1,{id},0,DISCONNECT,shop,,0\n"
+        "202611{day:02} {hour:02}:{minute:02}:00,db1,{user},10.0.0.1,{id},0,CONNECT,shop,,0\n\
+         202611{day:02} {hour:02}:{minute:02}:05,db1,{user},10.0.0.1,{id},0,DISCONNECT,shop,,0\n"
     )
 }
 

@@ -102,3 +102,44 @@ fn names_with_line_breaks_may_stand_where_parts_meet() {
         assert!(answers(&house, threads) == alone, "{threads} threads");
     }
 }
+
+/// The hour that occurs twice is so busy that parts begin in its second half: which of the two a record
+/// tells of follows from the records of the part before.
+#[test]
+fn parts_may_begin_in_the_hour_that_occurs_twice() {
+    let house = House::new();
+    let mut log = BufWriter::new(File::create(house.path("server_audit.log")).unwrap());
+    let (mut written, mut id) = (0, 0);
+    for second in 0..2 * 3600_u64 {
+        // 01:59:00 to 02:59:59, then 02:00:00 to 02:58:59, which is all that is left to be told.
+        let of_day = 7140 + second - if second < 3660 { 0 } else { 3600 };
+        let time = format!("{:02}:{:02}:{:02}", of_day / 3600, of_day / 60 % 60, of_day % 60);
+        while written < LOG_BYTES * (second + 1) / 7200 {
+            id += 1;
+            let user = if second < 3660 { "app" } else { "cms" };
+            let line = format!(
+                "20261025 {time},db1,{user},10.0.0.7,{id},0,CONNECT,{},,0\n",
+                "d".repeat(600)
+            );
+            written += line.len() as u64;
+            log.write_all(line.as_bytes()).unwrap();
+        }
+    }
+    log.into_inner().unwrap();
+    let scan = |threads: &str| {
+        if house.path("ledger.sqlite").exists() {
+            house.remove("ledger.sqlite");
+        }
+        let zone = ["--time-zone", "Europe/Zurich", "--threads", threads];
+        let said = house.run(&[&["scan", "server_audit.log"][..], &zone].concat());
+        assert_eq!(said, QUIET, "{threads} threads");
+        house.answers()
+    };
+    let alone = scan("1");
+    assert!(
+        alone.contains("\"user\":\"cms\",\"host\":\"10.0.0.7\",\"first_seen\":\"2026-10-25T01:00")
+    );
+    for threads in ["2", "4"] {
+        assert!(scan(threads) == alone, "{threads} threads");
+    }
+}

@@ -35,7 +35,7 @@ impl Book {
         let candidates: Vec<Candidate> = paths.iter().map(|path| candidate(path)).collect();
         let known = Known::new(self.marks.clone());
         let answers: Vec<Resume> =
-            decide(&candidates, &known).into_iter().map(Result::unwrap).collect();
+            decide(&candidates, &known).resumes.into_iter().map(Result::unwrap).collect();
         for (candidate, answer) in candidates.iter().zip(&answers) {
             self.follow(candidate, *answer);
         }
@@ -60,11 +60,11 @@ impl Book {
     fn follow(&mut self, candidate: &Candidate, answer: Resume) {
         match answer {
             Resume::Unchanged { key } => {
-                let fingerprint = self.mark(key).fingerprint;
+                let fingerprint = self.mark(key).fingerprint.clone();
                 self.store(key, candidate, (fingerprint, true));
             }
             Resume::Copy { key } => {
-                let fingerprint = self.mark(key).fingerprint;
+                let fingerprint = self.mark(key).fingerprint.clone();
                 let key = self.new_key();
                 self.store(key, candidate, (fingerprint, true));
             }
@@ -77,7 +77,7 @@ impl Book {
                 let key = self.new_key();
                 self.store(key, candidate, reached);
             }
-            Resume::New | Resume::Replaced { .. } => {
+            Resume::New => {
                 let reached = self.read(candidate, 0);
                 let key = self.new_key();
                 self.store(key, candidate, reached);

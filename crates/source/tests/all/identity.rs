@@ -52,7 +52,7 @@ impl Place {
     }
 }
 
-use Resume::{Continue, Copy, Covered, New, Replaced, Rewritten, Shorter, Twin, Unchanged};
+use Resume::{Continue, Copy, Covered, New, Rewritten, Shorter, Twin, Unchanged};
 
 #[test]
 fn growth_goes_on_where_it_ended() {
@@ -214,7 +214,7 @@ fn a_reused_inode_with_other_content_is_another_file() {
         place.scan();
         let text = lines(5000, new);
         place.write("a", &text);
-        place.check(&[("a", Replaced { key: 1 })]);
+        place.check(&[("a", New)]);
         assert!(place.book.lines.concat().ends_with(&text));
         place.check(&[("a", Unchanged { key: 2 })]);
     }
@@ -244,12 +244,12 @@ fn copytruncate_keeps_the_rest_in_the_copy() {
 }
 
 #[test]
-fn cut_to_nothing_without_a_copy_is_replaced() {
+fn cut_to_nothing_without_a_copy_is_another_log() {
     let mut place = place();
     place.write("a", &lines(0, 9000));
     place.scan();
     place.write("a", b"");
-    place.check(&[("a", Replaced { key: 1 })]);
+    place.check(&[("a", New)]);
     place.check(&[("a", Unchanged { key: 2 })]);
     append(&place.file("a"), b"first\n");
     place.check(&[("a", Continue { key: 2, offset: 0 })]);
@@ -290,13 +290,41 @@ fn an_edited_archive_is_refused_though_its_length_and_head_are_the_same() {
 }
 
 #[test]
-fn a_file_shorter_than_the_stored_head_does_not_match() {
+fn a_log_that_was_cut_inside_its_head_goes_on_behind_its_last_line() {
+    for (kept, fresh) in [(2000, 0), (2000, 500), (60, 60), (2000, 9000), (4000, 200)] {
+        let mut place = place();
+        let text = lines(0, 9000);
+        place.write("a", &text);
+        place.scan();
+        let kept = text[..kept].iter().rposition(|byte| *byte == b'\n').unwrap() + 1;
+        let fresh = lines(7000, fresh);
+        place.write("a", &[&text[..kept], &fresh].concat());
+        place.check(&[("a", Resume::Fork { key: 1, offset: kept as u64 })]);
+        assert!(place.book.lines.concat() == [&text[..], &fresh].concat(), "{kept}");
+        place.check(&[("a", Unchanged { key: 2 })]);
+    }
+    // Inside a line: that one is written again.
+    let mut place = place();
+    place.write("a", b"one,1\ntwo,2\nthree,3\n");
+    place.scan();
+    place.write("a", b"one,1\ntwo");
+    place.check(&[("a", Resume::Fork { key: 1, offset: 6 })]);
+    append(&place.file("a"), b",4\n");
+    place.check(&[("a", Continue { key: 2, offset: 6 })]);
+    assert_eq!(place.book.lines.concat(), b"one,1\ntwo,2\nthree,3\ntwo,4\n");
+}
+
+#[test]
+fn of_an_old_mark_a_part_of_the_head_is_not_guessed_at() {
     let mut place = place();
     let text = lines(0, 9000);
     place.write("a", &text);
     place.scan();
+    place.book.marks[0].fingerprint.lines.truncate(1);
     place.write("a", &text[..2000]);
-    place.check(&[("a", Replaced { key: 1 })]);
+    place.check(&[("a", Rewritten { key: 1 })]);
+    place.write("a", &text);
+    place.check(&[("a", Unchanged { key: 1 })]);
 }
 
 #[test]
@@ -348,22 +376,20 @@ fn marks_that_no_reader_leaves_match_nothing_and_do_not_panic() {
     place.write("a", &text);
     let right = OpenFile::open(&place.file("a")).unwrap().fingerprint(9000).unwrap();
     let wrong = [
-        Fingerprint { head_len: u32::MAX, ..right },
-        Fingerprint { tail_len: u32::MAX, ..right },
-        Fingerprint { offset: 10, ..right },
-        Fingerprint { offset: u64::MAX, ..right },
-        Fingerprint { head_len: 100, ..right },
-        Fingerprint { tail_len: 0, ..right },
+        Fingerprint { head_len: u32::MAX, ..right.clone() },
+        Fingerprint { tail_len: u32::MAX, ..right.clone() },
+        Fingerprint { offset: 10, ..right.clone() },
+        Fingerprint { offset: u64::MAX, ..right.clone() },
+        Fingerprint { head_len: 100, ..right.clone() },
+        Fingerprint { tail_len: 0, ..right.clone() },
     ];
     for fingerprint in wrong {
         let file = candidate(&place.file("a"));
         let raw = file.raw(false);
+        let text = format!("{fingerprint:?}");
         let known = KnownFile { key: 1, path: PathBuf::from("elsewhere"), fingerprint, raw };
-        let answer = decide(&[file], &Known::new(vec![known])).remove(0).unwrap();
-        assert!(
-            !matches!(answer, Continue { .. } | Unchanged { .. }),
-            "{fingerprint:?}: {answer:?}"
-        );
+        let answer = decide(&[file], &Known::new(vec![known])).resumes.remove(0).unwrap();
+        assert!(!matches!(answer, Continue { .. } | Unchanged { .. }), "{text}: {answer:?}");
     }
 }
 
@@ -389,7 +415,7 @@ fn ten_thousand_marks_are_looked_up_by_content() {
         let mark = &known.files()[key];
         let text = lines(key * 100, if key % 2 == 0 { 5000 } else { key % 4000 + 1 });
         place.write("a", &[&text[..], b"more\n"].concat());
-        let answers = decide(&[candidate(&place.file("a"))], &known);
+        let answers = decide(&[candidate(&place.file("a"))], &known).resumes;
         let expected = Continue { key: key as i64, offset: mark.fingerprint.offset };
         assert_eq!(*answers[0].as_ref().unwrap(), expected);
     }
@@ -402,7 +428,7 @@ fn a_file_cut_between_opening_and_deciding_is_decided_by_what_is_left() {
     place.write("b", &lines(5000, 9000));
     let candidates: Vec<Candidate> = files_of(&place.path).iter().map(|p| candidate(p)).collect();
     place.write("a", b"");
-    let answers = decide(&candidates, &Known::default());
+    let answers = decide(&candidates, &Known::default()).resumes;
     let answers: Vec<Resume> = answers.into_iter().map(Result::unwrap).collect();
     assert_eq!(answers, [New, New]);
 }

@@ -1,0 +1,292 @@
+//! What of a server's time is covered: pieces of logs, and what lies between them.
+//!
+//! ```text
+//! a.1 ====records====|          |====a====|                 |==b==|
+//!                    '-covered--'          '--unconfirmed---'       a adjoins a.1, b is another log
+//! ```
+//!
+//! Between the last record of one file and the first of the next the server was silent, if the one goes
+//! on where the other ends (`adjoin`). Where nothing shows that, something may be missing. Where it is
+//! known to be missing, the ledger has a gap; what is read later of the same time takes away from it.
+//!
+//! # Invariants
+//! * For each server, every moment between its first and its last record is in a row.
+//! * A gap ends where it is proven to: what is left of one when other logs were read for a part of it is
+//!   unconfirmed, because nothing shows that they held the rest.
+
+use crate::rows::{Evidence, EvidenceState, Name};
+use std::collections::{BTreeMap, HashMap};
+
+/// What a file holds of a server.
+#[derive(Debug, Clone)]
+pub(crate) struct Piece {
+    /// Covered from its first record to its last; the reason is the file's path.
+    pub(crate) row: Evidence,
+    /// The file's number.
+    pub(crate) file: i64,
+    /// Whether the file was read to its end.
+    pub(crate) whole: bool,
+}
+
+impl Piece {
+    fn from(&self) -> i64 {
+        self.row.from.unwrap_or(i64::MAX)
+    }
+
+    fn to(&self) -> i64 {
+        self.row.to.unwrap_or(i64::MIN)
+    }
+}
+
+/// The rows of all servers: the pieces, prolonged to the file before where they adjoin, gaps, and what is
+/// unconfirmed. `adjoin`: number of a file, number of the one that it follows.
+pub(crate) fn join(
+    pieces: Vec<Piece>,
+    adjoin: &[(i64, i64)],
+    gaps: Vec<Evidence>,
+) -> Vec<Evidence> {
+    let mut before: HashMap<i64, Vec<i64>> = HashMap::new();
+    for &(file, earlier) in adjoin {
+        before.entry(file).or_default().push(earlier);
+    }
+    let mut servers: BTreeMap<Name, (Vec<Piece>, Vec<Evidence>)> = BTreeMap::new();
+    for piece in pieces {
+        servers.entry(piece.row.server.clone()).or_default().0.push(piece);
+    }
+    let mut rows = Vec::new();
+    for gap in gaps {
+        match servers.get_mut(&gap.server) {
+            Some(server) => server.1.push(gap),
+            // Nothing of it was read: there is nothing to hold it against.
+            None => rows.push(gap),
+        }
+    }
+    for (pieces, gaps) in servers.into_values() {
+        join_server(pieces, &before, gaps, &mut rows);
+    }
+    rows
+}
+
+fn join_server(
+    mut pieces: Vec<Piece>,
+    before: &HashMap<i64, Vec<i64>>,
+    gaps: Vec<Evidence>,
+    rows: &mut Vec<Evidence>,
+) {
+    prolong(&mut pieces, before, &gaps);
+    pieces.sort_by_key(|piece| (piece.from(), piece.to(), piece.file));
+    let covered = unite(pieces.iter().map(|piece| (piece.from(), piece.to())));
+    let mut known = Vec::new();
+    for gap in gaps {
+        let (Some(from), Some(to)) = (gap.from, gap.to) else {
+            rows.push(gap);
+            continue;
+        };
+        let left = without((from, to), &covered);
+        if from >= to || left == [(from, to)] {
+            known.push((from, to));
+            rows.push(gap);
+            continue;
+        }
+        for (from, to) in left {
+            known.push((from, to));
+            rows.push(Evidence {
+                from: Some(from),
+                to: Some(to),
+                state: EvidenceState::Unconfirmed,
+                reason: format!("rest of a gap that logs read later have narrowed; {}", gap.reason),
+                ..gap.clone()
+            });
+        }
+    }
+    let known = unite(known.into_iter());
+    let mut newest: Option<&Piece> = None;
+    for piece in &pieces {
+        if let Some(newest) = newest.filter(|it| it.to() < piece.from()) {
+            for (from, to) in without((newest.to(), piece.from()), &known) {
+                rows.push(between(newest, piece, from, to));
+            }
+        }
+        if newest.is_none_or(|it| it.to() < piece.to()) {
+            newest = Some(piece);
+        }
+    }
+    rows.extend(pieces.into_iter().map(|piece| piece.row));
+}
+
+/// Lets each piece begin where the one before it ends, where nothing lies between them.
+fn prolong(pieces: &mut [Piece], before: &HashMap<i64, Vec<i64>>, gaps: &[Evidence]) {
+    let ends: HashMap<i64, (i64, bool)> =
+        pieces.iter().map(|piece| (piece.file, (piece.to(), piece.whole))).collect();
+    let is_gap = |from: i64, to: i64| {
+        gaps.iter()
+            .any(|gap| gap.from.is_none_or(|it| it < to) && gap.to.is_none_or(|it| it > from))
+    };
+    for piece in pieces {
+        let from = piece.from();
+        let earlier = before.get(&piece.file).into_iter().flatten();
+        let ends = earlier
+            .filter_map(|file| ends.get(file))
+            .filter(|(to, whole)| *whole && *to < from && !is_gap(*to, from));
+        if let Some(end) = ends.map(|(to, _)| *to).max() {
+            piece.row.from = Some(end);
+        }
+    }
+}
+
+/// The time between two files of which nothing is known.
+fn between(older: &Piece, newer: &Piece, from: i64, to: i64) -> Evidence {
+    let (state, reason) = match older.whole {
+        true => (
+            EvidenceState::Unconfirmed,
+            format!(
+                "nothing shows that {} goes on where {} ends",
+                newer.row.reason, older.row.reason
+            ),
+        ),
+        false => (
+            EvidenceState::Gap,
+            format!("not read to its end, cut off or unreadable: {}", older.row.reason),
+        ),
+    };
+    Evidence {
+        server: newer.row.server.clone(),
+        source: newer.row.source.clone(),
+        from: Some(from),
+        to: Some(to),
+        state,
+        records: 0,
+        reason,
+    }
+}
+
+/// Sorted stretches that do not touch.
+fn unite(stretches: impl Iterator<Item = (i64, i64)>) -> Vec<(i64, i64)> {
+    let mut sorted: Vec<(i64, i64)> = stretches.filter(|(from, to)| from <= to).collect();
+    sorted.sort_unstable();
+    let mut united: Vec<(i64, i64)> = Vec::new();
+    for (from, to) in sorted {
+        match united.last_mut() {
+            Some((_, end)) if from <= *end => *end = to.max(*end),
+            _ => united.push((from, to)),
+        }
+    }
+    united
+}
+
+/// What of a stretch lies in none of `others`, which are united.
+fn without((from, to): (i64, i64), others: &[(i64, i64)]) -> Vec<(i64, i64)> {
+    let mut left = Vec::new();
+    let mut at = from;
+    let first = others.partition_point(|(_, end)| *end <= from);
+    for &(start, end) in others[first..].iter().take_while(|(start, _)| *start < to) {
+        if start > at {
+            left.push((at, start));
+        }
+        at = at.max(end);
+    }
+    if at < to {
+        left.push((at, to));
+    }
+    left
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use EvidenceState::{Covered, Gap, Unconfirmed};
+
+    fn row(state: EvidenceState, from: i64, to: i64) -> Evidence {
+        let (server, source) = (b"db1".to_vec(), b"log".to_vec());
+        let reason = String::new();
+        Evidence { server, source, from: Some(from), to: Some(to), state, records: 0, reason }
+    }
+
+    fn piece(file: i64, from: i64, to: i64) -> Piece {
+        Piece { row: row(Covered, from, to), file, whole: true }
+    }
+
+    fn check(
+        pieces: &[Piece],
+        adjoin: &[(i64, i64)],
+        gaps: &[(i64, i64)],
+        expected: &[(EvidenceState, i64, i64)],
+    ) {
+        let gaps = gaps.iter().map(|&(from, to)| row(Gap, from, to)).collect();
+        let rows = join(pieces.to_vec(), adjoin, gaps);
+        let mut found: Vec<_> =
+            rows.iter().map(|row| (row.state, row.from.unwrap(), row.to.unwrap())).collect();
+        found.sort_unstable_by_key(|it| (it.1, it.2));
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn silence_between_pieces_of_one_log_is_covered() {
+        let pieces = [piece(1, 0, 10), piece(2, 15, 20), piece(3, 30, 40)];
+        check(
+            &pieces,
+            &[(2, 1)],
+            &[],
+            &[(Covered, 0, 10), (Covered, 10, 20), (Unconfirmed, 20, 30), (Covered, 30, 40)],
+        );
+        // Not where the first was not read to its end, nor where a gap is known.
+        let mut torn = pieces[..2].to_vec();
+        torn[0].whole = false;
+        check(&torn, &[(2, 1)], &[], &[(Covered, 0, 10), (Gap, 10, 15), (Covered, 15, 20)]);
+        check(
+            &pieces[..2],
+            &[(2, 1)],
+            &[(10, 15)],
+            &[(Covered, 0, 10), (Gap, 10, 15), (Covered, 15, 20)],
+        );
+    }
+
+    #[test]
+    fn other_logs_close_gaps() {
+        let ends = [piece(1, 0, 10), piece(2, 50, 60)];
+        let gap = [(10, 50)];
+        check(&ends, &[], &gap, &[(Covered, 0, 10), (Gap, 10, 50), (Covered, 50, 60)]);
+        let archive = [piece(3, 10, 50)];
+        let with = |more: &[Piece]| [&ends[..], more].concat();
+        let all = [(Covered, 0, 10), (Covered, 10, 50), (Covered, 50, 60)];
+        check(&with(&archive), &[], &gap, &all);
+        check(
+            &with(&[piece(3, 12, 45)]),
+            &[],
+            &gap,
+            &[
+                (Covered, 0, 10),
+                (Unconfirmed, 10, 12),
+                (Covered, 12, 45),
+                (Unconfirmed, 45, 50),
+                (Covered, 50, 60),
+            ],
+        );
+        // Of no length, and of a server of which nothing was read.
+        check(&ends[..1], &[], &[(10, 10)], &[(Covered, 0, 10), (Gap, 10, 10)]);
+        check(&[], &[], &gap, &[(Gap, 10, 50)]);
+    }
+
+    #[test]
+    fn what_overlaps_leaves_nothing_between() {
+        let pieces = [piece(1, 0, 100), piece(2, 10, 20), piece(3, 30, 120)];
+        check(&pieces, &[], &[], &[(Covered, 0, 100), (Covered, 10, 20), (Covered, 30, 120)]);
+        check(
+            &[piece(1, 0, 10), piece(2, 10, 20)],
+            &[],
+            &[],
+            &[(Covered, 0, 10), (Covered, 10, 20)],
+        );
+    }
+
+    #[test]
+    fn times_far_apart_are_no_trouble() {
+        let pieces = [piece(1, i64::MIN, i64::MIN), piece(2, i64::MAX, i64::MAX)];
+        let rows = [
+            (Covered, i64::MIN, i64::MIN),
+            (Unconfirmed, i64::MIN, i64::MAX),
+            (Covered, i64::MAX, i64::MAX),
+        ];
+        check(&pieces, &[], &[], &rows);
+    }
+}

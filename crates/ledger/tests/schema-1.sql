@@ -1,0 +1,108 @@
+-- The ledger, schema version 1. Times are microseconds since 1970-01-01T00:00:00Z. Names are TEXT
+-- where they are UTF-8 without NUL, else BLOB. docs/ledger.md tells what each table is for.
+
+CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
+
+-- Audited servers.
+CREATE TABLE server (id INTEGER PRIMARY KEY, name NOT NULL UNIQUE);
+
+-- Where evidence comes from: a log file set. label: the server's name where the reader was told it.
+CREATE TABLE source (
+  id INTEGER PRIMARY KEY, location NOT NULL, label NOT NULL, dialect TEXT NOT NULL,
+  last_read_us INTEGER,
+  UNIQUE (location, label));
+
+-- The checkpoint of each file: what was read of it, and how it is known again.
+CREATE TABLE file (
+  id INTEGER PRIMARY KEY, source INTEGER NOT NULL, path NOT NULL,
+  device INTEGER NOT NULL, inode INTEGER NOT NULL, born_us INTEGER, bytes INTEGER NOT NULL,
+  modified_us INTEGER NOT NULL, print BLOB NOT NULL, drained INTEGER NOT NULL,
+  head_bytes INTEGER NOT NULL, head BLOB NOT NULL, offset INTEGER NOT NULL,
+  tail_bytes INTEGER NOT NULL, tail BLOB NOT NULL, mid_record INTEGER NOT NULL, newest_us INTEGER);
+CREATE INDEX file_source ON file (source);
+
+-- Counts. error 0: logins, and the newest sign of a session (active_us); else refused attempts with
+-- that error number, -1 where the source does not tell it. hours: when, by the hour
+-- (src/timeline.rs).
+CREATE TABLE tally (
+  server INTEGER NOT NULL, source INTEGER NOT NULL, user NOT NULL, host NOT NULL,
+  error INTEGER NOT NULL,
+  count INTEGER NOT NULL, first_us INTEGER, last_us INTEGER, active_us INTEGER, last_text TEXT,
+  hours BLOB NOT NULL,
+  PRIMARY KEY (server, source, user, host, error)) WITHOUT ROWID;
+
+-- Refusals of user and host pairs that never logged in, by the hour (old ones: the day): entries
+-- with their names (src/strangers.rs). Beyond the number kept: count, first and last of the others,
+-- and how many pairs they are (pairs: about; prints: a sketch from which it follows).
+CREATE TABLE stranger (
+  server INTEGER NOT NULL, source INTEGER NOT NULL, start_us INTEGER NOT NULL, day INTEGER NOT NULL,
+  pairs INTEGER NOT NULL, count INTEGER NOT NULL, first_us INTEGER NOT NULL,
+  last_us INTEGER NOT NULL,
+  prints BLOB NOT NULL, entries BLOB NOT NULL,
+  PRIMARY KEY (server, source, start_us, day)) WITHOUT ROWID;
+
+-- How far each server is known from each source.
+CREATE TABLE progress (
+  server INTEGER NOT NULL, source INTEGER NOT NULL, records INTEGER NOT NULL,
+  oldest_us INTEGER NOT NULL, newest_us INTEGER NOT NULL,
+  PRIMARY KEY (server, source)) WITHOUT ROWID;
+
+-- Evidence: what each file held of each server.
+CREATE TABLE stretch (
+  server INTEGER NOT NULL, source INTEGER NOT NULL, file INTEGER NOT NULL,
+  from_us INTEGER NOT NULL, to_us INTEGER NOT NULL, records INTEGER NOT NULL,
+  PRIMARY KEY (server, source, file)) WITHOUT ROWID;
+
+-- Evidence known to be missing.
+CREATE TABLE gap (
+  id INTEGER PRIMARY KEY, source INTEGER NOT NULL, path NOT NULL, from_us INTEGER, to_us INTEGER,
+  noticed_us INTEGER NOT NULL, reason TEXT NOT NULL);
+
+-- Lives of a server: the lowest and the highest connection id of each ten minutes (old ones: each
+-- day), from which they follow (src/runs.rs).
+CREATE TABLE run (
+  server INTEGER NOT NULL, source INTEGER NOT NULL, start_us INTEGER NOT NULL, day INTEGER NOT NULL,
+  low_id INTEGER NOT NULL, low_us INTEGER NOT NULL, high_id INTEGER NOT NULL,
+  high_us INTEGER NOT NULL,
+  PRIMARY KEY (server, source, start_us, day)) WITHOUT ROWID;
+
+-- Who a connection id was, from when to when. from_us NULL: its beginning was not read (yet); to_us
+-- NULL: its end was not. refused: the beginning was a refused login. loose: its end was not read in
+-- one go with its beginning, and counts for tally.active_us only when it is forgotten.
+CREATE TABLE connection (
+  server INTEGER NOT NULL, source INTEGER NOT NULL, id INTEGER NOT NULL, from_us INTEGER,
+  to_us INTEGER,
+  user NOT NULL, host NOT NULL, port INTEGER, refused INTEGER NOT NULL, loose INTEGER NOT NULL);
+CREATE INDEX connection_id ON connection (server, source, id);
+CREATE INDEX connection_loose ON connection (server, user, host, to_us)
+  WHERE loose AND NOT refused AND to_us IS NOT NULL;
+
+-- Logins too new to be settled.
+CREATE TABLE unsettled (
+  server INTEGER NOT NULL, source INTEGER NOT NULL, at_us INTEGER NOT NULL, id INTEGER NOT NULL,
+  user NOT NULL, host NOT NULL,
+  PRIMARY KEY (server, source, at_us, id, user, host)) WITHOUT ROWID;
+
+-- Input that is no record, or none that can be trusted: totals, and a bounded sample.
+CREATE TABLE doubt (
+  source INTEGER NOT NULL, standing TEXT NOT NULL, reason TEXT NOT NULL,
+  count INTEGER NOT NULL, bytes INTEGER NOT NULL,
+  PRIMARY KEY (source, standing, reason)) WITHOUT ROWID;
+CREATE TABLE doubt_sample (
+  source INTEGER NOT NULL, standing TEXT NOT NULL, reason TEXT NOT NULL, rank INTEGER NOT NULL,
+  file INTEGER NOT NULL, offset INTEGER NOT NULL, length INTEGER NOT NULL, text BLOB NOT NULL,
+  PRIMARY KEY (source, standing, reason, rank, file, offset)) WITHOUT ROWID;
+
+-- For conntracker's users: the newest login of each user and host over all servers, as local text where
+-- its configuration is in use, else as UTC. The row mysql|localhost is the time of the last scan; that
+-- account's own logins are in tally.
+CREATE VIEW Accounts AS
+  SELECT 'mysql' AS name, 'localhost' AS host, value AS last_seen
+  FROM meta WHERE key = 'last_scan_text'
+  UNION ALL
+  SELECT user, host,
+    coalesce(last_text, strftime('%Y-%m-%d %H:%M:%S+00:00', newest / 1000000, 'unixepoch'))
+  FROM (
+    SELECT user, host, last_text, max(last_us) AS newest FROM tally
+    WHERE error = 0 AND last_us IS NOT NULL AND NOT (user = 'mysql' AND host = 'localhost')
+    GROUP BY user, host);

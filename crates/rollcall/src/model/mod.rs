@@ -1,0 +1,414 @@
+//! Generated histories of a log, read by `scan` and held against what was really written.
+//!
+//! The model knows every record, which stretch of log it was written to, and reads the files as anybody
+//! can. It knows nothing of marks, inodes and names. After each scan these must hold:
+//!
+//! * No record counts twice, over all sources, ever.
+//! * A record that stands complete in a file that was asked for counts, unless the scan names that file
+//!   as one it does not read.
+//! * Where the log that was being followed is in no file any more, a gap is noted. It begins at the byte up
+//!   to which that log had been read, and its times hold every record that was lost from there up to the
+//!   next record that is known. Where that log is in some file, no such gap is noted.
+//! * What is written between the copy and the cut of a log lies in a gap, too.
+//!
+//! Not asked for, because nothing in the files tells of it: records that a server wrote to a rotated file
+//! after that had been read, and that were deleted with it; a rotated file that nobody had read when it was
+//! deleted, though an older one is still there.
+//!
+//! `ROLLCALL_MODEL_SEQUENCES` sets how many histories are tried (2,000 where it is not set). A failure is
+//! shrunk to the shortest history that shows it.
+
+mod step;
+mod world;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use proptest::test_runner::{Config, TestCaseError, TestError, TestRunner};
+use rusqlite::Connection;
+
+use crate::config::Limits;
+use crate::job::{Input, ReadJob, ZoneOrigin};
+use crate::out::Out;
+use crate::scan::{ReadDone, scan, trial};
+use crate::time::Zone;
+use step::{Step, What, steps};
+use world::{Seen, World};
+
+/// A log that was the live one when it was read, and may go on elsewhere.
+#[derive(Debug, Clone)]
+struct Followed {
+    stretch: usize,
+    /// How many bytes of it had been read.
+    read: usize,
+    /// Number of the file.
+    number: Option<(u64, u64)>,
+    /// What happened to the live file since: rotations of any kind.
+    since: Vec<&'static str>,
+    /// No scan has died that may have read it to its end under another name.
+    sure: bool,
+}
+
+/// What the model expects of the reader: goes with the ledger when that is copied.
+#[derive(Debug, Clone, Default)]
+struct Expected {
+    followed: Vec<Followed>,
+    /// A scan died or could not read all: it may follow a log that the model does not follow.
+    unsure: bool,
+    gaps: usize,
+}
+
+#[derive(Debug, Clone)]
+struct Gap {
+    from: i64,
+    to: i64,
+    from_byte: i64,
+    copied: bool,
+}
+
+struct Trial {
+    world: World,
+    ledger: PathBuf,
+    expected: Expected,
+    saved: Option<(Vec<u8>, Expected)>,
+    _folders: [tempfile::TempDir; 2],
+}
+
+/// The reader that is held against the model. Whatever reads logs into a ledger can stand here.
+fn read(ledger: &Path, path: PathBuf, now: i64) -> anyhow::Result<ReadDone> {
+    let (zone, zone_origin) = (Zone::utc(), ZoneOrigin::Flag);
+    let job = ReadJob {
+        inputs: vec![Input { path, server: None, zone, zone_origin }],
+        dialect: None,
+        threads: Some(1),
+        limits: Limits::default(),
+        conntracker: None,
+        is_configured: false,
+    };
+    let out = Out { quiet: true, verbose: 0 };
+    scan(&mut ledger::Ledger::create(ledger)?, &job, now, out)
+}
+
+fn fail(text: String) -> Result<(), TestCaseError> {
+    Err(TestCaseError::fail(text))
+}
+
+impl Trial {
+    fn new() -> Trial {
+        // Logs on a real file system, which hands inodes out again; the ledger where nothing waits for a
+        // disk.
+        let logs = tempfile::tempdir().unwrap();
+        let memory = Path::new("/dev/shm");
+        let home = match memory.is_dir() {
+            true => tempfile::tempdir_in(memory).unwrap(),
+            false => tempfile::tempdir().unwrap(),
+        };
+        Trial {
+            world: World::new(&logs.path().canonicalize().unwrap()),
+            ledger: home.path().join("ledger.sqlite"),
+            expected: Expected::default(),
+            saved: None,
+            _folders: [logs, home],
+        }
+    }
+
+    fn step(&mut self, step: &Step) -> Result<(), TestCaseError> {
+        let note = match step {
+            Step::Rotate { .. } => "renamed",
+            Step::CopyTruncate { .. } => "copied",
+            Step::Truncate { .. } | Step::Cut { .. } | Step::Replace | Step::DeleteLive => "cut",
+            Step::Delete(_) => "deleted",
+            _ => "",
+        };
+        if !note.is_empty() {
+            self.expected.followed.iter_mut().for_each(|it| it.since.push(note));
+            if let Some((_, saved)) = &mut self.saved {
+                saved.followed.iter_mut().for_each(|it| it.since.push(note));
+            }
+        }
+        self.world.act(step);
+        match *step {
+            Step::Scan(what) => self.scan(what),
+            Step::Crash { stop, each_file } => {
+                let (ledger, folder) = (&self.ledger, self.world.folder().to_path_buf());
+                let now = self.world.now;
+                let done = trial::run(Some(stop), each_file, || read(ledger, folder, now));
+                match done {
+                    Ok(done) => self.check(What::Folder, &done),
+                    Err(_) => {
+                        self.expected.unsure = true;
+                        self.doubt();
+                        self.expected.gaps = self.gaps().len();
+                        self.check_counts(&BTreeSet::new())
+                    }
+                }
+            }
+            Step::SaveLedger => {
+                let content = std::fs::read(&self.ledger).unwrap_or_default();
+                self.saved = Some((content, self.expected.clone()));
+                Ok(())
+            }
+            Step::RestoreLedger => {
+                if let Some((content, expected)) = self.saved.clone() {
+                    std::fs::write(&self.ledger, content).unwrap();
+                    self.expected = expected;
+                }
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// A scan has died or has named files: what it may have read to its end it may follow no more.
+    fn doubt(&mut self) {
+        let (files, live) = (self.world.files(), self.world.live_path());
+        let stretches = &self.world.stretches;
+        for followed in &mut self.expected.followed {
+            let read = &stretches[followed.stretch].bytes[..followed.read];
+            followed.sure &=
+                !files.iter().any(|seen| seen.path != live && seen.bytes.starts_with(read));
+        }
+    }
+
+    fn scan(&mut self, what: What) -> Result<(), TestCaseError> {
+        let path = match what {
+            What::Folder => self.world.folder().to_path_buf(),
+            What::Live => self.world.live_path(),
+        };
+        match read(&self.ledger, path, self.world.now) {
+            Ok(done) => self.check(what, &done),
+            Err(error) => fail(format!("the scan failed: {error:#}")),
+        }
+    }
+
+    fn sql<T>(
+        &self,
+        query: &str,
+        row: impl Fn(&rusqlite::Row<'_>) -> rusqlite::Result<T>,
+    ) -> Vec<T> {
+        let db = Connection::open(&self.ledger).unwrap();
+        let Ok(mut query) = db.prepare(query) else { return Vec::new() };
+        query.query_map([], row).unwrap().map(Result::unwrap).collect()
+    }
+
+    /// How often each record counts, over all sources.
+    fn counts(&self) -> BTreeMap<u32, i64> {
+        // Whether a login is settled, waits or is contested is another matter.
+        let query = "SELECT user, sum(count) FROM (
+            SELECT user, count FROM tally WHERE error = 0
+            UNION ALL SELECT user, count FROM unsettled
+            UNION ALL SELECT user, count FROM contested) GROUP BY user HAVING sum(count) > 0";
+        let rows = self.sql(query, |row| Ok((row.get::<_, String>(0)?, row.get(1)?)));
+        rows.into_iter().map(|(user, count)| (user[1..].parse().unwrap(), count)).collect()
+    }
+
+    fn gaps(&self) -> Vec<Gap> {
+        let query =
+            "SELECT coalesce(from_us, 0), coalesce(to_us, noticed_us), from_byte, reason FROM gap
+                     ORDER BY id";
+        self.sql(query, |row| {
+            let copied = row.get::<_, String>(3)?.starts_with("copied");
+            Ok(Gap { from: row.get(0)?, to: row.get(1)?, from_byte: row.get(2)?, copied })
+        })
+    }
+
+    /// No record counts twice, none that was not written, and all of `due` do.
+    fn check_counts(&self, due: &BTreeSet<u32>) -> Result<(), TestCaseError> {
+        let counts = self.counts();
+        for (record, count) in &counts {
+            if *count != 1 || !self.world.records.contains_key(record) {
+                fail(format!("record {record} counts {count} times"))?;
+            }
+        }
+        match due.iter().find(|record| !counts.contains_key(record)) {
+            Some(record) => fail(format!("record {record} stands in a file and does not count")),
+            None => Ok(()),
+        }
+    }
+
+    /// Holds a scan that came to its end against the model.
+    fn check(&mut self, what: What, done: &ReadDone) -> Result<(), TestCaseError> {
+        let files = self.world.files();
+        let holds = |seen: &Seen, followed: &Followed| {
+            let read = &self.world.stretches[followed.stretch].bytes[..followed.read];
+            seen.bytes.starts_with(read)
+        };
+        let named = |seen: &Seen| {
+            let path = seen.path.display().to_string();
+            let texts = done.failed.iter().chain(&done.notes);
+            let unread = |text: &&String| done.failed.contains(text) || text.contains("is read");
+            texts.filter(unread).any(|text| text.starts_with(&format!("{path}: ")))
+        };
+        let mut due = BTreeSet::new();
+        for seen in files.iter().filter(|seen| !named(seen)) {
+            let asked = what == What::Folder
+                || seen.path == self.world.live_path()
+                || self
+                    .expected
+                    .followed
+                    .iter()
+                    .any(|it| it.sure && it.read > 0 && holds(seen, it));
+            if asked {
+                due.extend(&seen.records);
+            }
+        }
+        self.check_counts(&due)?;
+
+        let missing: Vec<&Followed> = self
+            .expected
+            .followed
+            .iter()
+            .filter(|it| it.read > 0 && it.sure && !files.iter().any(|seen| holds(seen, it)))
+            .collect();
+        let gaps = self.gaps();
+        let fresh: Vec<&Gap> = gaps.iter().filter(|gap| !gap.copied).collect();
+        // A file that cannot be read may hold what is missing.
+        let whole = !files.iter().any(|seen| named(seen) && !is_refused(seen, done));
+        if whole {
+            for followed in &missing {
+                self.check_gap(followed, &gaps)?;
+            }
+            let unproven = self.expected.followed.iter().filter(|it| it.read == 0).count();
+            let most = self.expected.gaps + missing.len() + unproven;
+            if !self.expected.unsure && fresh.len() > most {
+                fail(format!("a gap is noted though nothing is missing: {gaps:?}"))?;
+            }
+        }
+        self.check_torn(&files, &gaps)?;
+        self.follow(&files, whole, named, fresh.len());
+        Ok(())
+    }
+
+    /// Goes on from what a scan has seen.
+    fn follow(&mut self, files: &[Seen], whole: bool, named: impl Fn(&Seen) -> bool, gaps: usize) {
+        let live = self.world.live_path();
+        let refused = files.iter().any(|seen| seen.path == live && named(seen));
+        if whole {
+            self.expected.followed.clear();
+            self.expected.unsure = false;
+        } else {
+            // Of a file that is cut the rest may never come.
+            self.expected.unsure = true;
+            self.doubt();
+        }
+        if let Some(stretch) = self.world.live {
+            if refused {
+                self.expected.unsure = true;
+            } else {
+                self.expected.followed.retain(|it| it.stretch != stretch);
+                self.expected.followed.push(Followed {
+                    stretch,
+                    read: self.world.whole(stretch),
+                    number: self.world.live_number(),
+                    since: Vec::new(),
+                    sure: true,
+                });
+            }
+        }
+        self.expected.gaps = gaps;
+    }
+
+    /// A log that was followed is gone: its gap holds what was lost with it.
+    fn check_gap(&self, followed: &Followed, gaps: &[Gap]) -> Result<(), TestCaseError> {
+        let counts = self.counts();
+        let records = &self.world.records;
+        let later = records
+            .iter()
+            .filter(|(n, record)| record.stretch > followed.stretch && counts.contains_key(n));
+        let end = later.map(|(_, record)| record.at).min().unwrap_or(i64::MAX);
+        let lost: Vec<i64> = records
+            .iter()
+            .filter(|(n, record)| {
+                record.stretch >= followed.stretch && record.at < end && !counts.contains_key(n)
+            })
+            .map(|(_, record)| record.at)
+            .collect();
+        let fits = |gap: &Gap| {
+            // A scan that died may have read on.
+            let (begins, read) = (gap.from_byte, followed.read as i64);
+            (begins == read || self.expected.unsure && begins > read)
+                && lost.iter().all(|at| gap.from <= *at && *at <= gap.to)
+        };
+        if gaps.iter().any(|gap| !gap.copied && fits(gap)) {
+            return Ok(());
+        }
+        fail(format!("no gap tells of what was lost behind {followed:?}, {lost:?}: {gaps:?}"))
+    }
+
+    /// What was written between the one copy and the cut since the scan before lies in a gap.
+    fn check_torn(&self, files: &[Seen], gaps: &[Gap]) -> Result<(), TestCaseError> {
+        for followed in &self.expected.followed {
+            let copied = followed.since == ["copied"]
+                && followed.read > 0
+                && followed.number == self.world.live_number();
+            let read = &self.world.stretches[followed.stretch].bytes[..followed.read];
+            let there = files.iter().any(|seen| seen.bytes.starts_with(read));
+            if !copied || !there {
+                continue;
+            }
+            for torn in &self.world.stretches[followed.stretch].torn {
+                let at = self.world.records[torn].at;
+                if !gaps.iter().any(|gap| gap.copied && gap.from <= at && at <= gap.to) {
+                    fail(format!("no gap holds {torn}, which was torn: {gaps:?}"))?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A file that was changed before what was read of it: nothing of it is read, and it hides nothing.
+fn is_refused(seen: &Seen, done: &ReadDone) -> bool {
+    let path = seen.path.display().to_string();
+    done.failed.iter().chain(&done.notes).any(|text| {
+        text.starts_with(&path)
+            && (text.contains("has been changed since")
+                || text.contains("it was cut to less")
+                || text.contains("ends before")
+                || text.contains("no complete line"))
+    })
+}
+
+fn sequence(steps: &[Step]) -> Result<(), TestCaseError> {
+    let mut trial = Trial::new();
+    for (number, step) in steps.iter().enumerate() {
+        trial.step(step).map_err(|error| TestCaseError::fail(format!("step {number}: {error}")))?;
+    }
+    trial.scan(What::Folder)?;
+    // Nothing is new now.
+    let before = (trial.counts(), trial.gaps().len());
+    trial.scan(What::Folder)?;
+    match (trial.counts(), trial.gaps().len()) == before {
+        true => Ok(()),
+        false => fail("a second scan found something".to_owned()),
+    }
+}
+
+#[test]
+fn each_record_counts_once_and_each_loss_is_told() {
+    let wanted = std::env::var("ROLLCALL_MODEL_SEQUENCES").ok();
+    let wanted: u32 = wanted.map_or(2000, |text| text.parse().expect("a number of sequences"));
+    let threads = std::thread::available_parallelism().map_or(1, usize::from) as u32;
+    std::thread::scope(|scope| {
+        let runs: Vec<_> = (0..threads)
+            .map(|_| {
+                scope.spawn(move || {
+                    let config = Config {
+                        cases: wanted.div_ceil(threads),
+                        max_shrink_iters: 4000,
+                        failure_persistence: None,
+                        ..Config::default()
+                    };
+                    TestRunner::new(config).run(&steps(), |steps| sequence(&steps))
+                })
+            })
+            .collect();
+        for run in runs {
+            match run.join().unwrap() {
+                Ok(()) => {}
+                Err(TestError::Fail(reason, steps)) => panic!("{reason}\nafter {steps:#?}"),
+                Err(TestError::Abort(reason)) => panic!("{reason}"),
+            }
+        }
+    });
+}

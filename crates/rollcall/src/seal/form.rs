@@ -1,0 +1,553 @@
+//! The seal as it stands in a file: JSON, one object per line, in a fixed order.
+//!
+//! ```text
+//! {"seal":"rollcall 1","program":"rollcall 0.1.0","made":"2026-11-20T12:00:00Z","ledger":"9f…"}
+//! {"coverage":"covered","server":"db1","source":"/var/lib/mysql/server_audit.log",…}     any number
+//! {"file":"/var/lib/mysql/server_audit.log","bytes":1048576,"sha256":"…",…}              any number
+//! {"missing":"/var/lib/mysql/server_audit.log.9","bytes":1048576,…,"reason":"gone"}      any number
+//! {"totals":1,…}
+//! {"deeds":[]}
+//! {"sha256":"…"}                        of all bytes before this line
+//! ```
+//!
+//! # Invariants
+//! * One seal has one text: what was read must give the same text when it is written again.
+//! * Names are chosen by attackers: they reach the text through `render` only, which keeps each on its
+//!   line and gives the bytes of those that are not UTF-8.
+
+use serde_json::{Map, Value as Json};
+use sha2::{Digest as _, Sha256};
+
+use super::recount::Totals;
+use crate::render::{Records, Value, hex};
+
+/// What the first line begins with.
+const FORM: &str = "rollcall 1";
+
+/// Longer files are no seals: a million files and stretches fit.
+pub(super) const SEAL_BYTES_MAX: u64 = 1 << 30;
+
+const HEADER_FIELDS: [&str; 4] = ["seal", "program", "made", "ledger"];
+const COVERAGE_FIELDS: [&str; 7] =
+    ["coverage", "server", "source", "from", "to", "records", "reason"];
+const FILE_FIELDS: [&str; 18] = [
+    "file",
+    "source",
+    "dialect",
+    "bytes",
+    "sha256",
+    "head_sha256",
+    "raw_bytes",
+    "raw_sha256",
+    "lines",
+    "events",
+    "rejected",
+    "quarantined",
+    "others",
+    "continued",
+    "unended",
+    "counted",
+    "from",
+    "to",
+];
+const MISSING_FIELDS: [&str; 12] = [
+    "missing",
+    "source",
+    "dialect",
+    "bytes",
+    "counted",
+    "from",
+    "to",
+    "head_bytes",
+    "head",
+    "tail_bytes",
+    "tail",
+    "reason",
+];
+const TOTALS_FIELDS: [&str; 10] = [
+    "totals",
+    "missing",
+    "bytes",
+    "lines",
+    "events",
+    "rejected",
+    "quarantined",
+    "others",
+    "continued",
+    "unended",
+];
+const END_FIELDS: [&str; 1] = ["sha256"];
+
+/// Nothing that changes a server is done yet.
+const DEEDS: &str = "{\"deeds\":[]}\n";
+
+/// A stretch of evidence, as `evidence` tells it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Coverage {
+    pub(crate) server: Vec<u8>,
+    pub(crate) source: Vec<u8>,
+    pub(crate) from: Option<i64>,
+    pub(crate) to: Option<i64>,
+    pub(crate) state: String,
+    pub(crate) records: u64,
+    pub(crate) reason: String,
+}
+
+/// A file that was there when the seal was made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct SealedFile {
+    pub(crate) path: Vec<u8>,
+    pub(crate) source: Vec<u8>,
+    pub(crate) dialect: String,
+    /// Decompressed bytes read, from the beginning.
+    pub(crate) bytes: u64,
+    /// Of these.
+    pub(crate) sha256: String,
+    /// Of the first 256 of these; of all where there are fewer.
+    pub(crate) head_sha256: String,
+    /// The whole file, as it is stored.
+    pub(crate) raw_bytes: u64,
+    pub(crate) raw_sha256: String,
+    pub(crate) totals: Totals,
+    /// Records that the ledger counted of it; fewer than events where another file has the same lines.
+    pub(crate) counted: u64,
+    pub(crate) from: Option<i64>,
+    pub(crate) to: Option<i64>,
+}
+
+/// A file that was not: what the ledger knows of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct MissingFile {
+    pub(crate) path: Vec<u8>,
+    pub(crate) source: Vec<u8>,
+    pub(crate) dialect: String,
+    pub(crate) bytes: u64,
+    pub(crate) counted: u64,
+    pub(crate) from: Option<i64>,
+    pub(crate) to: Option<i64>,
+    pub(crate) head_bytes: u64,
+    /// First half of the SHA-256 of the first bytes.
+    pub(crate) head: String,
+    pub(crate) tail_bytes: u64,
+    /// The same of the last.
+    pub(crate) tail: String,
+    /// `gone`, `changed` (begins alike), `unreadable`.
+    pub(crate) reason: String,
+}
+
+/// What is sealed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Seal {
+    /// Name and version of the program that made it.
+    pub(crate) program: String,
+    /// In microseconds UTC.
+    pub(crate) made: i64,
+    /// The ledger's own number.
+    pub(crate) ledger: Option<String>,
+    pub(crate) coverage: Vec<Coverage>,
+    pub(crate) files: Vec<SealedFile>,
+    pub(crate) missing: Vec<MissingFile>,
+}
+
+/// Why a text is no seal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum BadSeal {
+    #[error("it is no seal of rollcall, or was cut off")]
+    NoSeal,
+    #[error(
+        "its bytes are not those that were sealed: its last line does not fit what stands before"
+    )]
+    Changed,
+    #[error(
+        "line {0} is not as this version of rollcall writes it: it was forged, or made by a newer one"
+    )]
+    Line(usize),
+}
+
+impl Seal {
+    /// The sums of all files: bytes, and what they are.
+    pub(crate) fn totals(&self) -> (u64, Totals) {
+        let (mut bytes, mut totals) = (0u64, Totals::default());
+        for file in &self.files {
+            bytes = bytes.saturating_add(file.bytes);
+            totals.add(&file.totals);
+        }
+        (bytes, totals)
+    }
+
+    /// The text of the file, and the hash in its last line.
+    pub(crate) fn text(&self) -> (String, String) {
+        let mut text = self.body();
+        let hash = hex(&Sha256::digest(&text));
+        text += &line(&END_FIELDS, vec![Value::word(hash.as_str())]);
+        (text, hash)
+    }
+
+    fn body(&self) -> String {
+        let mut text = line(
+            &HEADER_FIELDS,
+            vec![
+                Value::word(FORM),
+                Value::word(self.program.as_str()),
+                Value::Time(self.made),
+                self.ledger.as_deref().map_or(Value::Absent, Value::word),
+            ],
+        );
+        for row in &self.coverage {
+            text += &line(
+                &COVERAGE_FIELDS,
+                vec![
+                    Value::word(row.state.as_str()),
+                    Value::Name(row.server.clone()),
+                    Value::Name(row.source.clone()),
+                    Value::time(row.from),
+                    Value::time(row.to),
+                    Value::Number(row.records),
+                    Value::word(row.reason.as_str()),
+                ],
+            );
+        }
+        for file in &self.files {
+            let mut values = vec![
+                Value::Name(file.path.clone()),
+                Value::Name(file.source.clone()),
+                Value::word(file.dialect.as_str()),
+                Value::Number(file.bytes),
+                Value::word(file.sha256.as_str()),
+                Value::word(file.head_sha256.as_str()),
+                Value::Number(file.raw_bytes),
+                Value::word(file.raw_sha256.as_str()),
+            ];
+            values.extend(totals_values(&file.totals));
+            values.extend([
+                Value::Number(file.counted),
+                Value::time(file.from),
+                Value::time(file.to),
+            ]);
+            text += &line(&FILE_FIELDS, values);
+        }
+        for file in &self.missing {
+            text += &line(
+                &MISSING_FIELDS,
+                vec![
+                    Value::Name(file.path.clone()),
+                    Value::Name(file.source.clone()),
+                    Value::word(file.dialect.as_str()),
+                    Value::Number(file.bytes),
+                    Value::Number(file.counted),
+                    Value::time(file.from),
+                    Value::time(file.to),
+                    Value::Number(file.head_bytes),
+                    Value::word(file.head.as_str()),
+                    Value::Number(file.tail_bytes),
+                    Value::word(file.tail.as_str()),
+                    Value::word(file.reason.as_str()),
+                ],
+            );
+        }
+        let (bytes, totals) = self.totals();
+        let mut values = vec![
+            Value::Number(self.files.len() as u64),
+            Value::Number(self.missing.len() as u64),
+            Value::Number(bytes),
+        ];
+        values.extend(totals_values(&totals));
+        text += &line(&TOTALS_FIELDS, values);
+        text + DEEDS
+    }
+
+    /// Reads the text of a seal.
+    ///
+    /// # Errors
+    /// Where it is none, or not as it was written.
+    pub(crate) fn parse(text: &[u8]) -> Result<Seal, BadSeal> {
+        let text = std::str::from_utf8(text).map_err(|_| BadSeal::NoSeal)?;
+        let whole = text.strip_suffix('\n').ok_or(BadSeal::NoSeal)?;
+        if !whole.starts_with("{\"seal\":") {
+            return Err(BadSeal::NoSeal);
+        }
+        let end = whole.rfind('\n').ok_or(BadSeal::NoSeal)? + 1;
+        let last = Fields::of(&whole[end..], 0).and_then(|it| it.text("sha256"));
+        let hash = last.map_err(|_| BadSeal::NoSeal)?;
+        if hash != hex(&Sha256::digest(&text[..end])) {
+            return Err(BadSeal::Changed);
+        }
+        let lines = || (1..).zip(whole[..end].lines());
+        let mut seal = Seal {
+            program: String::new(),
+            made: 0,
+            ledger: None,
+            coverage: Vec::new(),
+            files: Vec::new(),
+            missing: Vec::new(),
+        };
+        for (number, line) in lines() {
+            let fields = Fields::of(line, number)?;
+            match fields.first(line) {
+                "seal" => {
+                    seal.program = fields.text("program")?;
+                    seal.made = fields.time("made")?.ok_or(BadSeal::Line(number))?;
+                    seal.ledger = fields.optional("ledger")?;
+                }
+                "coverage" => seal.coverage.push(fields.coverage()?),
+                "file" => seal.files.push(fields.file()?),
+                "missing" => seal.missing.push(fields.missing()?),
+                "totals" | "deeds" => {}
+                _ => return Err(BadSeal::Line(number)),
+            }
+        }
+        // One seal has one text: this finds lines out of order, twice, with fields too many.
+        let again = seal.text().0;
+        if again == text {
+            return Ok(seal);
+        }
+        let differs = text.lines().zip(again.lines()).position(|(a, b)| a != b);
+        Err(BadSeal::Line(differs.unwrap_or(again.lines().count()) + 1))
+    }
+}
+
+fn totals_values(totals: &Totals) -> [Value; 7] {
+    let Totals { lines, events, rejected, quarantined, others, continued, unended } = *totals;
+    [lines, events, rejected, quarantined, others, continued, unended].map(Value::Number)
+}
+
+fn line(fields: &'static [&'static str], values: Vec<Value>) -> String {
+    let mut records = Records::new(fields);
+    records.push(values);
+    let mut out = Vec::new();
+    records.write_json(&mut out).expect("memory takes what is written");
+    String::from_utf8(out).expect("JSON is UTF-8")
+}
+
+/// The object of a line.
+struct Fields {
+    object: Map<String, Json>,
+    bad: BadSeal,
+}
+
+impl Fields {
+    fn of(line: &str, number: usize) -> Result<Fields, BadSeal> {
+        let bad = BadSeal::Line(number);
+        match serde_json::from_str(line) {
+            Ok(Json::Object(object)) => Ok(Fields { object, bad }),
+            _ => Err(bad),
+        }
+    }
+
+    /// The name of the first field: what kind of line it is.
+    fn first<'a>(&self, line: &'a str) -> &'a str {
+        let name = line.strip_prefix("{\"").and_then(|rest| rest.split_once('"'));
+        name.map_or("", |(name, _)| name)
+    }
+
+    fn optional(&self, field: &str) -> Result<Option<String>, BadSeal> {
+        match self.object.get(field) {
+            Some(Json::Null) => Ok(None),
+            Some(Json::String(text)) => Ok(Some(text.clone())),
+            _ => Err(self.bad),
+        }
+    }
+
+    fn text(&self, field: &str) -> Result<String, BadSeal> {
+        self.optional(field)?.ok_or(self.bad)
+    }
+
+    fn name(&self, field: &str) -> Result<Vec<u8>, BadSeal> {
+        let text = self.text(field)?;
+        match self.object.get(&format!("{field}_hex")) {
+            None => Ok(text.into_bytes()),
+            Some(Json::String(digits)) => unhex(digits).ok_or(self.bad),
+            Some(_) => Err(self.bad),
+        }
+    }
+
+    fn number(&self, field: &str) -> Result<u64, BadSeal> {
+        self.object.get(field).and_then(Json::as_u64).ok_or(self.bad)
+    }
+
+    fn time(&self, field: &str) -> Result<Option<i64>, BadSeal> {
+        let text = self.optional(field)?;
+        let time = text.map(|text| text.parse::<jiff::Timestamp>().map(|at| at.as_microsecond()));
+        time.transpose().map_err(|_| self.bad)
+    }
+
+    fn totals(&self) -> Result<Totals, BadSeal> {
+        let totals = Totals {
+            lines: self.number("lines")?,
+            events: self.number("events")?,
+            rejected: self.number("rejected")?,
+            quarantined: self.number("quarantined")?,
+            others: self.number("others")?,
+            continued: self.number("continued")?,
+            unended: self.number("unended")?,
+        };
+        if totals.add_up() { Ok(totals) } else { Err(self.bad) }
+    }
+
+    fn coverage(&self) -> Result<Coverage, BadSeal> {
+        Ok(Coverage {
+            server: self.name("server")?,
+            source: self.name("source")?,
+            from: self.time("from")?,
+            to: self.time("to")?,
+            state: self.text("coverage")?,
+            records: self.number("records")?,
+            reason: self.text("reason")?,
+        })
+    }
+
+    fn file(&self) -> Result<SealedFile, BadSeal> {
+        Ok(SealedFile {
+            path: self.name("file")?,
+            source: self.name("source")?,
+            dialect: self.text("dialect")?,
+            bytes: self.number("bytes")?,
+            sha256: self.text("sha256")?,
+            head_sha256: self.text("head_sha256")?,
+            raw_bytes: self.number("raw_bytes")?,
+            raw_sha256: self.text("raw_sha256")?,
+            totals: self.totals()?,
+            counted: self.number("counted")?,
+            from: self.time("from")?,
+            to: self.time("to")?,
+        })
+    }
+
+    fn missing(&self) -> Result<MissingFile, BadSeal> {
+        Ok(MissingFile {
+            path: self.name("missing")?,
+            source: self.name("source")?,
+            dialect: self.text("dialect")?,
+            bytes: self.number("bytes")?,
+            counted: self.number("counted")?,
+            from: self.time("from")?,
+            to: self.time("to")?,
+            head_bytes: self.number("head_bytes")?,
+            head: self.text("head")?,
+            tail_bytes: self.number("tail_bytes")?,
+            tail: self.text("tail")?,
+            reason: self.text("reason")?,
+        })
+    }
+}
+
+fn unhex(digits: &str) -> Option<Vec<u8>> {
+    let digit = |byte: u8| char::from(byte).to_digit(16).map(|it| it as u8);
+    let pairs = digits.as_bytes().chunks(2);
+    pairs.map(|pair| Some(digit(pair[0])? << 4 | digit(*pair.get(1)?)?)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::render::tests::{HOSTILE, assert_inert};
+
+    fn example(name: &[u8]) -> Seal {
+        let totals = Totals { lines: 10, events: 7, rejected: 2, others: 1, ..Totals::default() };
+        let file = SealedFile {
+            path: name.to_vec(),
+            source: name.to_vec(),
+            dialect: "server_audit".to_owned(),
+            bytes: u64::MAX,
+            sha256: "ab".to_owned(),
+            head_sha256: "cd".to_owned(),
+            raw_bytes: 9,
+            raw_sha256: "ef".to_owned(),
+            totals,
+            counted: 7,
+            from: Some(-1),
+            to: None,
+        };
+        Seal {
+            program: "rollcall 0.1.0".to_owned(),
+            made: 1_795_159_123_000_001,
+            ledger: Some("00ff".to_owned()),
+            coverage: vec![Coverage {
+                server: name.to_vec(),
+                source: name.to_vec(),
+                from: Some(0),
+                to: Some(1),
+                state: "gap".to_owned(),
+                records: 0,
+                reason: String::from_utf8_lossy(name).into_owned(),
+            }],
+            files: vec![file.clone(), file],
+            missing: vec![MissingFile {
+                path: name.to_vec(),
+                source: b"s".to_vec(),
+                dialect: "server_audit".to_owned(),
+                bytes: 5,
+                counted: 1,
+                from: None,
+                to: Some(3),
+                head_bytes: 5,
+                head: "aa".to_owned(),
+                tail_bytes: 5,
+                tail: "bb".to_owned(),
+                reason: "gone".to_owned(),
+            }],
+        }
+    }
+
+    /// The text with its last line made to fit again.
+    fn resealed(text: &str) -> String {
+        let end = text.trim_end().rfind('\n').unwrap() + 1;
+        let body = &text[..end];
+        format!("{body}{{\"sha256\":\"{}\"}}\n", hex(&Sha256::digest(body)))
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        for name in HOSTILE {
+            let seal = example(name);
+            let (text, hash) = seal.text();
+            text.lines().for_each(assert_inert);
+            assert_eq!(text.lines().count(), 8);
+            assert!(text.ends_with(&format!("{{\"sha256\":\"{hash}\"}}\n")));
+            assert_eq!(Seal::parse(text.as_bytes()), Ok(seal));
+            assert_eq!(resealed(&text), text);
+        }
+    }
+
+    #[test]
+    fn any_changed_byte_is_found() {
+        let text = example(b"/var/log/a\n\xff").text().0.into_bytes();
+        for at in 0..text.len() {
+            let mut changed = text.clone();
+            changed[at] ^= 1;
+            assert!(Seal::parse(&changed).is_err(), "byte {at}");
+            assert!(Seal::parse(&text[..at]).is_err(), "cut at {at}");
+        }
+        assert_eq!(Seal::parse(&[&text[..], b"\n"].concat()), Err(BadSeal::NoSeal));
+    }
+
+    #[test]
+    fn forged_lines_with_a_hash_that_fits_are_refused() {
+        let text = example(b"/a").text().0;
+        let lines: Vec<&str> = text.lines().collect();
+        let join = |lines: &[&str]| resealed(&(lines.join("\n") + "\n"));
+        let swap = |from: &str, to: &str| resealed(&text.replacen(from, to, 1));
+        for (forged, line) in [
+            (join(&[&lines[..2], &[lines[1]], &lines[2..]].concat()), None),
+            (join(&[&[lines[0]], &lines[2..3], &lines[1..2], &lines[3..]].concat()), Some(2)),
+            (join(&[&lines[..1], &lines[..1], &lines[1..]].concat()), Some(2)),
+            (join(&[&lines[..6], &lines[7..]].concat()), Some(7)),
+            (join(&[&lines[..5], &lines[6..]].concat()), Some(6)),
+            (swap("\"events\":7", "\"events\":8"), Some(3)),
+            (swap("\"counted\":7", "\"counted\": 7"), Some(3)),
+            (swap("\"counted\":7", "\"counted\":7,\"counted\":7"), Some(3)),
+            (swap("\"counted\":7", "\"counted\":7.0"), Some(3)),
+            (swap("{\"deeds\":[]}", "{\"deeds\":[1]}"), Some(7)),
+            (swap("rollcall 1", "rollcall 2"), Some(1)),
+            (swap("\"file\":\"/a\"", "\"file\":\"/a\",\"file_hex\":\"2f61\""), Some(3)),
+            (swap("\"totals\":2", "\"totals\":3"), Some(6)),
+        ] {
+            let found = Seal::parse(forged.as_bytes());
+            match line {
+                Some(line) => assert_eq!(found, Err(BadSeal::Line(line)), "{forged}"),
+                // A seal of more coverage is another seal, not a forged form.
+                None => assert_eq!(found.unwrap().coverage.len(), 2),
+            }
+        }
+    }
+}
