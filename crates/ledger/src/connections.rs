@@ -607,6 +607,31 @@ mod tests {
     }
 
     proptest! {
+        /// Ids meet in one place, come twice and end unseen; what is kept runs over.
+        #[test]
+        fn a_step_does_what_a_beginning_or_an_end_does(
+            keep in 0..40usize,
+            moments in prop::collection::vec((any::<bool>(), 0..4u64, 0..3u64, 0..3u32), 1..300),
+        ) {
+            let (mut steps, mut plain) = (Connections::new(keep), Connections::new(keep));
+            for (moments, block) in moments.chunks(32).zip(0..) {
+                steps.make_room(moments.len());
+                for (&(login, low, high, pair), i) in moments.iter().zip(0..) {
+                    let (id, at) = (low + high * NEAR_SLOTS as u64, block * 32 + i);
+                    let active = if login {
+                        plain.begin(0, id, pair, 9, at, Beginning::Login);
+                        true
+                    } else {
+                        plain.end(0, id, pair, at) == End::Session
+                    };
+                    prop_assert_eq!(steps.step(0, id, pair, 9, at, login), active);
+                }
+            }
+            prop_assert_eq!(sorted(steps.facts().collect()), sorted(plain.facts().collect()));
+            let whole = steps.facts().filter(Fact::is_firm).count();
+            prop_assert!(whole <= keep, "{} of {}", whole, keep);
+        }
+
         #[test]
         fn joining_in_pieces_gives_what_joining_at_once_gives(
             moments in prop::collection::vec((0..200i64, 0..3u8, 0..3u32), 1..30),
