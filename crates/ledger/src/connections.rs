@@ -611,13 +611,19 @@ mod tests {
         #[test]
         fn a_step_does_what_a_beginning_or_an_end_does(
             keep in 0..40usize,
-            moments in prop::collection::vec((any::<bool>(), 0..4u64, 0..3u64, 0..3u32), 1..300),
+            moments in prop::collection::vec((0..5u8, 0..4u64, 0..3u64, 0..3u32), 1..300),
         ) {
             let (mut steps, mut plain) = (Connections::new(keep), Connections::new(keep));
             for (moments, block) in moments.chunks(32).zip(0..) {
                 steps.make_room(moments.len());
-                for (&(login, low, high, pair), i) in moments.iter().zip(0..) {
+                for (&(kind, low, high, pair), i) in moments.iter().zip(0..) {
                     let (id, at) = (low + high * NEAR_SLOTS as u64, block * 32 + i);
+                    if kind == 0 {
+                        steps.begin(0, id, pair, 9, at, Beginning::Refused);
+                        plain.begin(0, id, pair, 9, at, Beginning::Refused);
+                        continue;
+                    }
+                    let login = kind > 2;
                     let active = if login {
                         plain.begin(0, id, pair, 9, at, Beginning::Login);
                         true
