@@ -15,8 +15,8 @@ pub struct Block<'a> {
     pub(crate) lines: &'a [Line],
 }
 
-/// A record of a [`Block`], which has its texts. It was read from nothing but the local time of its server,
-/// and is at most [`RECORD_BYTES_MAX`](crate::RECORD_BYTES_MAX) long.
+/// A record of a [`Block`], which has its texts: by their places, 32 bits each, from the beginning of the
+/// bytes. A place behind a text is that of the byte after it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(C)]
 pub struct Line {

@@ -562,7 +562,8 @@ impl Ledger {
         gathered: &mut Gathered,
     ) -> rusqlite::Result<()> {
         let mut query = self.db.prepare_cached(
-            "SELECT server, source, user, host, count, first_us, last_us, hours, contested_us
+            "SELECT server, source, user, host, count, first_us, last_us, hours, active_us,
+               contested_us
              FROM unsettled
              WHERE (?1 IS NULL OR user = ?1) AND (?2 IS NULL OR host = ?2)",
         )?;
@@ -581,8 +582,8 @@ impl Ledger {
             let count = Count { count: row.get::<_, i64>(4)? as u64, first, last, slots };
             let key = (server, name(row.get_ref(2)?), name(row.get_ref(3)?));
             let pair = gathered.pairs.entry(key).or_default();
-            pair.active = pair.active.max(last);
-            pair.contested = pair.contested.max(row.get(8)?);
+            pair.active = pair.active.max(last).max(row.get(8)?);
+            pair.contested = pair.contested.max(row.get(9)?);
             let logins = pair.logins.entry(row.get(1)?).or_default();
             logins.add(count);
             timeline::normalize(&mut logins.slots, i64::MIN);

@@ -12,6 +12,7 @@ use crate::pairs::{Moment, PEER_BYTES_MAX, Pairs, same};
 use crate::runs::{RunPart, RunTracker};
 use crate::settling::{Deed, Item, Mark, Stretch};
 use formats::{BLOCK_LINES_MAX, Block, Doubt, Event, Kind, Reason, Sink, Stamp, Standing, Turn};
+use std::hint::select_unpredictable;
 
 /// What holds for all records of a batch.
 #[derive(Debug, Clone)]
@@ -75,7 +76,15 @@ pub struct Batch {
     stamp: Stamp,
     moment: Moment,
     server: u32,
+    /// So many records on, statements are judged before they count: a refusal is near.
+    wary: u8,
 }
+
+/// Statements so many records before a refusal are judged before they count: its name may have made them.
+const WARY_BEFORE: usize = 2;
+
+/// And so many behind it.
+const WARY_BEHIND: u8 = 16;
 
 /// Finished connections are always kept up to this number within a batch, so that the logins that are
 /// not settled yet are known even where none are kept for tracing.
@@ -110,6 +119,7 @@ impl Batch {
             stamp,
             moment,
             server: u32::MAX,
+            wary: 0,
         }
     }
 
@@ -157,10 +167,25 @@ impl Batch {
 
     fn end_stretches(&mut self) {
         self.place_stretches();
-        for (number, server) in (0..).zip(&mut self.servers) {
-            if !server.stretch.is_empty() {
-                self.stretches.push((number, std::mem::take(&mut server.stretch)));
-            }
+        for number in 0..self.servers.len() as u32 {
+            let file = Stretch::new(self.file);
+            let ended = std::mem::replace(&mut self.servers[number as usize].stretch, file);
+            self.add_stretch(number, ended);
+        }
+    }
+
+    /// Goes on with a stretch where one ended, or keeps it apart.
+    fn add_stretch(&mut self, server: u32, stretch: Stretch) {
+        if stretch.is_empty() {
+            return;
+        }
+        let before = self.stretches.iter_mut().rev().find(|(of, _)| *of == server);
+        match before {
+            Some((_, before)) if stretch.follows(before) => before.join(
+                stretch,
+                &mut weighed(&mut self.pairs, &mut self.contested, &mut self.doubts),
+            ),
+            _ => self.stretches.push((server, stretch)),
         }
     }
 
@@ -261,9 +286,11 @@ impl Batch {
         }));
         self.trim_facts();
         self.contested.absorb(std::mem::take(&mut other.contested), &pairs);
-        self.stretches.extend(other.stretches.iter().map(|(server, stretch)| {
-            (numbers[*server as usize], stretch.renumbered(|pair| pairs[pair as usize]))
-        }));
+        for (server, mut stretch) in std::mem::take(&mut other.stretches) {
+            stretch.renumber(|pair| pairs[pair as usize]);
+            self.add_stretch(numbers[server as usize], stretch);
+        }
+        self.pairs.settle();
         self.ambiguous_times += other.ambiguous_times();
         self.step_back = self.step_back.max(other.step_back());
         self.unnamed_changes += other.unnamed_changes();
@@ -308,7 +335,7 @@ impl Batch {
             first: i64::MAX,
             last: i64::MIN,
             runs: RunTracker::default(),
-            stretch: Stretch::default(),
+            stretch: Stretch::new(self.file),
             latest: i64::MAX,
         });
         self.servers.len() as u32 - 1
@@ -385,20 +412,20 @@ impl Batch {
         match event.kind {
             Kind::ChangeUser if event.error != 0 => {
                 self.pairs.refused(pair, event.error, at);
-                self.judge(span, server, pair, event, Deed::ChangeRefused);
+                self.judge(span, server, pair, event, Deed::ChangeRefused, 0);
             }
             Kind::ChangeUser if event.peer.joined().len() <= 1 => {
                 self.connections.change(server, event.connection, at.utc);
-                self.judge(span, server, pair, event, Deed::ChangeUnnamed);
+                self.judge(span, server, pair, event, Deed::ChangeUnnamed, 0);
             }
             Kind::ChangeUser => {
                 self.connections.change(server, event.connection, at.utc);
                 self.connections.named(server, event.connection, pair);
-                self.judge(span, server, pair, event, Deed::Change);
+                self.judge(span, server, pair, event, Deed::Change, 0);
             }
             Kind::ProxyConnect | Kind::AuditConfig => {}
             _ => {
-                self.pairs.active(pair, at);
+                self.judge(span, server, pair, event, Deed::Statement, Mark::SESSION);
                 if self.connections.awaits_names() {
                     self.named(server, event.connection, pair);
                 }
@@ -423,9 +450,35 @@ pub(crate) fn is_cut(user: &[u8]) -> bool {
 
 /// What a login or the end of a connection is to the judge.
 #[inline(always)]
-fn deed(login: bool, long: bool) -> Deed {
-    let begins = if long { Deed::LoginLong } else { Deed::Login };
-    if login { begins } else { Deed::End }
+fn seen(login: bool, long: bool, end: End) -> (Deed, u16) {
+    let begins = select_unpredictable(long, Deed::LoginLong, Deed::Login);
+    let sign = select_unpredictable(end.is_sign(), Mark::SESSION, 0);
+    let odd = select_unpredictable(end == End::Session, 0, Mark::ODD);
+    (select_unpredictable(login, begins, Deed::End), select_unpredictable(login, 0, sign | odd))
+}
+
+/// The same with the place where it stands.
+#[inline(always)]
+fn place(base: u64, span: formats::Span, item: Item) -> Item {
+    let bytes = (span.end - span.start).min(u16::MAX.into()) as u16;
+    Item { offset: base + span.start as u64, bytes, ..item }
+}
+
+/// Counts what is settled, and notes what is contested.
+#[inline(always)]
+pub(crate) fn weighed<'a>(
+    pairs: &'a mut Pairs,
+    contested: &'a mut Contested,
+    doubts: &'a mut Doubts,
+) -> impl FnMut(i64, &Item, Option<Reason>) + 'a {
+    |file, item, reason| match reason {
+        None => {
+            let login = item.deed.is_login();
+            pairs.make_room(1);
+            pairs.step(item.pair, Moment::new(item.at), login, login | item.mark.is_sign());
+        }
+        Some(reason) => contested.add(file, item, reason, pairs, doubts),
+    }
 }
 
 fn current(servers: &[Server], file: i64) -> impl Iterator<Item = Span> {
@@ -460,41 +513,53 @@ impl Sink for Batch {
         self.pairs.make_room(lines.len());
         let mut time = None;
         let mut awaits_names = self.connections.awaits_names();
-        for (&pair, line) in pairs.iter().zip(lines) {
+        for (i, (&pair, line)) in pairs.iter().zip(lines).enumerate() {
             if time != Some(line.time) {
                 time = Some(line.time);
                 self.begin_moment(server, Stamp::Local(line.time));
             }
+            self.wary = self.wary.saturating_sub(1);
             if (line.turn == Turn::Other) | awaits_names {
                 self.count(block.span(line), server, pair, &block.event(line));
                 awaits_names = self.connections.awaits_names();
                 continue;
             }
             if line.turn == Turn::Statement {
-                self.pairs.step(pair, self.moment, false, true);
+                let next = lines.get(i + 1..i + 1 + WARY_BEFORE);
+                let calm = next.is_some_and(|next| next.iter().all(|it| it.turn != Turn::Other));
+                if calm & (self.wary == 0) {
+                    self.pairs.active(pair, self.moment);
+                } else {
+                    let event = block.event(line);
+                    self.judge(
+                        block.span(line),
+                        server,
+                        pair,
+                        &event,
+                        Deed::Statement,
+                        Mark::SESSION,
+                    );
+                }
                 continue;
             }
-            let (id, at, login) = (line.connection, self.moment, line.turn == Turn::Login);
-            let active = self.connections.step(server, id, pair, line.port, at.utc, login);
-            // A login counts when it is settled.
-            self.pairs.step(pair, at, false, active & !login);
-            let span = block.span(line);
-            let place = self.place(span);
-            let long = is_cut(block.peer(line).user());
+            let (id, at, login) = (line.connection, self.moment.utc, line.turn == Turn::Login);
+            let end = self.connections.step(server, id, pair, line.port, at, login);
+            let (deed, mark) = seen(login, is_cut(block.peer(line).user()), end);
+            let item = place(self.base, block.span(line), Item::new(at, id, pair, deed, mark));
             let own = &mut self.servers[server as usize];
-            own.runs.step(id, at.utc, login);
-            own.stretch.push(Item { deed: deed(login, long), at: at.utc, id, pair, ..place });
+            own.runs.step(id, at, login);
+            own.stretch.push(item);
         }
     }
 
     fn end_of_call(&mut self) {
-        for server in &mut self.servers {
-            let (pairs, contested, doubts) =
-                (&mut self.pairs, &mut self.contested, &mut self.doubts);
-            server.stretch.run(|item, reason| match reason {
-                None => pairs.login(item.pair, Moment::new(item.at)),
-                Some(reason) => contested.add(item, reason, pairs, doubts),
-            });
+        let Batch { servers, pairs, contested, doubts, connections, .. } = self;
+        for (server, number) in servers.iter_mut().zip(0..) {
+            let news = contested.logins();
+            server.stretch.run(&mut weighed(pairs, contested, doubts));
+            for &(pair, id, _) in contested.logins_since(news) {
+                connections.contest(number, id, pair);
+            }
         }
         self.place_stretches();
         self.pairs.settle();
@@ -514,21 +579,7 @@ impl Sink for Batch {
 }
 
 impl Batch {
-    /// A record on its way to the judge, without what it tells.
-    #[inline(always)]
-    fn place(&self, span: formats::Span) -> Item {
-        Item {
-            at: 0,
-            id: 0,
-            file: self.file,
-            offset: self.base + span.start as u64,
-            bytes: (span.end - span.start).min(u16::MAX.into()) as u16,
-            deed: Deed::End,
-            mark: Mark::default(),
-            pair: 0,
-        }
-    }
-
+    /// Has a record judged before it counts.
     fn judge(
         &mut self,
         span: formats::Span,
@@ -536,10 +587,11 @@ impl Batch {
         pair: u32,
         event: &Event<'_>,
         deed: Deed,
+        mark: u16,
     ) {
-        let (at, id) = (self.moment.utc, event.connection);
-        let item = Item { at, id, pair, deed, ..self.place(span) };
-        self.servers[server as usize].stretch.push(item);
+        let mut item = Item::new(self.moment.utc, event.connection, pair, deed, mark);
+        item.link = event.query as u32;
+        self.servers[server as usize].stretch.push(place(self.base, span, item));
     }
 
     fn count(&mut self, span: formats::Span, number: u32, pair: u32, event: &Event<'_>) {
@@ -548,7 +600,8 @@ impl Batch {
         match event.kind {
             Kind::Connect => {
                 server.runs.connected(event.connection, at.utc);
-                self.judge(span, number, pair, event, deed(true, is_cut(event.peer.user())));
+                let (deed, mark) = seen(true, is_cut(event.peer.user()), End::Unknown);
+                self.judge(span, number, pair, event, deed, mark);
                 let (id, port) = (event.connection, event.port.unwrap_or(0));
                 self.connections.begin(number, id, pair, port, at.utc, Beginning::Login);
             }
@@ -557,18 +610,18 @@ impl Batch {
                 self.pairs.refused(pair, event.error, at);
             }
             Kind::Disconnect => {
-                self.judge(span, number, pair, event, Deed::End);
                 if self.connections.awaits_names() {
                     self.named(number, event.connection, pair);
                 }
-                if self.connections.end(number, event.connection, pair, at.utc) == End::Session {
-                    self.pairs.active(pair, at);
-                }
+                let end = self.connections.end(number, event.connection, pair, at.utc);
+                let (deed, mark) = seen(false, false, end);
+                self.judge(span, number, pair, event, deed, mark);
             }
             Kind::Failed => {
                 let long = is_cut(event.peer.user());
                 let deed = if long { Deed::RefusedLong } else { Deed::Refused };
-                self.judge(span, number, pair, event, deed);
+                self.wary = WARY_BEHIND;
+                self.judge(span, number, pair, event, deed, 0);
                 self.pairs.refused(pair, event.error, at);
                 let (id, port) = (event.connection, event.port.unwrap_or(0));
                 self.connections.begin(number, id, pair, port, at.utc, Beginning::Refused);

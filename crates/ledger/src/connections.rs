@@ -132,12 +132,31 @@ impl Open {
 /// What an end belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum End {
-    /// A session, or an unknown beginning too many: activity.
+    /// A session of the same pair, or an unknown beginning too many: activity.
     Session,
+    /// A session that began as another pair: its name was cut, or changed.
+    Renamed,
     /// A refused login: no sign of a session.
     Refused,
     /// Its beginning is not in this batch; the ledger will tell.
     Unknown,
+}
+
+impl End {
+    #[inline(always)]
+    fn of(session: bool, same: bool) -> End {
+        select_unpredictable(
+            session,
+            select_unpredictable(same, End::Session, End::Renamed),
+            End::Refused,
+        )
+    }
+
+    /// Whether it is a sign of a session.
+    #[inline(always)]
+    pub(crate) fn is_sign(self) -> bool {
+        matches!(self, End::Session | End::Renamed)
+    }
 }
 
 /// The connections of one batch.
@@ -174,8 +193,8 @@ impl Connections {
         self.closed.make_room(count);
     }
 
-    /// A login, or else the end of a connection; whether it is a sign of a session. There must be room
-    /// for it.
+    /// A login, or else the end of a connection; for an end, what it belongs to. There must be room for
+    /// it.
     ///
     /// The same as [`Connections::begin`] or [`Connections::end`], without a branch on which of them it
     /// is where nothing unusual happens: that cannot be foreseen.
@@ -188,7 +207,7 @@ impl Connections {
         port: u16,
         at: i64,
         login: bool,
-    ) -> bool {
+    ) -> End {
         let slot = &mut self.near[id as usize % NEAR_SLOTS];
         let usual = select_unpredictable(login, slot.owner == Owner::NONE, slot.is(server, id));
         if !usual {
@@ -201,25 +220,17 @@ impl Connections {
         // Nothing was open before a login.
         let session = open.owner == own;
         self.closed.push(open, at, session);
-        login | session
+        End::of(session, open.pair == pair)
     }
 
     #[cold]
     #[inline(never)]
-    fn unusual(
-        &mut self,
-        server: u32,
-        id: u64,
-        pair: u32,
-        port: u16,
-        at: i64,
-        login: bool,
-    ) -> bool {
+    fn unusual(&mut self, server: u32, id: u64, pair: u32, port: u16, at: i64, login: bool) -> End {
         if login {
             self.begin(server, id, pair, port, at, Beginning::Login);
-            return true;
+            return End::Unknown;
         }
-        self.end(server, id, pair, at) == End::Session
+        self.end(server, id, pair, at)
     }
 
     /// A login or a refused one.
@@ -273,24 +284,34 @@ impl Connections {
         let slot = &mut self.near[id as usize % NEAR_SLOTS];
         if slot.is(server, id) {
             let open = std::mem::replace(slot, Open::NONE);
-            return self.close(open, to);
+            return self.close(open, pair, to);
         }
         self.end_far(server, id, pair, to)
     }
 
-    fn close(&mut self, open: Open, to: i64) -> End {
-        if open.owner.is_refused() {
-            return End::Refused;
-        }
+    fn close(&mut self, open: Open, pair: u32, to: i64) -> End {
+        let session = !open.owner.is_refused();
         self.closed.make_room(1);
-        self.closed.push(open, to, true);
-        End::Session
+        self.closed.push(open, to, session);
+        End::of(session, open.pair == pair)
+    }
+
+    /// The beginning of this connection, if it is open, was none of a session.
+    #[cold]
+    pub(crate) fn contest(&mut self, server: u32, id: u64, pair: u32) {
+        let slot = &mut self.near[id as usize % NEAR_SLOTS];
+        let near = slot.is(server, id).then_some(slot);
+        if let Some(open) =
+            near.or(self.far.get_mut(&(server, id))).filter(|open| open.pair == pair)
+        {
+            open.owner = Owner::new(server, Beginning::Refused);
+        }
     }
 
     #[cold]
     fn end_far(&mut self, server: u32, id: u64, pair: u32, to: i64) -> End {
         if let Some(open) = self.far.remove(&(server, id)) {
-            return self.close(open, to);
+            return self.close(open, pair, to);
         }
         if self.ends >= ENDS_MAX {
             return End::Session;
@@ -333,7 +354,7 @@ impl Connections {
             self.far.remove(&(server, id))
         };
         if let Some(open) = earlier {
-            self.close(open, at);
+            self.close(open, pair, at);
         }
         self.begin(server, id, pair, 0, at, Beginning::Login);
         Some(at)
@@ -607,6 +628,36 @@ mod tests {
     }
 
     proptest! {
+        /// Ids meet in one place, come twice and end unseen; what is kept runs over.
+        #[test]
+        fn a_step_does_what_a_beginning_or_an_end_does(
+            keep in 0..40usize,
+            moments in prop::collection::vec((0..5u8, 0..4u64, 0..3u64, 0..3u32), 1..300),
+        ) {
+            let (mut steps, mut plain) = (Connections::new(keep), Connections::new(keep));
+            for (moments, block) in moments.chunks(32).zip(0..) {
+                steps.make_room(moments.len());
+                for (&(kind, low, high, pair), i) in moments.iter().zip(0..) {
+                    let (id, at) = (low + high * NEAR_SLOTS as u64, block * 32 + i);
+                    if kind == 0 {
+                        steps.begin(0, id, pair, 9, at, Beginning::Refused);
+                        plain.begin(0, id, pair, 9, at, Beginning::Refused);
+                        continue;
+                    }
+                    let login = kind > 2;
+                    let end = steps.step(0, id, pair, 9, at, login);
+                    if login {
+                        plain.begin(0, id, pair, 9, at, Beginning::Login);
+                    } else {
+                        prop_assert_eq!(end, plain.end(0, id, pair, at));
+                    }
+                }
+            }
+            prop_assert_eq!(sorted(steps.facts().collect()), sorted(plain.facts().collect()));
+            let whole = steps.facts().filter(Fact::is_firm).count();
+            prop_assert!(whole <= keep, "{} of {}", whole, keep);
+        }
+
         #[test]
         fn joining_in_pieces_gives_what_joining_at_once_gives(
             moments in prop::collection::vec((0..200i64, 0..3u8, 0..3u32), 1..30),

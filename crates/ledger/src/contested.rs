@@ -1,8 +1,8 @@
-//! Logins that what stands around them contradicts: counted per user and host, and each kept as a doubt.
+//! Logins, and other signs of a session, that what stands around them contradicts: counted per user and host, and each kept as a doubt.
 
 use crate::doubts::Doubts;
 use crate::pairs::{PairView, Pairs};
-use crate::settling::Item;
+use crate::settling::{Deed, Item};
 use formats::{Doubt, Reason, Standing};
 use std::collections::BTreeMap;
 
@@ -22,15 +22,41 @@ pub(crate) struct Sum {
 #[derive(Debug, Default)]
 pub(crate) struct Contested {
     pub(crate) sums: BTreeMap<u32, Sum>,
+    /// Pair, connection id and time of the logins among them, as many as pairs are kept.
+    logins: Vec<(u32, u64, i64)>,
 }
 
 impl Contested {
-    /// A contested login.
-    pub(crate) fn add(&mut self, item: &Item, reason: Reason, pairs: &Pairs, doubts: &mut Doubts) {
+    /// What a record of this file says is contested.
+    #[cold]
+    pub(crate) fn add(
+        &mut self,
+        file: i64,
+        item: &Item,
+        reason: Reason,
+        pairs: &Pairs,
+        doubts: &mut Doubts,
+    ) {
+        if !item.deed.is_login() && !item.mark.is_sign() {
+            return;
+        }
         self.put(item.pair, Sum { count: 1, first: item.at, last: item.at });
+        if item.deed.is_login() && self.logins.len() < PAIRS_MAX {
+            self.logins.push((item.pair, item.id, item.at));
+        }
         let doubt = Doubt { standing: Standing::Quarantined, reason };
         let text = text(item, &pairs.get(item.pair));
-        doubts.add(item.file, item.offset, item.bytes.into(), doubt, &text);
+        doubts.add(file, item.offset, item.bytes.into(), doubt, &text);
+    }
+
+    /// How many logins are known.
+    pub(crate) fn logins(&self) -> usize {
+        self.logins.len()
+    }
+
+    /// Pair, connection id and time of the logins behind the first `known`.
+    pub(crate) fn logins_since(&self, known: usize) -> &[(u32, u64, i64)] {
+        &self.logins[known..]
     }
 
     fn put(&mut self, pair: u32, sum: Sum) {
@@ -52,16 +78,24 @@ impl Contested {
         for (pair, sum) in other.sums {
             self.put(pairs[pair as usize], sum);
         }
+        let room = PAIRS_MAX.saturating_sub(self.logins.len());
+        let logins = other.logins.into_iter().take(room);
+        self.logins.extend(logins.map(|(pair, id, at)| (pairs[pair as usize], id, at)));
     }
 
     pub(crate) fn bytes(&self) -> usize {
-        self.sums.len() * 64
+        self.sums.len() * 64 + self.logins.len() * 24
     }
 }
 
 /// What the record said: the bytes themselves are gone when it is judged.
 fn text(item: &Item, pair: &PairView<'_>) -> Vec<u8> {
     let at = jiff::Timestamp::from_microsecond(item.at).unwrap_or_default();
-    let head = format!("{at} login of connection {}: ", item.id);
+    let what = match item.deed {
+        Deed::End => "end",
+        Deed::Statement => "statement",
+        _ => "login",
+    };
+    let head = format!("{at} {what} of connection {}: ", item.id);
     [head.as_bytes(), pair.user, b",", pair.host].concat()
 }

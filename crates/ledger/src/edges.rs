@@ -2,18 +2,18 @@
 //! is read next judges them.
 //!
 //! # Invariants
-//! * A login is in `tally`, in `unsettled` or contested: in one of them.
+//! * A login, or another sign of a session, is in `tally`, in `unsettled` or contested: in one of them.
 //! * What is read in one go or in several, in the order in which it was written, is judged alike: the last
 //!   records of each source are kept and stand before those of the next batch. A piece that is read out of
 //!   order is judged by itself.
 
-use crate::batch::Batch;
+use crate::batch::{Batch, weighed};
 use crate::contested::{self, Contested};
 use crate::doubts::Doubts;
 use crate::keeping::Keeping;
-use crate::pairs::{Moment, Pairs};
-use crate::settling::{Deed, Item, Judge, Known, Mark, SETTLING};
-use crate::store::{Bytes, damaged};
+use crate::pairs::{Moment, PEER_BYTES_MAX, Pairs};
+use crate::settling::{Deed, Item, Judge, Known, SETTLING, Stretch};
+use crate::store::{Bytes, damaged, signed};
 use crate::timeline::{self, Slot, put, take};
 use formats::Peer;
 use rusqlite::{Connection, OptionalExtension, params};
@@ -37,80 +37,87 @@ pub(crate) fn settle(
 ) -> rusqlite::Result<Settled> {
     let mut settled = Settled::default();
     for (&server, number) in servers.iter().zip(0..) {
+        let mut current = load(db, server, source, number, &mut settled.pairs)?;
+        let goes_on = settle_server(number, batch, &mut current, &mut settled);
         let Settled { pairs, contested, doubts } = &mut settled;
-        let mut current = load(db, server, source, number, pairs)?;
-        let mut numbers: HashMap<u32, u32> = HashMap::new();
-        let mut others = Vec::new();
-        let mut goes_on = false;
-        for (_, stretch) in batch.stretches().filter(|(of, _)| *of == number) {
-            let stretch = stretch.renumbered(|pair| {
-                *numbers.entry(pair).or_insert_with(|| {
-                    let view = batch.pairs.get(pair);
-                    let joined = [view.user, b",", view.host].concat();
-                    pairs.find_or_add(number, Peer::new(&joined, view.user.len()))
-                })
-            });
-            let tell = |item: &Item, reason| match reason {
-                None => pairs.login(item.pair, Moment::new(item.at)),
-                Some(reason) => contested.add(item, reason, pairs, doubts),
-            };
-            goes_on = stretch.follows(&current);
-            if goes_on {
-                current = stretch.join(current, tell);
-            } else {
-                let other = stretch.join(Judge::default(), tell);
-                let newer = other.last().map(|item| item.at) > current.last().map(|item| item.at);
-                others.push(if newer { std::mem::replace(&mut current, other) } else { other });
-            }
-        }
         let newest: Option<i64> = db
             .prepare_cached("SELECT newest_us FROM progress WHERE server = ?1 AND source = ?2")?
             .query_row([server, source], |row| row.get(0))
             .optional()?;
-        let until = newest.unwrap_or(i64::MIN).saturating_sub(SETTLING);
         let latest = if goes_on { batch.latest(number) } else { i64::MAX };
-        let current_until = until.min(latest.saturating_sub(SETTLING));
-        let others_until = others.iter_mut().map(|judge| (judge, until));
-        for (judge, until) in others_until.chain([(&mut current, current_until)]) {
-            judge.finish(until, |item, reason| match reason {
-                None => pairs.login(item.pair, Moment::new(item.at)),
-                Some(reason) => contested.add(item, reason, pairs, doubts),
-            });
-        }
-        for other in &others {
-            current.adopt(other.waiting());
-        }
+        let until = newest.unwrap_or(i64::MIN).min(latest).saturating_sub(SETTLING);
+        current.finish(until, &mut weighed(pairs, contested, doubts));
         pairs.settle();
-        store(db, server, source, &current, pairs)?;
+        store(db, (server, source), &current, pairs)?;
         store_waiting(db, keeping, (server, source), &current, pairs)?;
     }
     Ok(settled)
 }
 
-/// Writes the logins that wait, summed by user and host.
+/// Judges the stretches of one server behind `current`, which then is the newest; whether the last of them
+/// goes on from there.
+fn settle_server(number: u32, batch: &Batch, current: &mut Stretch, settled: &mut Settled) -> bool {
+    let mut numbers: HashMap<u32, u32> = HashMap::new();
+    let mut others = Vec::new();
+    let mut goes_on = false;
+    for (_, stretch) in batch.stretches().filter(|(of, _)| *of == number) {
+        let Settled { pairs, contested, doubts } = &mut *settled;
+        let mut stretch = stretch.clone();
+        stretch.renumber(|pair| {
+            *numbers.entry(pair).or_insert_with(|| {
+                let view = batch.pairs.get(pair);
+                let joined = [view.user, b",", view.host].concat();
+                pairs.find_or_add(number, Peer::new(&joined, view.user.len()))
+            })
+        });
+        let mut count = weighed(pairs, contested, doubts);
+        goes_on = stretch.follows(current);
+        if goes_on {
+            current.join(stretch, &mut count);
+            continue;
+        }
+        let mut other = Stretch::default_behind();
+        other.join(stretch, &mut count);
+        if other.last().map(|item| item.at) > current.last().map(|item| item.at) {
+            std::mem::swap(current, &mut other);
+        }
+        others.push(other);
+    }
+    // Their logs go on elsewhere, if at all.
+    others.into_iter().for_each(|other| current.adopt(other));
+    goes_on
+}
+
+/// Writes what waits, summed by user and host.
 fn store_waiting(
     db: &Connection,
     keeping: &Keeping,
     (server, source): (i64, i64),
-    judge: &Judge,
+    current: &Stretch,
     pairs: &Pairs,
 ) -> rusqlite::Result<()> {
     db.prepare_cached("DELETE FROM unsettled WHERE server = ?1 AND source = ?2")?
         .execute([server, source])?;
-    // Those that are contradicted already are known to be, and become contested when all is read.
-    let mut sums: BTreeMap<u32, (Vec<Slot>, Option<i64>)> = BTreeMap::new();
-    judge.outlook(|item, reason| {
+    // What is contradicted already is known to be, and becomes contested when all is read.
+    let mut sums: BTreeMap<u32, (Vec<Slot>, Option<i64>, Option<i64>)> = BTreeMap::new();
+    current.outlook(&mut |item, reason| {
         let at = Moment::new(item.at).utc;
-        let (slots, contested) = sums.entry(item.pair).or_default();
+        let (login, sign) = (item.deed.is_login(), item.mark.is_sign());
+        if !login && !sign {
+            return;
+        }
+        let (slots, active, contested) = sums.entry(item.pair).or_default();
         match reason {
-            None => slots.push(Slot::at(at)),
+            None if login => slots.push(Slot::at(at)),
+            None => *active = (*active).max(Some(at)),
             Some(_) => *contested = (*contested).max(Some(at)),
         }
     });
-    let mut insert = db
-        .prepare_cached("INSERT INTO unsettled VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)")?;
+    let mut insert = db.prepare_cached(
+        "INSERT INTO unsettled VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+    )?;
     let (days, gone) = (keeping.days_before(), keeping.gone_before());
-    for (pair, (mut slots, contested)) in sums {
+    for (pair, (mut slots, active, contested)) in sums {
         let (user, host) = (Bytes(pairs.get(pair).user), Bytes(pairs.get(pair).host));
         let count = slots.len() as i64;
         let first = slots.iter().map(|slot| slot.first).min();
@@ -120,13 +127,13 @@ fn store_waiting(
         let mut hours = Vec::new();
         timeline::encode_counts(&slots, &mut hours);
         insert.execute(params![
-            server, source, user, host, count, first, last, text, hours, contested
+            server, source, user, host, count, first, last, text, hours, active, contested
         ])?;
     }
     Ok(())
 }
 
-/// Writes how many logins of whom are contested.
+/// Writes how many logins and other signs of whom are contested.
 pub(crate) fn add_contested(
     db: &Connection,
     source: i64,
@@ -136,6 +143,17 @@ pub(crate) fn add_contested(
 ) -> rusqlite::Result<()> {
     if contested.sums.is_empty() {
         return Ok(());
+    }
+    // Who the connection was is not known: it is shown as what a refused one left.
+    let mut connection = db.prepare_cached(
+        "UPDATE connection SET refused = 1
+         WHERE server = ?1 AND source = ?2 AND id = ?3 AND from_us = ?4 AND user = ?5 AND host = ?6",
+    )?;
+    for &(pair, id, at) in contested.logins_since(0) {
+        let pair = pairs.get(pair);
+        let (server, user, host) =
+            (servers[pair.server as usize], Bytes(pair.user), Bytes(pair.host));
+        connection.execute(params![server, source, signed(id), at, user, host])?;
     }
     let mut there: i64 = db
         .prepare_cached("SELECT count(*) FROM contested WHERE source = ?1")?
@@ -169,53 +187,44 @@ fn load(
     source: i64,
     number: u32,
     pairs: &mut Pairs,
-) -> rusqlite::Result<Judge> {
+) -> rusqlite::Result<Stretch> {
     let records: Option<Vec<u8>> = db
         .prepare_cached("SELECT records FROM edge WHERE server = ?1 AND source = ?2")?
         .query_row([server, source], |row| row.get(0))
         .optional()?;
-    let Some(records) = records else { return Ok(Judge::default()) };
+    let Some(records) = records else { return Ok(Stretch::default_behind()) };
     decode(&records, number, pairs).ok_or_else(|| damaged("the records in edge"))
 }
 
 fn store(
     db: &Connection,
-    server: i64,
-    source: i64,
-    judge: &Judge,
+    (server, source): (i64, i64),
+    current: &Stretch,
     pairs: &Pairs,
 ) -> rusqlite::Result<()> {
     db.prepare_cached("INSERT OR REPLACE INTO edge VALUES (?1, ?2, ?3)")?.execute(params![
         server,
         source,
-        encode(judge, pairs)
+        encode(current, pairs)
     ])?;
     Ok(())
 }
 
-fn encode(judge: &Judge, pairs: &Pairs) -> Vec<u8> {
+fn encode(current: &Stretch, pairs: &Pairs) -> Vec<u8> {
     let mut out = vec![VERSION];
-    let Known { end: (file, offset), clock, floor, last_id } = judge.known();
+    let Known { end: (file, offset), floor } = current.known();
     put_signed(&mut out, file);
     put(&mut out, offset);
-    put_signed(&mut out, clock);
-    for id in [floor, last_id] {
-        put(&mut out, u64::from(id.is_some()));
-        put(&mut out, id.unwrap_or(0));
-    }
-    let items = judge.context();
-    let mut names: HashMap<u32, u64> = HashMap::new();
-    let mut before = (0i64, 0u64, 0i64, 0u64);
-    put(&mut out, items.len() as u64);
-    for item in items {
-        let (at, id, file, offset) = before;
-        put_signed(&mut out, item.at.wrapping_sub(at));
-        put_signed(&mut out, item.id.wrapping_sub(id) as i64);
-        put_signed(&mut out, item.file.wrapping_sub(file));
-        put_signed(&mut out, item.offset.wrapping_sub(offset) as i64);
-        put(&mut out, item.bytes.into());
-        out.extend([item.deed as u8, item.mark.0]);
-        before = (item.at, item.id, item.file, item.offset);
+    put(&mut out, u64::from(floor.is_some()));
+    put(&mut out, floor.unwrap_or(0));
+    let mut names = HashMap::new();
+    let context = current.context();
+    let apart = current.apart().iter().map(|(file, item)| (*file, item));
+    put(&mut out, context.len() as u64);
+    put(&mut out, apart.len() as u64);
+    let mut before = Before::default();
+    for (file, item) in context.chain(apart) {
+        before.put(&mut out, file, item);
         // Each name stands where it occurs first.
         let next = names.len() as u64;
         let name = *names.entry(item.pair).or_insert(next);
@@ -231,45 +240,75 @@ fn encode(judge: &Judge, pairs: &Pairs) -> Vec<u8> {
     out
 }
 
-fn decode(mut bytes: &[u8], server: u32, pairs: &mut Pairs) -> Option<Judge> {
+fn decode(mut bytes: &[u8], server: u32, pairs: &mut Pairs) -> Option<Stretch> {
     let from = &mut bytes;
     if byte(from)? != VERSION {
         return None;
     }
     let end = (take_signed(from)?, take(from)?);
-    let clock = take_signed(from)?;
-    let mut id = || {
-        let is_some = take(from)? != 0;
-        let id = take(from)?;
-        Some(is_some.then_some(id))
-    };
-    let known = Known { end, clock, floor: id()?, last_id: id()? };
-    let mut items = Vec::new();
+    let has_floor = take(from)? != 0;
+    let floor = Some(take(from)?).filter(|_| has_floor);
+    let counts = [take(from)?, take(from)?];
     let mut names: Vec<u32> = Vec::new();
-    let mut before = (0i64, 0u64, 0i64, 0u64);
-    for _ in 0..take(from)? {
-        let (at, id, file, offset) = before;
-        before = (
-            at.wrapping_add(take_signed(from)?),
-            id.wrapping_add(take_signed(from)? as u64),
-            file.wrapping_add(take_signed(from)?),
-            offset.wrapping_add(take_signed(from)? as u64),
-        );
-        let (at, id, file, offset) = before;
+    let mut before = Before::default();
+    let [context, apart] = counts.map(|count| {
+        let mut items = Vec::new();
+        for _ in 0..count {
+            let (file, item) = before.take(from)?;
+            let name = usize::try_from(take(from)?).ok()?;
+            if name == names.len() {
+                let (user, host) = (text(from)?, text(from)?);
+                let joined = [user, b",", host].concat();
+                if joined.len() > PEER_BYTES_MAX {
+                    return None;
+                }
+                names.push(pairs.find_or_add(server, Peer::new(&joined, user.len())));
+            }
+            items.push((file, Item { pair: *names.get(name)?, ..item }));
+        }
+        Some(items)
+    });
+    Some(Stretch::behind(Judge::of(context?, Known { end, floor }), apart?))
+}
+
+/// The item before: the next resembles it.
+#[derive(Default)]
+struct Before {
+    file: i64,
+    at: i64,
+    id: u64,
+    offset: u64,
+}
+
+impl Before {
+    /// Appends all of an item but its pair.
+    fn put(&mut self, out: &mut Vec<u8>, file: i64, item: &Item) {
+        put_signed(out, item.at.wrapping_sub(self.at));
+        put_signed(out, item.id.wrapping_sub(self.id) as i64);
+        put_signed(out, file.wrapping_sub(self.file));
+        put_signed(out, item.offset.wrapping_sub(self.offset) as i64);
+        put(out, item.bytes.into());
+        out.push(item.deed as u8);
+        put(out, item.mark.0.into());
+        if item.deed == Deed::Statement {
+            put(out, item.link.into());
+        }
+        *self = Before { file, at: item.at, id: item.id, offset: item.offset };
+    }
+
+    fn take(&mut self, from: &mut &[u8]) -> Option<(i64, Item)> {
+        self.at = self.at.wrapping_add(take_signed(from)?);
+        self.id = self.id.wrapping_add(take_signed(from)? as u64);
+        self.file = self.file.wrapping_add(take_signed(from)?);
+        self.offset = self.offset.wrapping_add(take_signed(from)? as u64);
         let bytes = u16::try_from(take(from)?).ok()?;
         let deed = *Deed::ALL.get(usize::from(byte(from)?))?;
-        let mark = Mark(byte(from)?);
-        let name = usize::try_from(take(from)?).ok()?;
-        if name == names.len() {
-            let user = text(from)?;
-            let host = text(from)?;
-            let joined = [user, b",", host].concat();
-            names.push(pairs.find_or_add(server, Peer::new(&joined, user.len())));
-        }
-        let pair = *names.get(name)?;
-        items.push(Item { at, id, file, offset, bytes, deed, mark, pair });
+        let mark = u16::try_from(take(from)?).ok()?;
+        let link = if deed == Deed::Statement { take(from)? as u32 } else { 0 };
+        let item =
+            Item { offset: self.offset, bytes, link, ..Item::new(self.at, self.id, 0, deed, mark) };
+        Some((self.file, item))
     }
-    Some(Judge::of(items, known))
 }
 
 fn put_signed(out: &mut Vec<u8>, value: i64) {

@@ -125,12 +125,12 @@ impl Ingest<'_> {
         let settled = edges::settle(db, &self.keeping, source, batch, &servers)?;
         self.add_counts(source, &batch.pairs, &servers)?;
         self.add_counts(source, &settled.pairs, &servers)?;
-        edges::add_contested(db, source, &batch.contested, &batch.pairs, &servers)?;
-        edges::add_contested(db, source, &settled.contested, &settled.pairs, &servers)?;
         self.add_runs(source, batch, &servers)?;
         let mut facts: Vec<Fact> = batch.connection_facts().collect();
         facts.sort_unstable_by_key(|fact| (fact.server, fact.id, fact.from, fact.to));
         facts::add(db, &self.keeping, source, batch, &servers, facts)?;
+        edges::add_contested(db, source, &batch.contested, &batch.pairs, &servers)?;
+        edges::add_contested(db, source, &settled.contested, &settled.pairs, &servers)?;
         self.add_doubts(source, &batch.doubts)?;
         self.add_doubts(source, &settled.doubts)
     }

@@ -556,6 +556,8 @@ pub(crate) fn same(a: &[u8], b: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeMap;
 
     #[test]
     fn equality_of_short_slices() {
@@ -578,6 +580,39 @@ mod tests {
         assert_ne!(a, b);
         assert_eq!(pairs.get(a).host, b"b,c");
         assert_eq!(pairs.get(b).user, b"a,b");
+    }
+
+    proptest! {
+        /// Each step may be a login, a sign of a session, both or nothing, at times in any order.
+        #[test]
+        fn steps_add_up(
+            steps in prop::collection::vec((0..40_000_000i64, any::<bool>(), any::<bool>()), 1..80)
+        ) {
+            let mut pairs = Pairs::default();
+            let pair = pairs.find_or_add(0, Peer::new(b"u,h", 1));
+            for some in steps.chunks(32) {
+                pairs.make_room(some.len());
+                for &(at, login, active) in some {
+                    pairs.step(pair, Moment::new(at * 1000), login, active);
+                }
+                pairs.settle();
+            }
+            let times = |wanted: fn(&(i64, bool, bool)) -> bool| {
+                steps.iter().filter(move |step| wanted(step)).map(|step| step.0 * 1000)
+            };
+            let view = pairs.get(pair);
+            prop_assert_eq!(view.first, times(|step| step.1).min());
+            prop_assert_eq!(view.last, times(|step| step.1).max());
+            prop_assert_eq!(view.active, times(|step| step.2).max());
+            let (mut found, mut hours) = (BTreeMap::new(), BTreeMap::new());
+            for (hour, logins) in pairs.hours(pair) {
+                *found.entry(hour).or_insert(0) += logins;
+            }
+            for at in times(|step| step.1) {
+                *hours.entry((at / HOUR) as u32).or_insert(0) += 1;
+            }
+            prop_assert_eq!(found, hours);
+        }
     }
 
     #[test]

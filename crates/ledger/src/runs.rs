@@ -211,6 +211,23 @@ mod tests {
         lives(&unite(runs.parts(), i64::MIN))
     }
 
+    proptest! {
+        #[test]
+        fn a_step_does_what_a_login_does_or_nothing(
+            all in prop::collection::vec((any::<bool>(), 0..9u64, 0..3000i64), 1..100)
+        ) {
+            let (mut steps, mut plain) = (RunTracker::default(), RunTracker::default());
+            for (login, id, second) in all {
+                steps.step(id, second * SECOND, login);
+                if login {
+                    plain.connected(id, second * SECOND);
+                }
+            }
+            let parts = |runs: &RunTracker| unite(runs.parts(), i64::MIN);
+            prop_assert_eq!(parts(&steps), parts(&plain));
+        }
+    }
+
     #[test]
     fn ids_that_start_again_are_another_life() {
         let mut runs = RunTracker::default();

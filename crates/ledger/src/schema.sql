@@ -84,12 +84,13 @@ CREATE INDEX connection_id ON connection (server, source, id);
 CREATE INDEX connection_loose ON connection (server, user, host, to_us)
   WHERE loose AND NOT refused AND to_us IS NOT NULL;
 
--- Logins too new to be settled: not in tally yet. last_text, hours: as in tally. contested_us: the newest
--- of those that are contradicted already and not counted here.
+-- Logins and other signs of a session (active_us) that are too new to be settled: not in tally yet.
+-- last_text, hours: as in tally. contested_us: the newest of those that are contradicted already and not
+-- counted here.
 CREATE TABLE unsettled (
   server INTEGER NOT NULL, source INTEGER NOT NULL, user NOT NULL, host NOT NULL,
   count INTEGER NOT NULL, first_us INTEGER, last_us INTEGER, last_text TEXT, hours BLOB NOT NULL,
-  contested_us INTEGER,
+  active_us INTEGER, contested_us INTEGER,
   PRIMARY KEY (server, source, user, host)) WITHOUT ROWID;
 
 -- The last connection records of each source, by which those that are read next are judged
@@ -98,7 +99,7 @@ CREATE TABLE edge (
   server INTEGER NOT NULL, source INTEGER NOT NULL, records BLOB NOT NULL,
   PRIMARY KEY (server, source)) WITHOUT ROWID;
 
--- Logins that other records contradict: in neither tally nor unsettled.
+-- Logins and other signs of a session that other records contradict: in neither tally nor unsettled.
 CREATE TABLE contested (
   server INTEGER NOT NULL, source INTEGER NOT NULL, user NOT NULL, host NOT NULL,
   count INTEGER NOT NULL, first_us INTEGER NOT NULL, last_us INTEGER NOT NULL,

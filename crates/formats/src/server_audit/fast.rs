@@ -9,9 +9,9 @@
 //! 20260314 09:26:53,db1,app,10.0.0.7,42,977,QUERY,shop,'…',0     the object holds no bare quote up to the last
 //! ```
 //!
-//! Stamp and server are compared with those of the line before; user to operation lie in the 64 bytes
-//! that follow, the rest of a connection record in 64 more, whose commas are found at once. Everything
-//! else is left to `careful`, and what is taken here `careful` reads the same way (tested).
+//! First the ends of the next lines are found. Stamp and server of each are compared with those of the line
+//! before; the commas of the 128 bytes that follow, which hold all of a connection record, are found at once.
+//! Everything else is left to `careful`, and what is taken here `careful` reads the same way (tested).
 
 use super::shape::NAMES_BYTES_MAX;
 use crate::block::{BLOCK_LINES_MAX, Block, Line, Turn};

@@ -1,0 +1,520 @@
+//! Which logins can be believed: nothing counts before [`SETTLING`] of its log have gone by, and what the
+//! records around it contradict is contested instead.
+//!
+//! Names stand raw in `server_audit` logs, so whoever is refused can write lines:
+//!
+//! ```text
+//! 10:04:51,db1,victim,10.0.0.9,4242,0,CONNECT,shop,,0           ┐ one name with a line break:
+//! 10:04:51,db1,x,127.0.0.66,328,0,FAILED_CONNECT,,,1045         ┘ each line is a whole record
+//! 10:04:51,db1,victim,10.0.0.9,4242,0,CONNECT,shop,,0           ┐ and once more
+//! 10:04:51,db1,x,127.0.0.66,328,0,DISCONNECT,,,0                ┘
+//! ```
+//!
+//! What gives them away:
+//!
+//! * A connection begins once: a login whose id begins again within [`SETTLING`], or begins as one user
+//!   and ends as another ([`Reason::IdTwice`]).
+//! * A long name is cut in the first of the two records only, so what it forges stands once, between
+//!   them; and the two then differ. A refused change of user is written once, right behind the lines
+//!   that its name has made ([`Reason::InRefusedName`]).
+//! * Ids rise. A handshake is given up after [`LATE`], so no login has an id below one that was in use
+//!   before that; nor one far above all that follow ([`Reason::IdOutOfPlace`]). A restart is told by what
+//!   follows: ids go on from the low one.
+//!
+//! [`Judge`] holds the records of the last minute and looks at each once, cheaply; `rules` weighs what is
+//! out of the ordinary; a [`Stretch`] is an unbroken piece of log whose first records wait for those
+//! before them.
+//!
+//! # Invariants
+//! * What is said of a login depends on the records from [`LATE`] before it to [`SETTLING`] behind it and
+//!   on the last beginning before these, in their order; not on how the log was cut.
+//! * Nothing here counts: whoever calls is told of each item once, as settled or as contested.
+
+mod rules;
+mod stretch;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use stretch::Stretch;
+
+use formats::Reason;
+use std::hint::select_unpredictable;
+
+/// A login is settled when its source goes on for longer than a handshake usually takes
+/// (`connect_timeout` is 10 s by default) without a contradiction.
+pub(crate) const SETTLING: i64 = 15_000_000;
+
+/// Handshakes are given up after `connect_timeout`, which is seldom raised above 30 s.
+const LATE: i64 = 30_000_000;
+
+/// A stamp that is ahead of those behind it by more than this holds back nobody.
+const BACK: i64 = 60_000_000;
+
+/// Time is what so many records in a row have reached: a forged stamp alone moves nothing. A name has
+/// room for three records.
+const AGREE: usize = 8;
+
+/// An id that is higher than those before by more than this is looked at again. A handshake is late by
+/// thousands of ids.
+const JUMP: u64 = 10_000;
+
+/// A stamp this far from those before and behind it is none of a server's clock. Summer time moves less.
+const FAR: i64 = 2 * crate::clock::HOUR;
+
+/// No login waits for more records than these: ids of so many connections have begun by then that one
+/// which is to come within [`JUMP`] has come.
+const WAITING_MAX: usize = 32_768;
+
+/// The most records kept of the beginning of a stretch, and behind what is settled. At more than 1,000
+/// records a second less than [`LATE`] is known across a cut.
+pub(crate) const EDGE_MAX: usize = 2 * WAITING_MAX;
+
+/// Time is asked for and waiting items are told of once in so many records, or less.
+const PORTION: usize = 256;
+
+/// The most refusals known whose end did not come yet: that there are some is enough to look closely.
+const REFUSED_MAX: usize = 64;
+
+/// What a record tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Deed {
+    Login,
+    /// A login with a name so long that it may have been cut.
+    LoginLong,
+    Refused,
+    RefusedLong,
+    End,
+    /// A change of user that names the new one.
+    Change,
+    /// One that does not.
+    ChangeUnnamed,
+    ChangeRefused,
+    /// A statement close to a refusal. All others count at once.
+    Statement,
+}
+
+impl Deed {
+    pub(crate) const ALL: [Deed; 9] = [
+        Deed::Login,
+        Deed::LoginLong,
+        Deed::Refused,
+        Deed::RefusedLong,
+        Deed::End,
+        Deed::Change,
+        Deed::ChangeUnnamed,
+        Deed::ChangeRefused,
+        Deed::Statement,
+    ];
+
+    #[inline(always)]
+    fn begins(self) -> bool {
+        (self as u8) < Deed::End as u8
+    }
+
+    fn refuses(self) -> bool {
+        matches!(self, Deed::Refused | Deed::RefusedLong)
+    }
+
+    fn changes(self) -> bool {
+        matches!(self, Deed::Change | Deed::ChangeUnnamed)
+    }
+
+    /// Does it count as a login?
+    #[inline(always)]
+    pub(crate) fn is_login(self) -> bool {
+        (1u16 << self as u8) & 0b10_0011 != 0
+    }
+}
+
+const _: () =
+    assert!(Deed::Login as u8 == 0 && Deed::LoginLong as u8 == 1 && Deed::Change as u8 == 5);
+
+/// A record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Item {
+    /// Microseconds UTC.
+    pub(crate) at: i64,
+    pub(crate) id: u64,
+    /// Where it stands in its file, and how many bytes.
+    pub(crate) offset: u64,
+    pub(crate) bytes: u16,
+    pub(crate) mark: Mark,
+    pub(crate) pair: u32,
+    /// Of a beginning: the number of the one before it whose id has the same low bits. Of a statement: the
+    /// low bits of its query id.
+    pub(crate) link: u32,
+    pub(crate) deed: Deed,
+}
+
+impl Item {
+    #[inline(always)]
+    pub(crate) fn new(at: i64, id: u64, pair: u32, deed: Deed, mark: u16) -> Item {
+        Item { at, id, offset: 0, bytes: 0, mark: Mark(mark), pair, link: 0, deed }
+    }
+}
+
+/// What is known of an item.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Mark(pub(crate) u16);
+
+impl Mark {
+    const TWICE: u16 = 1;
+    const IN_NAME: u16 = 2;
+    const MISPLACED: u16 = 4;
+    /// The end of a login that is contested.
+    const OF_CONTESTED: u16 = 8;
+    const CONTESTED: u16 = Mark::TWICE | Mark::IN_NAME | Mark::MISPLACED | Mark::OF_CONTESTED;
+    /// Its id is not the next that was to be expected.
+    const UNEXPECTED: u16 = 16;
+    /// The same id began before or begins again, or a refusal before it has not ended.
+    const CLOSELY: u16 = 32;
+    /// Its stamp is far from the one before.
+    const APART: u16 = 64;
+    /// Of a refusal: its end has come.
+    const ENDED: u16 = 128;
+    /// Ids start again with it.
+    const RESTART: u16 = 256;
+    /// An end of which the connections seen so far do not tell that it is that of a login of this pair.
+    pub(crate) const ODD: u16 = 512;
+    /// Not a login, and a sign of a session.
+    pub(crate) const SESSION: u16 = 1024;
+    /// Told of.
+    const TOLD: u16 = 2048;
+    /// To be told of by others.
+    const FOREIGN: u16 = 4096;
+    /// What has to be weighed before it is told of.
+    const DOUBTFUL: u16 =
+        Mark::CONTESTED | Mark::UNEXPECTED | Mark::CLOSELY | Mark::APART | Mark::ODD;
+
+    #[inline(always)]
+    fn has(self, bits: u16) -> bool {
+        self.0 & bits != 0
+    }
+
+    pub(crate) fn reason(self) -> Option<Reason> {
+        match self.0 {
+            bits if bits & Mark::TWICE != 0 => Some(Reason::IdTwice),
+            bits if bits & Mark::IN_NAME != 0 => Some(Reason::InRefusedName),
+            bits if bits & Mark::MISPLACED != 0 => Some(Reason::IdOutOfPlace),
+            bits if bits & Mark::OF_CONTESTED != 0 => Some(Reason::IdTwice),
+            _ => None,
+        }
+    }
+
+    /// Does it count as a sign of a session that is no login?
+    #[inline(always)]
+    pub(crate) fn is_sign(self) -> bool {
+        self.has(Mark::SESSION)
+    }
+}
+
+/// A place in a log: the ledger's number of the file, and the offset in it.
+pub(crate) type Place = (i64, u64);
+
+/// What a judge knows beside the records it keeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Known {
+    /// How far the log was read.
+    pub(crate) end: Place,
+    /// The last beginning that is older than [`LATE`].
+    pub(crate) floor: Option<u64>,
+}
+
+/// Follows the connections of one server and judges its logins.
+///
+/// Items have numbers: how many came before them, 32 bits of it. That of an item that is forgotten, or of
+/// none, is told by its distance.
+#[derive(Debug, Clone)]
+pub(crate) struct Judge {
+    /// Up to `told`: context. Up to `seen`: those that wait. Then those that were not looked at yet.
+    items: Vec<Item>,
+    told: usize,
+    seen: usize,
+    /// How many items were forgotten from the front of `items`.
+    forgotten: u32,
+    /// The file of the items from this number on.
+    files: Vec<(u32, i64)>,
+    /// Where an id began last, by its low bits.
+    recent: Vec<u32>,
+    /// Not below any id that began.
+    highest: u64,
+    /// Some item since the last look at it was not expected.
+    surprised: bool,
+    /// The stamp of the last record looked at.
+    stamp: i64,
+    /// The last beginning that is older than [`LATE`], and how far beginnings were looked through for it.
+    floor: Option<u64>,
+    old: usize,
+    /// With the item of this number ids start again.
+    restart: Option<u32>,
+    /// Refused logins whose end did not come yet, by their numbers.
+    refused: Vec<u32>,
+    /// The file and the offset up to which it has seen the log.
+    end: Place,
+}
+
+const RECENT_MIN: usize = 256;
+
+impl Default for Judge {
+    fn default() -> Self {
+        Judge {
+            items: Vec::new(),
+            told: 0,
+            seen: 0,
+            // So that places without an item are far from all that have one.
+            forgotten: EDGE_MAX as u32 * 8,
+            files: Vec::new(),
+            recent: vec![0; RECENT_MIN],
+            highest: 0,
+            surprised: false,
+            stamp: i64::MIN,
+            floor: None,
+            old: 0,
+            restart: None,
+            refused: Vec::new(),
+            end: (0, 0),
+        }
+    }
+}
+
+impl Judge {
+    /// Looks at what was pushed, and tells of the items whose time has come.
+    pub(crate) fn run(&mut self, tell: &mut impl FnMut(&Judge, usize, Option<Reason>)) {
+        while self.seen < self.items.len() {
+            let until = (self.seen + PORTION).min(self.items.len());
+            self.grow(until);
+            self.look(until);
+            self.tell_due(tell);
+        }
+        if self.told > 4096 && self.told > self.items.len() / 2 {
+            self.forget();
+        }
+    }
+
+    /// Looks at the next records, up to this index: in few of them is anything out of the ordinary, and
+    /// which of the others begin a connection cannot be foreseen.
+    #[inline(always)]
+    fn look(&mut self, until: usize) {
+        let mask = self.recent.len() - 1;
+        let (mut highest, mut stamp) = (self.highest, self.stamp);
+        for index in self.seen..until {
+            let number = self.forgotten.wrapping_add(index as u32);
+            let item = &mut self.items[index];
+            let begins = item.deed.begins();
+            let place = &mut self.recent[item.id as usize & mask];
+            item.link = select_unpredictable(begins, *place, item.link);
+            *place = select_unpredictable(begins, number, *place);
+            let expected = item.id.wrapping_sub(highest).wrapping_sub(1) < JUMP;
+            let usual = select_unpredictable(
+                begins,
+                expected & !item.deed.refuses(),
+                (item.deed == Deed::End) & !item.mark.has(Mark::ODD),
+            );
+            let apart = item.at.wrapping_sub(stamp).wrapping_add(FAR) as u64 > 2 * FAR as u64;
+            stamp = item.at;
+            highest = select_unpredictable(begins, highest.max(item.id), highest);
+            if !usual | apart | !self.refused.is_empty() {
+                (self.highest, self.seen) = (highest, index);
+                self.unusual(expected, apart);
+            }
+        }
+        (self.highest, self.stamp, self.seen) = (highest, stamp, until);
+    }
+
+    /// Tells of those whose time has come.
+    #[inline(always)]
+    fn tell_due(&mut self, tell: &mut impl FnMut(&Judge, usize, Option<Reason>)) {
+        let Some(agreed) = self.agreed(self.seen) else { return };
+        while self.told < self.seen && is_due(&self.items[self.told], agreed, self.seen - self.told)
+        {
+            self.tell_next(tell);
+        }
+    }
+
+    #[inline(always)]
+    fn tell_next(&mut self, tell: &mut impl FnMut(&Judge, usize, Option<Reason>)) {
+        let index = self.told;
+        let mark = self.items[index].mark;
+        if mark.has(Mark::DOUBTFUL) & !mark.has(Mark::TOLD) {
+            self.weigh(index);
+        }
+        self.told += 1;
+        let item = &mut self.items[index];
+        let mark = item.mark;
+        item.mark.0 |= Mark::TOLD;
+        if !mark.has(Mark::TOLD | Mark::FOREIGN) {
+            tell(self, index, mark.reason());
+        }
+    }
+
+    /// The time that the last records before this index agree on.
+    #[inline(always)]
+    fn agreed(&self, index: usize) -> Option<i64> {
+        let last = self.items[..index].last_chunk::<AGREE>()?;
+        Some(last.iter().fold(i64::MAX, |least, item| least.min(item.at)))
+    }
+
+    /// Makes `recent` large enough for the items up to this index, so that few of them meet in one place.
+    fn grow(&mut self, until: usize) {
+        let wanted = (2 * until).next_power_of_two();
+        if wanted > self.recent.len() {
+            self.recent = vec![0; wanted];
+            self.link(0..self.seen);
+        }
+    }
+
+    /// Enters these items into `recent`, which knows all before them.
+    fn link(&mut self, range: std::ops::Range<usize>) {
+        let mask = self.recent.len() - 1;
+        for index in range {
+            let item = &mut self.items[index];
+            if item.deed.begins() {
+                let place = &mut self.recent[item.id as usize & mask];
+                item.link = *place;
+                *place = self.forgotten.wrapping_add(index as u32);
+            }
+        }
+    }
+
+    fn number(&self, index: usize) -> u32 {
+        self.forgotten.wrapping_add(index as u32)
+    }
+
+    /// The index of the item with this number, if it is before `end` and not forgotten.
+    fn index(&self, number: u32, end: usize) -> Option<usize> {
+        let index = number.wrapping_sub(self.forgotten) as usize;
+        (index < end).then_some(index)
+    }
+
+    /// Forgets what nothing that comes is judged by.
+    fn forget(&mut self) {
+        let gone = self.context_from().min(self.told);
+        self.floor = self.floor_before(gone);
+        self.items.drain(..gone);
+        self.forgotten = self.forgotten.wrapping_add(gone as u32);
+        (self.told, self.seen) = (self.told - gone, self.seen - gone);
+        self.old = self.old.saturating_sub(gone);
+        let first =
+            self.files.partition_point(|(from, _)| from.wrapping_sub(self.forgotten) as i32 <= 0);
+        self.files.drain(..first.saturating_sub(1));
+        self.restart = self.restart.filter(|&number| self.index(number, self.seen).is_some());
+        if std::mem::take(&mut self.surprised) {
+            let begun = self.items[..self.seen].iter().filter(|item| item.deed.begins());
+            self.highest = begun.map(|item| item.id).max().unwrap_or(0);
+        }
+    }
+
+    /// From where on items are context of what comes.
+    fn context_from(&self) -> usize {
+        let agreed = self.agreed(self.seen).unwrap_or(i64::MIN);
+        let kept = agreed.saturating_sub(LATE + SETTLING);
+        let from = self.items[..self.seen].iter().position(|item| item.at >= kept);
+        let from = from.unwrap_or(self.seen).min(self.told);
+        from.max(self.seen.saturating_sub(EDGE_MAX)).min(self.seen.saturating_sub(AGREE))
+    }
+
+    /// Tells of all that are not newer than `until`, in whatever light they stand now.
+    pub(crate) fn finish(
+        &mut self,
+        until: i64,
+        tell: &mut impl FnMut(&Judge, usize, Option<Reason>),
+    ) {
+        for index in self.told..self.seen {
+            if self.items[index].at > until || !self.waits(index) {
+                continue;
+            }
+            if self.items[index].mark.has(Mark::DOUBTFUL) {
+                self.weigh(index);
+            }
+            let item = &mut self.items[index];
+            let reason = item.mark.reason();
+            item.mark.0 |= Mark::TOLD;
+            tell(self, index, reason);
+        }
+    }
+
+    /// What is known beside the context.
+    pub(crate) fn known(&self) -> Known {
+        Known { end: self.end, floor: self.floor_before(self.context_from()) }
+    }
+
+    /// A judge that goes on behind these records with their files, all of which were looked at.
+    pub(crate) fn of(items: Vec<(i64, Item)>, known: Known) -> Judge {
+        let mut judge = Judge { floor: known.floor, end: known.end, ..Judge::default() };
+        for (file, item) in items {
+            judge.in_file(file);
+            judge.items.push(item);
+        }
+        judge.seen = judge.items.len();
+        judge.grow(judge.seen);
+        judge.link(0..judge.seen);
+        judge.stamp = judge.items.last().map_or(i64::MIN, |item| item.at);
+        let begun = judge.items.iter().filter(|item| item.deed.begins());
+        judge.highest = begun.map(|item| item.id).max().unwrap_or(0).max(known.floor.unwrap_or(0));
+        judge.surprised = true;
+        let has = |item: &Item, mark| item.mark.has(mark);
+        let restart = judge.items.iter().rposition(|item| has(item, Mark::RESTART));
+        judge.restart = restart.map(|index| judge.number(index));
+        let open = judge.items.iter().enumerate().rev();
+        let open = open.filter(|(_, item)| item.deed.refuses() && !has(item, Mark::ENDED));
+        judge.refused = open.take(REFUSED_MAX).map(|(index, _)| judge.number(index)).collect();
+        judge.refused.reverse();
+        judge
+    }
+
+    /// Items that are pushed from here on stand in this file.
+    pub(crate) fn in_file(&mut self, file: i64) {
+        if self.files.last().is_none_or(|&(_, last)| last != file) {
+            let number = self.number(self.items.len());
+            self.files.push((number, file));
+        }
+    }
+
+    /// The file in which an item stands.
+    fn file_of(&self, index: usize) -> i64 {
+        let from = self
+            .files
+            .partition_point(|(from, _)| from.wrapping_sub(self.forgotten) as i32 <= index as i32);
+        self.files.get(from.saturating_sub(1)).map_or(self.end.0, |&(_, file)| file)
+    }
+
+    /// Those that wait, with their files, in whatever light they stand now.
+    fn into_waiting(mut self) -> impl Iterator<Item = (i64, Item)> {
+        for index in self.told..self.seen {
+            if self.waits(index) && self.items[index].mark.has(Mark::DOUBTFUL) {
+                self.weigh(index);
+            }
+        }
+        (self.told..self.seen).filter_map(move |index| {
+            self.waits(index).then(|| (self.file_of(index), self.items[index]))
+        })
+    }
+
+    fn waits(&self, index: usize) -> bool {
+        !self.items[index].mark.has(Mark::TOLD | Mark::FOREIGN)
+    }
+
+    /// The records that what follows is judged by, the newest [`EDGE_MAX`] of them, with their files.
+    pub(crate) fn context(&self) -> impl ExactSizeIterator<Item = (i64, &Item)> {
+        let from = self.context_from();
+        (from..self.seen).map(|index| (self.file_of(index), &self.items[index]))
+    }
+
+    /// The record that came last.
+    pub(crate) fn last(&self) -> Option<&Item> {
+        self.items.last()
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.items.capacity() * size_of::<Item>() + self.recent.len() * 4
+    }
+}
+
+/// Has an item's time come, `behind` records behind it, when the last of these agree on this time? A stamp
+/// ahead of theirs holds back nobody.
+#[inline(always)]
+fn is_due(item: &Item, agreed: i64, behind: usize) -> bool {
+    let far_ahead = (item.at > agreed.saturating_add(BACK)) & (behind >= AGREE);
+    (item.at < agreed.saturating_sub(SETTLING)) | far_ahead | (behind >= WAITING_MAX)
+}

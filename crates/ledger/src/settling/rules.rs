@@ -1,0 +1,425 @@
+//! What speaks against a record: marks set while records are looked at, weighed when the time of one has
+//! come.
+
+use super::{AGREE, BACK, Deed, FAR, Item, JUMP, Judge, LATE, Mark, REFUSED_MAX, SETTLING, is_due};
+use std::iter::successors;
+
+/// Stamps of neighbours may step back by so much.
+pub(super) const STEP_BACK: i64 = 2_000_000;
+
+/// How many beginnings behind a doubtful id are looked at.
+const FOLLOWERS: usize = 64;
+
+/// How many neighbours a stamp is held against on each side.
+const NEIGHBOURS: usize = AGREE;
+
+/// The records that one name can hold lie so close together, in bytes.
+const NAME_BYTES: u64 = 512;
+
+/// Behind the login that a name has forged it has room for one more record at most.
+pub(super) const NAME_RECORDS: usize = 2;
+
+/// Where the end of a refused login does not come, a name may have spoiled it: then logins so close behind
+/// it are doubted, in bytes. Others may have written in between.
+const SPOILED_BYTES: u64 = 2 << 10;
+
+/// The same where its name is long.
+const SPOILED_LONG_BYTES: u64 = 16 << 10;
+
+/// How many records are searched for one that was written twice.
+const TWINS: usize = 256;
+
+/// A first login after a restart has an id below this; it need not be followed up to be believed.
+const LOW_ID: u64 = 100;
+
+/// A login whose id so many others have is contested without asking who they are.
+const SAME_MAX: usize = 64;
+
+impl Judge {
+    /// The record that is looked at is out of the ordinary.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn unusual(&mut self, expected: bool, apart: bool) {
+        let item = self.items[self.seen];
+        self.mark(self.seen, if apart { Mark::APART } else { 0 });
+        match item.deed {
+            Deed::Login | Deed::LoginLong | Deed::Refused | Deed::RefusedLong => {
+                self.doubtful_beginning(expected);
+            }
+            Deed::End if item.mark.has(Mark::ODD) => self.odd_end(),
+            Deed::Change | Deed::ChangeRefused => self.changed(),
+            Deed::End | Deed::ChangeUnnamed | Deed::Statement => {}
+        }
+    }
+
+    fn mark(&mut self, index: usize, bits: u16) {
+        self.items[index].mark.0 |= bits;
+    }
+
+    fn doubtful_beginning(&mut self, expected: bool) {
+        let index = self.seen;
+        let item = self.items[index];
+        if !expected {
+            self.surprised = true;
+            self.mark(index, Mark::UNEXPECTED);
+        }
+        self.look_for_refused(index);
+        // Whoever turns out to have the same id later marks both.
+        let Some(earlier) = self.begun(item.link, index, item.id) else { return };
+        if expected || item.id == 0 || !self.is_near(earlier, index) {
+            return;
+        }
+        if self.items[earlier].deed.refuses() && item.deed.refuses() {
+            // What a name has made of a refusal, and the rest of it.
+            self.mark_between(earlier, Mark::IN_NAME);
+        }
+        self.mark(earlier, Mark::CLOSELY);
+        self.mark(index, Mark::CLOSELY);
+    }
+
+    /// Whether the item may be part of a refused name; or is a refusal itself.
+    fn look_for_refused(&mut self, index: usize) {
+        let mut refused = std::mem::take(&mut self.refused);
+        refused.retain(|&number| {
+            self.index(number, index).is_some_and(|before| self.is_beside(before, index))
+        });
+        if self.items[index].deed.refuses() {
+            if refused.len() == REFUSED_MAX {
+                refused.remove(0);
+            }
+            refused.push(self.number(index));
+        } else if !refused.is_empty() {
+            self.mark(index, Mark::CLOSELY);
+        }
+        self.refused = refused;
+    }
+
+    /// The end of a connection that began otherwise, or whose name may have been cut, or that ends twice.
+    fn odd_end(&mut self) {
+        let end = self.seen;
+        let item = self.items[end];
+        let newest = self.recent[item.id as usize & (self.recent.len() - 1)];
+        let beginning = self.begun(newest, end, item.id);
+        if item.id == 0 {
+            return;
+        }
+        if let Some(twin) = self.ended_before(end, beginning) {
+            self.mark(twin, Mark::TWICE);
+            self.mark(end, Mark::TWICE);
+        }
+        let Some(beginning) = beginning.filter(|&beginning| self.is_beside(beginning, end)) else {
+            return;
+        };
+        let from = self.items[beginning];
+        match from.deed {
+            Deed::Login if from.pair != item.pair && self.is_near(beginning, end) => {
+                // A change of user in between, or a name that was cut, gives it another.
+                let between = &self.items[beginning..end];
+                if !between.iter().any(|it| it.id == item.id && it.deed.changes()) {
+                    self.mark(beginning, Mark::TWICE);
+                }
+            }
+            Deed::Refused | Deed::RefusedLong => {
+                self.end_refusals(beginning, end);
+                if from.pair != item.pair || from.deed == Deed::RefusedLong {
+                    self.mark_between(beginning, Mark::IN_NAME);
+                }
+                self.mark_written_twice(beginning, end);
+            }
+            _ => {}
+        }
+    }
+
+    /// The end of a refusal has come, and of what its name may have made of it.
+    fn end_refusals(&mut self, mut beginning: usize, end: usize) {
+        loop {
+            let Item { id, link, .. } = self.items[beginning];
+            let number = self.number(beginning);
+            self.refused.retain(|&refused| refused != number);
+            self.mark(beginning, Mark::ENDED);
+            match self.begun(link, beginning, id).filter(|&earlier| self.is_beside(earlier, end)) {
+                Some(earlier) if self.items[earlier].deed.refuses() => beginning = earlier,
+                _ => return,
+            }
+        }
+    }
+
+    /// A record that says the same as this end and follows the same beginning.
+    fn ended_before(&self, end: usize, beginning: Option<usize>) -> Option<usize> {
+        let item = self.items[end];
+        let from = beginning.map_or(0, |index| index + 1).max(end.saturating_sub(TWINS));
+        (from..end).rev().find(|&i| {
+            let it = &self.items[i];
+            (it.deed, it.id, it.pair) == (Deed::End, item.id, item.pair) && self.is_near(i, end)
+        })
+    }
+
+    /// What stands before a refusal and once more before its end, the name has written.
+    fn mark_written_twice(&mut self, refusal: usize, end: usize) {
+        for i in refusal.saturating_sub(NAME_RECORDS)..refusal {
+            let item = self.items[i];
+            let same = |it: &Item| {
+                (it.deed, it.at, it.id, it.pair, it.bytes)
+                    == (item.deed, item.at, item.id, item.pair, item.bytes)
+                    && (item.deed.begins() || it.link == item.link)
+            };
+            let first = (refusal + 1).max(end.saturating_sub(TWINS));
+            let twin = (first..end).find(|&twin| same(&self.items[twin]));
+            if let Some(twin) = twin.filter(|_| !item.deed.refuses()) {
+                self.mark(i, Mark::TWICE);
+                self.mark(twin, Mark::TWICE);
+            }
+        }
+    }
+
+    /// A change of user: how the lines before it came about.
+    fn changed(&mut self) {
+        let index = self.seen;
+        let item = self.items[index];
+        for i in (index.saturating_sub(TWINS)..index).rev() {
+            let before = self.items[i];
+            let twin = before.deed == Deed::Change
+                && (before.id, before.pair, before.at) == (item.id, item.pair, item.at);
+            if item.deed == Deed::Change && twin {
+                self.mark(i, Mark::TWICE);
+                self.mark(index, Mark::TWICE);
+            }
+            let beside = index - i <= NAME_RECORDS
+                && self.file_of(i) == self.file_of(index)
+                && before.offset.saturating_add(NAME_BYTES) > item.offset;
+            if item.deed == Deed::ChangeRefused && beside && before.id != item.id {
+                self.mark(i, Mark::IN_NAME);
+            }
+        }
+    }
+
+    /// Marks what counts behind the item `from` and before the one that is looked at.
+    fn mark_between(&mut self, from: usize, mark: u16) {
+        for item in &mut self.items[from + 1..self.seen] {
+            if item.deed.is_login() || item.mark.is_sign() {
+                item.mark.0 |= mark;
+            }
+        }
+    }
+
+    /// Weighs what speaks against an item whose time has come: all before it are told of.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn weigh(&mut self, index: usize) {
+        let item = self.items[index];
+        if item.deed.begins() && item.mark.has(Mark::UNEXPECTED) {
+            self.weigh_id(index);
+        }
+        if !item.deed.is_login() {
+            return;
+        }
+        if item.mark.has(Mark::CLOSELY) && self.is_twice(index) {
+            self.mark(index, Mark::TWICE);
+        }
+        if item.mark.has(Mark::CLOSELY) && self.is_spoiled(index) {
+            self.mark(index, Mark::IN_NAME);
+        }
+        if item.mark.has(Mark::APART) && self.is_apart(index) {
+            self.mark(index, Mark::MISPLACED);
+        }
+        if self.items[index].mark.has(Mark::CONTESTED) {
+            let end = |it: &Item| (it.deed, it.id, it.pair) == (Deed::End, item.id, item.pair);
+            if let Some(ahead) = self.items[index..self.seen].iter().position(end) {
+                self.mark(index + ahead, Mark::OF_CONTESTED);
+            }
+        }
+    }
+
+    /// Whether an id that was not expected fits those around it.
+    fn weigh_id(&mut self, index: usize) {
+        let item = self.items[index];
+        if let Some(floor) = self.floor_at(index).filter(|&floor| floor >= item.id) {
+            if self.is_restart(index, floor) {
+                self.mark(index, Mark::RESTART);
+                self.restart = Some(self.number(index));
+            } else {
+                self.mark(index, Mark::MISPLACED);
+            }
+            return;
+        }
+        let before = self.items[..index].iter().rev().find(|it| it.deed.begins());
+        let near = |id: u64| id.saturating_add(JUMP) >= item.id;
+        if before.map(|it| it.id).or(self.floor).is_none_or(near) {
+            return;
+        }
+        let (mut followers, mut lower) = (0, 0);
+        for follower in self.followers(index).filter(|it| it.deed.is_login()) {
+            followers += 1;
+            lower += usize::from(!near(follower.id));
+        }
+        if followers > 0 && lower == followers {
+            self.mark(index, Mark::MISPLACED);
+        }
+    }
+
+    /// The last beginning that is older than [`LATE`] when this item comes, of the same life of the server.
+    fn floor_at(&mut self, index: usize) -> Option<u64> {
+        let agreed = self.agreed(index + 1)?;
+        while self.old < index {
+            let at = self.items[self.old].at;
+            if at >= agreed.saturating_sub(LATE) && at <= agreed.saturating_add(BACK) {
+                break;
+            }
+            self.old += 1;
+            self.floor = self.floor_of(self.floor, self.old - 1);
+        }
+        let restart = self.restart.and_then(|number| self.index(number, index));
+        if restart.is_some_and(|restart| restart >= self.old) { None } else { self.floor }
+    }
+
+    /// The last id that begins before this index and in the past of what follows it.
+    pub(super) fn floor_before(&self, index: usize) -> Option<u64> {
+        (self.old..index).fold(self.floor, |floor, i| self.floor_of(floor, i))
+    }
+
+    fn floor_of(&self, floor: Option<u64>, index: usize) -> Option<u64> {
+        let item = &self.items[index];
+        let counts = item.deed.begins() & !item.mark.has(Mark::CONTESTED);
+        if counts { Some(item.id) } else { floor }
+    }
+
+    /// The next beginnings behind an item, while it waits.
+    fn followers(&self, index: usize) -> impl Iterator<Item = &Item> {
+        let item = self.items[index];
+        self.items[index + 1..self.seen]
+            .iter()
+            .take_while(move |it| it.at <= item.at.saturating_add(SETTLING))
+            .filter(|it| it.deed.begins())
+            .take(FOLLOWERS)
+    }
+
+    /// Whether ids start again with this item, as far as what follows tells: no higher one comes.
+    fn is_restart(&self, index: usize, floor: u64) -> bool {
+        let item = self.items[index];
+        let mut followers = self.followers(index).filter(|it| it.id != item.id).peekable();
+        if followers.peek().is_none() {
+            return item.id < LOW_ID;
+        }
+        let mut highest = item.id;
+        followers.all(|it| {
+            // The first of a new life is low; others come after it.
+            let near = it.id <= highest.saturating_add(LOW_ID) && item.id < LOW_ID;
+            highest = highest.max(it.id);
+            it.id <= floor || near
+        })
+    }
+
+    /// Whether the stamp is that of nobody near: before all those before it, or behind all behind it.
+    fn is_apart(&self, index: usize) -> bool {
+        let at = self.items[index].at;
+        let before = &self.items[index.saturating_sub(NEIGHBOURS)..index];
+        let behind = &self.items[index + 1..self.seen.min(index + 1 + NEIGHBOURS)];
+        before.iter().any(|b| {
+            behind.iter().any(|a| {
+                b.at <= a.at.saturating_add(STEP_BACK) && (at < b.at - FAR || at > a.at + FAR)
+            })
+        })
+    }
+
+    /// Whether the id of this item began once more nearby, in the same life of the server.
+    fn is_twice(&self, index: usize) -> bool {
+        let item = self.items[index];
+        let newest = self.recent[item.id as usize & (self.recent.len() - 1)];
+        let all = successors(self.begun(newest, self.seen, item.id), |&i| {
+            self.begun(self.items[i].link, i, item.id)
+        });
+        let others: Vec<usize> = all
+            .filter(|&i| i != index && self.is_near(i, index))
+            .filter(|&i| self.waits_for(i.min(index), i.max(index)))
+            .take(SAME_MAX)
+            .collect();
+        let twins = |a: &Item, b: &Item| (a.at, a.pair) == (b.at, b.pair);
+        if others.len() == SAME_MAX || others.iter().any(|&i| twins(&self.items[i], &item)) {
+            return true;
+        }
+        others.iter().any(|&i| {
+            // A name that was written twice has forged both of those: they say nothing of this one.
+            let twin = |&other: &usize| other != i && twins(&self.items[other], &self.items[i]);
+            !others.iter().any(twin) && !self.restarts_between(i.min(index), i.max(index))
+        })
+    }
+
+    /// Whether ids start again behind the first of two items and not behind the second.
+    fn restarts_between(&self, first: usize, second: usize) -> bool {
+        let known = self.restart.and_then(|number| self.index(number, self.seen));
+        if let Some(restart) = known.filter(|restart| (first + 1..=second).contains(restart)) {
+            return restart > first;
+        }
+        let floor = self.items[first].id;
+        let first_again = (first + 1..=second)
+            .find(|&i| self.items[i].deed.begins() && self.items[i].id <= floor.min(LOW_ID));
+        first_again.is_some_and(|i| {
+            let before = self.items[..i].iter().rev().find(|it| it.deed.begins() && it.id > floor);
+            before.is_some_and(|before| self.is_restart(i, before.id))
+        })
+    }
+
+    /// Whether the first of two items waits until the second comes.
+    fn waits_for(&self, first: usize, second: usize) -> bool {
+        let item = &self.items[first];
+        (first + 1..=second)
+            .all(|end| self.agreed(end).is_none_or(|agreed| !is_due(item, agreed, end - first)))
+    }
+
+    /// Whether a refusal stands close before this item whose end never comes. In a log without ends none
+    /// does.
+    fn is_spoiled(&self, index: usize) -> bool {
+        let item = self.items[index];
+        let spoils = |i: usize| {
+            let before = &self.items[i];
+            let bytes = match before.deed {
+                Deed::Refused => SPOILED_BYTES,
+                Deed::RefusedLong => SPOILED_LONG_BYTES,
+                _ => return false,
+            };
+            // Its end may stand where reading has not come to yet.
+            let last = &self.items[self.seen - 1];
+            let over = self.seen - i > NAME_RECORDS + 1
+                || !near(last, before)
+                || last.offset > before.offset.saturating_add(bytes);
+            over && item.offset < before.offset.saturating_add(bytes)
+                && !before.mark.has(Mark::ENDED)
+        };
+        let file = self.file_of(index);
+        self.items[..self.seen].iter().any(|it| it.deed == Deed::End)
+            && (0..index)
+                .rev()
+                .take_while(|&i| {
+                    let bytes = self.items[i].offset.saturating_add(SPOILED_LONG_BYTES);
+                    item.offset < bytes && self.file_of(i) == file
+                })
+                .any(spoils)
+    }
+
+    /// The last beginning of this id before `end`: that of this number, or one it leads to.
+    fn begun(&self, number: u32, mut end: usize, id: u64) -> Option<usize> {
+        let mut index = self.index(number, end)?;
+        while self.items[index].id != id || !self.items[index].deed.begins() {
+            end = index;
+            index = self.index(self.items[index].link, end)?;
+        }
+        Some(index)
+    }
+
+    fn is_near(&self, a: usize, b: usize) -> bool {
+        near(&self.items[a], &self.items[b])
+    }
+
+    /// Do the two stand so close together that a name may have written what is between them, whatever
+    /// their stamps say?
+    fn is_beside(&self, a: usize, b: usize) -> bool {
+        self.is_near(a, b)
+            || (self.file_of(a) == self.file_of(b)
+                && self.items[a].offset.abs_diff(self.items[b].offset) < SPOILED_LONG_BYTES)
+    }
+}
+
+/// Are the two no further apart than a login waits?
+fn near(a: &Item, b: &Item) -> bool {
+    a.at.abs_diff(b.at) <= SETTLING as u64
+}

@@ -1,0 +1,218 @@
+//! One unbroken piece of log, of one server: judged by itself but for its first records, which wait for
+//! those that stand before them.
+
+use super::rules::STEP_BACK;
+use super::{EDGE_MAX, Item, Judge, Known, LATE, Mark, Place, SETTLING};
+use formats::Reason;
+
+/// A piece of log, or several that stand one behind the other.
+///
+/// ```text
+/// head ───────────────┬──────────── border ─────────────┐
+/// to be judged by     │ judged by this stretch, and kept │ … judged by this stretch
+/// whoever knows what  │ so that the former can be judged │
+/// stands before       │                                  │
+/// ```
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Stretch {
+    judge: Judge,
+    start: u64,
+    head: Vec<(i64, Item)>,
+    border: Option<usize>,
+    /// There is more than the head.
+    headed: bool,
+    /// Told of by the judge while it was not known whether there is more than the head.
+    owed: Vec<(i64, Item, Option<Reason>)>,
+    /// What waits of other pieces, judged by these.
+    apart: Vec<(i64, Item)>,
+}
+
+impl Stretch {
+    /// The beginning of a stretch in this file.
+    pub(crate) fn new(file: i64) -> Stretch {
+        let mut stretch = Stretch::default();
+        stretch.judge.in_file(file);
+        stretch
+    }
+
+    /// A stretch of which all is known up to here, and what waits of others.
+    pub(crate) fn behind(judge: Judge, apart: Vec<(i64, Item)>) -> Stretch {
+        Stretch { judge, headed: true, border: Some(0), apart, ..Stretch::default() }
+    }
+
+    /// A stretch behind which anything may come.
+    pub(crate) fn default_behind() -> Stretch {
+        Stretch::behind(Judge::default(), Vec::new())
+    }
+
+    /// The next record.
+    #[inline(always)]
+    pub(crate) fn push(&mut self, item: Item) {
+        self.judge.items.push(item);
+    }
+
+    /// Looks at what was pushed, and tells of the items that are not part of the head, with their files.
+    pub(crate) fn run(&mut self, tell: &mut impl FnMut(i64, &Item, Option<Reason>)) {
+        if !self.headed {
+            self.run_head();
+        }
+        if self.headed {
+            self.owed.drain(..).for_each(|(file, item, reason)| tell(file, &item, reason));
+            self.judge.run(&mut |judge, index, reason| {
+                let file = if reason.is_none() { 0 } else { judge.file_of(index) };
+                tell(file, &judge.items[index], reason);
+            });
+        }
+    }
+
+    /// Takes the next records into the head, as long as they belong there.
+    fn run_head(&mut self) {
+        while self.judge.seen < self.judge.items.len() {
+            let next = self.judge.seen;
+            let full = self.head.len() >= EDGE_MAX;
+            if self.border.is_none() && (full || self.judge.knows_the_past(next)) {
+                // From here on as much is known as is kept.
+                self.border = Some(self.head.len());
+            }
+            if let Some((_, first)) = self.border.and_then(|border| self.head.get(border)) {
+                let agreed = self.judge.agreed(next + 1).unwrap_or(i64::MIN);
+                if full || agreed > first.at.saturating_add(SETTLING) {
+                    self.headed = true;
+                    return;
+                }
+            }
+            let item = &mut self.judge.items[next];
+            let mark = Mark(item.mark.0 & !Mark::FOREIGN);
+            let own = Item { mark, ..*item };
+            item.mark.0 |= if self.border.is_none() { Mark::FOREIGN } else { 0 };
+            self.head.push((self.judge.file_of(next), own));
+            self.judge.grow(next + 1);
+            self.judge.look(next + 1);
+            let owed = &mut self.owed;
+            self.judge.tell_due(&mut |judge, index, reason| {
+                owed.push((judge.file_of(index), judge.items[index], reason));
+            });
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.judge.items.is_empty()
+    }
+
+    /// Where it stands: the file that goes on with it, the offset at which it begins there, and how far it
+    /// reaches.
+    pub(crate) fn lies(&mut self, start: u64, end: Place) {
+        (self.start, self.judge.end) = (start, end);
+    }
+
+    /// Does it go on where `before` ends? It may be the next file, as far as times tell.
+    pub(crate) fn follows(&self, before: &Stretch) -> bool {
+        let (Some(last), Some((_, first))) = (before.judge.last(), self.head.first()) else {
+            return true;
+        };
+        let (file, offset) = before.judge.end;
+        match self.head.first().is_some_and(|(first, _)| *first == file) {
+            true => self.start == offset,
+            false => self.start == 0 && first.at >= last.at.saturating_sub(STEP_BACK),
+        }
+    }
+
+    /// Goes on with `next`, whose head it judges.
+    pub(crate) fn join(
+        &mut self,
+        next: Stretch,
+        tell: &mut impl FnMut(i64, &Item, Option<Reason>),
+    ) {
+        let border = next.border.filter(|_| next.headed).unwrap_or(next.head.len());
+        for (i, (file, mut item)) in next.head.into_iter().enumerate() {
+            item.mark.0 |= if i >= border { Mark::FOREIGN } else { 0 };
+            self.judge.in_file(file);
+            self.push(item);
+        }
+        self.run(tell);
+        self.apart.extend(next.apart);
+        if next.headed {
+            // The next one's head is as long as one has to be.
+            self.headed = true;
+            self.border.get_or_insert(self.head.len());
+            self.run(tell);
+            self.judge.finish(i64::MAX, &mut |judge, index, reason| {
+                tell(judge.file_of(index), &judge.items[index], reason);
+            });
+            self.judge = next.judge;
+        } else {
+            self.judge.end = next.judge.end;
+        }
+    }
+
+    /// Tells of all that are not newer than `until`.
+    pub(crate) fn finish(&mut self, until: i64, tell: &mut impl FnMut(i64, &Item, Option<Reason>)) {
+        self.judge.finish(until, &mut |judge, index, reason| {
+            tell(judge.file_of(index), &judge.items[index], reason);
+        });
+        for (file, item) in self.apart.extract_if(.., |(_, item)| item.at <= until) {
+            tell(file, &item, item.mark.reason());
+        }
+    }
+
+    /// Those that wait, judged by what is known so far.
+    pub(crate) fn outlook(&self, tell: &mut impl FnMut(&Item, Option<Reason>)) {
+        self.judge.clone().into_waiting().chain(self.apart.iter().copied()).for_each(
+            |(_, item)| {
+                tell(&item, item.mark.reason());
+            },
+        );
+    }
+
+    /// Takes over what waits in another, which does not go on from here: nothing here speaks against it.
+    pub(crate) fn adopt(&mut self, other: Stretch) {
+        self.apart.extend(other.apart);
+        self.apart.extend(other.judge.into_waiting());
+    }
+
+    /// What waits of other pieces, with their files.
+    pub(crate) fn apart(&self) -> &[(i64, Item)] {
+        &self.apart
+    }
+
+    /// The record that came last.
+    pub(crate) fn last(&self) -> Option<&Item> {
+        self.judge.last()
+    }
+
+    /// What that which follows is judged by.
+    pub(crate) fn known(&self) -> Known {
+        self.judge.known()
+    }
+
+    /// The records that what follows is judged by, with their files.
+    pub(crate) fn context(&self) -> impl ExactSizeIterator<Item = (i64, &Item)> {
+        self.judge.context()
+    }
+
+    /// The same with the pairs of another table.
+    pub(crate) fn renumber(&mut self, mut number: impl FnMut(u32) -> u32) {
+        let head = self.head.iter_mut().map(|(_, item)| item);
+        let owed = self.owed.iter_mut().map(|(_, item, _)| item);
+        let apart = self.apart.iter_mut().map(|(_, item)| item);
+        for item in self.judge.items.iter_mut().chain(head).chain(owed).chain(apart) {
+            item.pair = number(item.pair);
+        }
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.judge.bytes()
+            + (self.head.capacity() + self.owed.capacity() + self.apart.capacity())
+                * size_of::<(i64, Item)>()
+    }
+}
+
+impl Judge {
+    /// Whether there is a beginning long before this item.
+    fn knows_the_past(&self, index: usize) -> bool {
+        let long_ago =
+            self.agreed(index + 1).map_or(i64::MIN, |agreed| agreed.saturating_sub(LATE));
+        let begun = |item: &&Item| item.deed.begins() && !item.mark.has(Mark::CONTESTED);
+        self.items[..index].iter().find(begun).is_some_and(|first| first.at < long_ago)
+    }
+}

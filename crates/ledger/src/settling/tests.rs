@@ -1,0 +1,151 @@
+use super::*;
+
+const SECOND: i64 = 1_000_000;
+
+/// Records one after another, 60 bytes each: (second, id, deed, pair).
+fn items(records: &[(i64, u64, Deed, u32)]) -> Vec<Item> {
+    let item = |(&(second, id, deed, pair), offset): (&(i64, u64, Deed, u32), _)| {
+        // No end is known to be that of the same pair.
+        let mark = if deed == Deed::End { Mark::ODD | Mark::SESSION } else { 0 };
+        Item { offset, bytes: 60, ..Item::new(second * SECOND, id, pair, deed, mark) }
+    };
+    records.iter().zip((0u64..).step_by(60)).map(item).collect()
+}
+
+/// What is said of each login: its second, id, pair and reason, in their order.
+fn verdicts(records: &[(i64, u64, Deed, u32)]) -> Vec<(i64, u64, u32, Option<Reason>)> {
+    let whole = judged(&items(records), &[]);
+    for cut in 0..=records.len() {
+        assert_eq!(whole, judged(&items(records), &[cut]), "cut at {cut}");
+        assert_eq!(whole, judged(&items(records), &[cut / 2, cut]), "cut at {cut} and its half");
+    }
+    whole
+}
+
+fn judged(items: &[Item], cuts: &[usize]) -> Vec<(i64, u64, u32, Option<Reason>)> {
+    let mut found = Vec::new();
+    let mut tell = |file: i64, item: &Item, reason: Option<Reason>| {
+        assert!(file == 1 || reason.is_none());
+        if item.deed.is_login() {
+            found.push((item.at / SECOND, item.id, item.pair, reason));
+        }
+    };
+    let mut known = Stretch::default_behind();
+    let mut start = 0;
+    for &cut in cuts.iter().chain([&items.len()]) {
+        let mut stretch = Stretch::new(1);
+        items[start..cut].iter().for_each(|item| stretch.push(*item));
+        stretch.run(&mut tell);
+        stretch.lies(60 * start as u64, (1, 60 * cut as u64));
+        assert!(stretch.is_empty() || stretch.follows(&known));
+        known.join(stretch, &mut tell);
+        let context = known.context().map(|(file, item)| (file, *item)).collect();
+        known = Stretch::behind(Judge::of(context, known.known()), Vec::new());
+        start = cut;
+    }
+    known.finish(i64::MAX, &mut tell);
+    found.sort_unstable_by_key(|&(at, id, pair, reason)| (at, id, pair, reason));
+    found
+}
+
+use Deed::{Change, ChangeRefused, ChangeUnnamed, End, Login, Refused, RefusedLong};
+
+/// Logins of pair 0 with rising ids, one a second, each ended.
+fn usual(seconds: std::ops::Range<i64>, first_id: u64) -> Vec<(i64, u64, Deed, u32)> {
+    let session = |(second, id)| [(second, id, Login, 0), (second, id, End, 0)];
+    seconds.zip(first_id..).flat_map(session).collect()
+}
+
+fn contested(
+    before: i64,
+    between: &[(i64, u64, Deed, u32)],
+    first_id_after: u64,
+    after: i64,
+) -> Vec<(u64, u32, Reason)> {
+    let first_id = 1000;
+    let mut records = usual(0..before, first_id);
+    records
+        .extend(between.iter().map(|&(second, id, deed, pair)| (before + second, id, deed, pair)));
+    records.extend(usual(before + 1..before + 1 + after, first_id_after));
+    let all = verdicts(&records);
+    let logins = records.iter().filter(|it| it.2.is_login()).count();
+    assert_eq!(all.len(), logins, "each login is told of once");
+    all.iter().filter_map(|&(_, id, pair, reason)| Some((id, pair, reason?))).collect()
+}
+
+#[test]
+fn clean_logs_are_believed() {
+    assert_eq!(contested(100, &[], 1100, 100), []);
+    // Some ids are those of internal threads; a slow handshake; a change of user; a refusal.
+    assert_eq!(contested(100, &[], 1400, 100), []);
+    let late = [(0, 1105, Login, 6), (10, 1100, Login, 7)];
+    assert_eq!(contested(100, &late, 1111, 100), []);
+    let session = [(0, 1100, Login, 7), (0, 1100, ChangeUnnamed, 9), (1, 1100, End, 8)];
+    assert_eq!(contested(100, &session, 1101, 100), []);
+    let refusal = [(0, 1100, Refused, 7), (0, 1101, Login, 8), (0, 1100, End, 7)];
+    assert_eq!(contested(100, &refusal, 1102, 100), []);
+}
+
+#[test]
+fn ids_that_start_again_are_believed() {
+    assert_eq!(contested(100, &[], 4, 100), []);
+    assert_eq!(contested(10, &[], 4, 100), []);
+    // Nothing follows: a low id is believed.
+    assert_eq!(contested(100, &[(0, 5, Login, 1)], 0, 0), []);
+}
+
+#[test]
+fn an_id_begins_once() {
+    let twice = |other| {
+        let between = [(0, 1100, Login, 7), (0, 1100, Login, other)];
+        contested(100, &between, 1101, 40)
+    };
+    assert_eq!(twice(7), [(1100, 7, Reason::IdTwice); 2]);
+    assert_eq!(twice(8), [(1100, 7, Reason::IdTwice), (1100, 8, Reason::IdTwice)]);
+    // The genuine one comes later, up to 15 seconds.
+    let late = |second| {
+        let between = [(0, 1100, Login, 7), (second, 1100, Login, 8)];
+        contested(100, &between, 1101, 40).len()
+    };
+    assert_eq!((late(15), late(16)), (2, 0));
+    // What was written twice says nothing of the genuine one.
+    let between = [(0, 1100, Login, 7), (0, 1100, Login, 7), (1, 1100, Login, 8)];
+    assert_eq!(contested(100, &between, 1101, 40), [(1100, 7, Reason::IdTwice); 2]);
+    // It ends as somebody else.
+    let between = [(0, 1100, Login, 7), (0, 1100, End, 8)];
+    assert_eq!(contested(100, &between, 1101, 40), [(1100, 7, Reason::IdTwice)]);
+    let between = [(0, 1100, Change, 7), (0, 1100, Change, 7)];
+    assert_eq!(contested(100, &between, 1101, 40), [(1100, 7, Reason::IdTwice); 2]);
+}
+
+#[test]
+fn what_stands_in_a_refused_name_is_contested() {
+    let within = |begin, end| {
+        let between = [(0, 1100, begin, 3), (0, 1101, Login, 7), (0, 1100, End, end)];
+        contested(100, &between, 1102, 40)
+    };
+    assert_eq!(within(RefusedLong, 3), [(1101, 7, Reason::InRefusedName)]);
+    assert_eq!(within(Refused, 4), [(1101, 7, Reason::InRefusedName)]);
+    assert_eq!(within(Refused, 3), []);
+    // A name has made the beginning of one and spoiled the end.
+    let between =
+        [(0, 1100, Refused, 3), (0, 1101, Login, 7), (0, 1100, Refused, 4), (0, 1100, End, 4)];
+    assert_eq!(contested(100, &between, 1102, 40), [(1101, 7, Reason::InRefusedName)]);
+    // Its end never comes: all are doubted for 2 KiB.
+    let between = [(0, 1100, Refused, 3), (0, 1101, Login, 7)];
+    let found = contested(100, &between, 1102, 40);
+    assert_eq!((found[0], found.len()), ((1101, 7, Reason::InRefusedName), 18));
+    let between = [(0, 1100, Login, 3), (0, 1101, Login, 7), (0, 1100, ChangeRefused, 4)];
+    assert_eq!(contested(100, &between, 1102, 40), [(1101, 7, Reason::InRefusedName)]);
+}
+
+#[test]
+fn ids_and_stamps_have_their_neighbourhood() {
+    let alone = |second, id| contested(100, &[(second, id, Login, 7)], 1100, 40);
+    assert_eq!(alone(0, 77), [(77, 7, Reason::IdOutOfPlace)]);
+    assert_eq!(alone(0, 1050), [(1050, 7, Reason::IdOutOfPlace)]);
+    assert_eq!(alone(0, 1100 + 40 + JUMP), [(1140 + JUMP, 7, Reason::IdOutOfPlace)]);
+    assert_eq!(alone(-8000, 1500), [(1500, 7, Reason::IdOutOfPlace)]);
+    assert_eq!(alone(8000, 1500), [(1500, 7, Reason::IdOutOfPlace)]);
+    assert_eq!(alone(0, 1500), []);
+}
