@@ -1,7 +1,9 @@
 //! What speaks against a record: marks set while records are looked at, weighed when the time of one has
 //! come.
 
-use super::{AGREE, BACK, Deed, FAR, Item, JUMP, Judge, LATE, Mark, REFUSED_MAX, SETTLING, is_due};
+use super::{
+    AGREE, BACK, Deed, FAR, Item, JUMP, Judge, LATE, Mark, PORTION, REFUSED_MAX, SETTLING, is_due,
+};
 use std::iter::successors;
 
 /// Stamps of neighbours may step back by so much.
@@ -359,10 +361,13 @@ impl Judge {
         })
     }
 
-    /// Whether the first of two items waits until the second comes.
+    /// Whether the first of two items waits until the second comes. Time is asked for now and then: where
+    /// it steps back, a little later is soon enough.
     fn waits_for(&self, first: usize, second: usize) -> bool {
         let item = &self.items[first];
-        (first + 1..=second)
+        (first + PORTION..second)
+            .step_by(PORTION)
+            .chain([second])
             .all(|end| self.agreed(end).is_none_or(|agreed| !is_due(item, agreed, end - first)))
     }
 

@@ -671,8 +671,8 @@ mod tests {
         for (threads, lines) in [(1, 20_000), (2, 640_000)] {
             let mut desk = Desk::new();
             desk.follower.job.threads = Some(threads);
-            let text: String = (0..20_000).map(|_| desk.line()).collect();
-            fs::write(desk.path("logs/audit.log"), text.repeat(lines as usize / 20_000)).unwrap();
+            let text: String = (0..lines).map(|_| desk.line()).collect();
+            fs::write(desk.path("logs/audit.log"), text).unwrap();
             let asked = AtomicU32::new(0);
             let go_on = || asked.fetch_add(1, Ordering::Relaxed) < 2;
             let (at, pacing) = ((0, desk.start), Pacing::watching(&go_on));
