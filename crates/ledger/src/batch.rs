@@ -10,7 +10,7 @@ use crate::contested::Contested;
 use crate::doubts::Doubts;
 use crate::pairs::{Moment, PEER_BYTES_MAX, Pairs, same};
 use crate::runs::{RunPart, RunTracker};
-use crate::settling::{Deed, Item, Mark, Stretch};
+use crate::settling::{Deed, Item, Mark, Place, Stretch, Teller};
 use formats::{BLOCK_LINES_MAX, Block, Doubt, Event, Kind, Reason, Sink, Stamp, Standing, Turn};
 use std::hint::select_unpredictable;
 
@@ -33,8 +33,6 @@ pub(crate) struct Server {
     last: i64,
     runs: RunTracker,
     stretch: Stretch,
-    /// The time of the record that came last.
-    latest: i64,
 }
 
 /// What one file holds of one server. Times are microseconds UTC.
@@ -143,6 +141,9 @@ impl Batch {
         self.clock = fresh.clock;
         self.file = fresh.file;
         (self.base, self.start, self.end) = (0, None, 0);
+        for server in &mut self.servers {
+            server.stretch = Stretch::new(self.file);
+        }
         // No stamp of the new file may be taken for one of the old one's clock.
         self.stamp = Stamp::Local(i64::MIN);
     }
@@ -159,17 +160,18 @@ impl Batch {
         done.chain(current).filter(|(_, stretch)| !stretch.is_empty())
     }
 
-    /// The time of a server's record that came last: no stamp before it, forged or not, says more of how
-    /// far its log goes.
-    pub(crate) fn latest(&self, server: u32) -> i64 {
-        self.servers[server as usize].latest
+    /// Where the batch begins, as file and offset, and where it ends, if it is one piece of one file.
+    pub(crate) fn one_piece(&self) -> Option<(Place, u64)> {
+        let start = self.start.filter(|_| self.stretches.is_empty())?;
+        Some(((self.file, start), self.end))
     }
 
     fn end_stretches(&mut self) {
         self.place_stretches();
         for number in 0..self.servers.len() as u32 {
             let file = Stretch::new(self.file);
-            let ended = std::mem::replace(&mut self.servers[number as usize].stretch, file);
+            let server = &mut self.servers[number as usize];
+            let ended = std::mem::replace(&mut server.stretch, file);
             self.add_stretch(number, ended);
         }
     }
@@ -183,7 +185,11 @@ impl Batch {
         match before {
             Some((_, before)) if stretch.follows(before) => before.join(
                 stretch,
-                &mut weighed(&mut self.pairs, &mut self.contested, &mut self.doubts),
+                &mut Counter {
+                    pairs: &mut self.pairs,
+                    contested: &mut self.contested,
+                    doubts: &mut self.doubts,
+                },
             ),
             _ => self.stretches.push((server, stretch)),
         }
@@ -272,7 +278,6 @@ impl Batch {
         for theirs in &other.servers {
             let number = self.number_of(&theirs.name);
             self.servers[number as usize].runs.absorb(&theirs.runs);
-            self.servers[number as usize].latest = theirs.latest;
             numbers.push(number);
         }
         let spans = other.spans();
@@ -336,7 +341,6 @@ impl Batch {
             last: i64::MIN,
             runs: RunTracker::default(),
             stretch: Stretch::new(self.file),
-            latest: i64::MAX,
         });
         self.servers.len() as u32 - 1
     }
@@ -396,7 +400,7 @@ impl Batch {
         let server = &mut self.servers[server as usize];
         server.first = server.first.min(self.moment.utc);
         server.last = server.last.max(self.moment.utc);
-        server.latest = self.moment.utc;
+        server.stretch.is_at(self.moment.utc);
     }
 
     /// Whatever is not a login, a refused one or an end.
@@ -412,16 +416,16 @@ impl Batch {
         match event.kind {
             Kind::ChangeUser if event.error != 0 => {
                 self.pairs.refused(pair, event.error, at);
-                self.judge(span, server, pair, event, Deed::ChangeRefused, 0);
+                self.judge(span, server, pair, event, Deed::ChangeRefused, Mark::RARE);
             }
             Kind::ChangeUser if event.peer.joined().len() <= 1 => {
                 self.connections.change(server, event.connection, at.utc);
-                self.judge(span, server, pair, event, Deed::ChangeUnnamed, 0);
+                self.judge(span, server, pair, event, Deed::ChangeUnnamed, Mark::RARE);
             }
             Kind::ChangeUser => {
                 self.connections.change(server, event.connection, at.utc);
                 self.connections.named(server, event.connection, pair);
-                self.judge(span, server, pair, event, Deed::Change, 0);
+                self.judge(span, server, pair, event, Deed::Change, Mark::RARE);
             }
             Kind::ProxyConnect | Kind::AuditConfig => {}
             _ => {
@@ -465,19 +469,25 @@ fn place(base: u64, span: formats::Span, item: Item) -> Item {
 }
 
 /// Counts what is settled, and notes what is contested.
-#[inline(always)]
-pub(crate) fn weighed<'a>(
-    pairs: &'a mut Pairs,
-    contested: &'a mut Contested,
-    doubts: &'a mut Doubts,
-) -> impl FnMut(i64, &Item, Option<Reason>) + 'a {
-    |file, item, reason| match reason {
-        None => {
+pub(crate) struct Counter<'a> {
+    pub(crate) pairs: &'a mut Pairs,
+    pub(crate) contested: &'a mut Contested,
+    pub(crate) doubts: &'a mut Doubts,
+}
+
+impl Teller for Counter<'_> {
+    fn settled(&mut self, items: &[Item]) {
+        self.pairs.make_room(items.len());
+        let mut at = Moment::new(i64::MIN);
+        for item in items {
+            at = at.or_new(item.at);
             let login = item.deed.is_login();
-            pairs.make_room(1);
-            pairs.step(item.pair, Moment::new(item.at), login, login | item.mark.is_sign());
+            self.pairs.step(item.pair, at, login, login | item.mark.is_sign());
         }
-        Some(reason) => contested.add(file, item, reason, pairs, doubts),
+    }
+
+    fn contested(&mut self, file: i64, item: &Item, reason: Reason) {
+        self.contested.add(file, item, reason, self.pairs, self.doubts);
     }
 }
 
@@ -556,7 +566,7 @@ impl Sink for Batch {
         let Batch { servers, pairs, contested, doubts, connections, .. } = self;
         for (server, number) in servers.iter_mut().zip(0..) {
             let news = contested.logins();
-            server.stretch.run(&mut weighed(pairs, contested, doubts));
+            server.stretch.run(&mut Counter { pairs, contested, doubts });
             for &(pair, id, _) in contested.logins_since(news) {
                 connections.contest(number, id, pair);
             }
@@ -621,7 +631,7 @@ impl Batch {
                 let long = is_cut(event.peer.user());
                 let deed = if long { Deed::RefusedLong } else { Deed::Refused };
                 self.wary = WARY_BEHIND;
-                self.judge(span, number, pair, event, deed, 0);
+                self.judge(span, number, pair, event, deed, Mark::RARE);
                 self.pairs.refused(pair, event.error, at);
                 let (id, port) = (event.connection, event.port.unwrap_or(0));
                 self.connections.begin(number, id, pair, port, at.utc, Beginning::Refused);

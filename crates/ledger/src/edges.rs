@@ -7,12 +7,12 @@
 //!   records of each source are kept and stand before those of the next batch. A piece that is read out of
 //!   order is judged by itself.
 
-use crate::batch::{Batch, weighed};
+use crate::batch::{Batch, Counter};
 use crate::contested::{self, Contested};
 use crate::doubts::Doubts;
 use crate::keeping::Keeping;
 use crate::pairs::{Moment, PEER_BYTES_MAX, Pairs};
-use crate::settling::{Deed, Item, Judge, Known, SETTLING, Stretch};
+use crate::settling::{Deed, Item, Judge, Known, Place, SETTLING, Stretch};
 use crate::store::{Bytes, damaged, signed};
 use crate::timeline::{self, Slot, put, take};
 use formats::Peer;
@@ -38,28 +38,27 @@ pub(crate) fn settle(
     let mut settled = Settled::default();
     for (&server, number) in servers.iter().zip(0..) {
         let mut current = load(db, server, source, number, &mut settled.pairs)?;
-        let goes_on = settle_server(number, batch, &mut current, &mut settled);
+        settle_server(number, batch, &mut current, &mut settled);
         let Settled { pairs, contested, doubts } = &mut settled;
         let newest: Option<i64> = db
             .prepare_cached("SELECT newest_us FROM progress WHERE server = ?1 AND source = ?2")?
             .query_row([server, source], |row| row.get(0))
             .optional()?;
-        let latest = if goes_on { batch.latest(number) } else { i64::MAX };
+        let latest = current.latest().unwrap_or(i64::MIN);
         let until = newest.unwrap_or(i64::MIN).min(latest).saturating_sub(SETTLING);
-        current.finish(until, &mut weighed(pairs, contested, doubts));
+        current.finish(until, &mut Counter { pairs, contested, doubts });
         pairs.settle();
         store(db, (server, source), &current, pairs)?;
         store_waiting(db, keeping, (server, source), &current, pairs)?;
     }
+    go_on(db, source, batch)?;
     Ok(settled)
 }
 
-/// Judges the stretches of one server behind `current`, which then is the newest; whether the last of them
-/// goes on from there.
-fn settle_server(number: u32, batch: &Batch, current: &mut Stretch, settled: &mut Settled) -> bool {
+/// Judges the stretches of one server behind `current`, which then is the newest.
+fn settle_server(number: u32, batch: &Batch, current: &mut Stretch, settled: &mut Settled) {
     let mut numbers: HashMap<u32, u32> = HashMap::new();
     let mut others = Vec::new();
-    let mut goes_on = false;
     for (_, stretch) in batch.stretches().filter(|(of, _)| *of == number) {
         let Settled { pairs, contested, doubts } = &mut *settled;
         let mut stretch = stretch.clone();
@@ -70,22 +69,20 @@ fn settle_server(number: u32, batch: &Batch, current: &mut Stretch, settled: &mu
                 pairs.find_or_add(number, Peer::new(&joined, view.user.len()))
             })
         });
-        let mut count = weighed(pairs, contested, doubts);
-        goes_on = stretch.follows(current);
-        if goes_on {
-            current.join(stretch, &mut count);
+        let mut counter = Counter { pairs, contested, doubts };
+        if stretch.follows(current) {
+            current.join(stretch, &mut counter);
             continue;
         }
         let mut other = Stretch::default_behind();
-        other.join(stretch, &mut count);
-        if other.last().map(|item| item.at) > current.last().map(|item| item.at) {
+        other.join(stretch, &mut counter);
+        if other.latest() > current.latest() {
             std::mem::swap(current, &mut other);
         }
         others.push(other);
     }
     // Their logs go on elsewhere, if at all.
     others.into_iter().for_each(|other| current.adopt(other));
-    goes_on
 }
 
 /// Writes what waits, summed by user and host.
@@ -188,12 +185,13 @@ fn load(
     number: u32,
     pairs: &mut Pairs,
 ) -> rusqlite::Result<Stretch> {
-    let records: Option<Vec<u8>> = db
-        .prepare_cached("SELECT records FROM edge WHERE server = ?1 AND source = ?2")?
-        .query_row([server, source], |row| row.get(0))
+    let found: Option<(i64, i64, Vec<u8>)> = db
+        .prepare_cached("SELECT file, offset, records FROM edge WHERE server = ?1 AND source = ?2")?
+        .query_row([server, source], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
         .optional()?;
-    let Some(records) = records else { return Ok(Stretch::default_behind()) };
-    decode(&records, number, pairs).ok_or_else(|| damaged("the records in edge"))
+    let Some((file, offset, records)) = found else { return Ok(Stretch::default_behind()) };
+    decode(&records, (file, offset as u64), number, pairs)
+        .ok_or_else(|| damaged("the records in edge"))
 }
 
 fn store(
@@ -202,29 +200,36 @@ fn store(
     current: &Stretch,
     pairs: &Pairs,
 ) -> rusqlite::Result<()> {
-    db.prepare_cached("INSERT OR REPLACE INTO edge VALUES (?1, ?2, ?3)")?.execute(params![
-        server,
-        source,
-        encode(current, pairs)
-    ])?;
+    let (file, offset) = current.known().end;
+    db.prepare_cached("INSERT OR REPLACE INTO edge VALUES (?1, ?2, ?3, ?4, ?5)")?
+        .execute(params![server, source, file, signed(offset), encode(current, pairs)])?;
+    Ok(())
+}
+
+/// Servers that are silent in a piece of log are as far as those that it tells of.
+fn go_on(db: &Connection, source: i64, batch: &Batch) -> rusqlite::Result<()> {
+    let Some(((file, start), end)) = batch.one_piece() else { return Ok(()) };
+    db.prepare_cached(
+        "UPDATE edge SET offset = ?4 WHERE source = ?1 AND file = ?2 AND offset = ?3",
+    )?
+    .execute(params![source, file, signed(start), signed(end)])?;
     Ok(())
 }
 
 fn encode(current: &Stretch, pairs: &Pairs) -> Vec<u8> {
     let mut out = vec![VERSION];
-    let Known { end: (file, offset), floor } = current.known();
-    put_signed(&mut out, file);
-    put(&mut out, offset);
+    let Known { latest, floor, .. } = current.known();
+    put_signed(&mut out, latest.unwrap_or(i64::MIN));
     put(&mut out, u64::from(floor.is_some()));
     put(&mut out, floor.unwrap_or(0));
     let mut names = HashMap::new();
     let context = current.context();
-    let apart = current.apart().iter().map(|(file, item)| (*file, item));
+    let apart = current.apart().iter().copied();
     put(&mut out, context.len() as u64);
     put(&mut out, apart.len() as u64);
     let mut before = Before::default();
     for (file, item) in context.chain(apart) {
-        before.put(&mut out, file, item);
+        before.put(&mut out, file, &item);
         // Each name stands where it occurs first.
         let next = names.len() as u64;
         let name = *names.entry(item.pair).or_insert(next);
@@ -240,12 +245,12 @@ fn encode(current: &Stretch, pairs: &Pairs) -> Vec<u8> {
     out
 }
 
-fn decode(mut bytes: &[u8], server: u32, pairs: &mut Pairs) -> Option<Stretch> {
+fn decode(mut bytes: &[u8], end: Place, server: u32, pairs: &mut Pairs) -> Option<Stretch> {
     let from = &mut bytes;
     if byte(from)? != VERSION {
         return None;
     }
-    let end = (take_signed(from)?, take(from)?);
+    let latest = Some(take_signed(from)?);
     let has_floor = take(from)? != 0;
     let floor = Some(take(from)?).filter(|_| has_floor);
     let counts = [take(from)?, take(from)?];
@@ -268,7 +273,7 @@ fn decode(mut bytes: &[u8], server: u32, pairs: &mut Pairs) -> Option<Stretch> {
         }
         Some(items)
     });
-    Some(Stretch::behind(Judge::of(context?, Known { end, floor }), apart?))
+    Some(Stretch::behind(Judge::of(context?, Known { end, latest, floor }), apart?))
 }
 
 /// The item before: the next resembles it.

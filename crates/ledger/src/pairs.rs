@@ -37,6 +37,16 @@ impl Moment {
         let utc = utc.clamp(0, TIME_MAX);
         Moment { utc, hour: (utc / HOUR) as u32, in_hour: (utc % HOUR) as u32 }
     }
+
+    /// The moment at this time, which is likely to be of the same hour.
+    #[inline(always)]
+    pub(crate) fn or_new(self, utc: i64) -> Self {
+        let in_hour = utc.wrapping_sub(i64::from(self.hour) * HOUR);
+        if (0..HOUR).contains(&in_hour) {
+            return Moment { utc, hour: self.hour, in_hour: in_hour as u32 };
+        }
+        Moment::new(utc)
+    }
 }
 
 /// Refusals of one hour, and behind it those of other hours.

@@ -94,9 +94,10 @@ CREATE TABLE unsettled (
   PRIMARY KEY (server, source, user, host)) WITHOUT ROWID;
 
 -- The last connection records of each source, by which those that are read next are judged
--- (src/edges.rs).
+-- (src/edges.rs), and up to where they were read.
 CREATE TABLE edge (
-  server INTEGER NOT NULL, source INTEGER NOT NULL, records BLOB NOT NULL,
+  server INTEGER NOT NULL, source INTEGER NOT NULL, file INTEGER NOT NULL, offset INTEGER NOT NULL,
+  records BLOB NOT NULL,
   PRIMARY KEY (server, source)) WITHOUT ROWID;
 
 -- Logins and other signs of a session that other records contradict: in neither tally nor unsettled.

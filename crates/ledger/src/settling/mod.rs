@@ -183,9 +183,16 @@ impl Mark {
     const TOLD: u16 = 2048;
     /// To be told of by others.
     const FOREIGN: u16 = 4096;
+    /// Of a refusal or a change of user: never looked over.
+    pub(crate) const RARE: u16 = 8192;
+    /// What has to be looked at.
+    const UNUSUAL: u16 = Mark::UNEXPECTED | Mark::APART | Mark::ODD | Mark::RARE;
+    /// What a judge finds out by itself when an item is pushed.
+    const FOUND: u16 = Mark::UNEXPECTED | Mark::APART;
     /// What has to be weighed before it is told of.
-    const DOUBTFUL: u16 =
-        Mark::CONTESTED | Mark::UNEXPECTED | Mark::CLOSELY | Mark::APART | Mark::ODD;
+    const DOUBTFUL: u16 = Mark::CONTESTED | Mark::UNEXPECTED | Mark::CLOSELY | Mark::APART;
+    /// What is not simply told of as settled.
+    const SPECIAL: u16 = Mark::DOUBTFUL | Mark::TOLD | Mark::FOREIGN;
 
     #[inline(always)]
     fn has(self, bits: u16) -> bool {
@@ -215,10 +222,20 @@ pub(crate) type Place = (i64, u64);
 /// What a judge knows beside the records it keeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Known {
-    /// How far the log was read.
+    /// How far the log was read, and the time of the last record there.
     pub(crate) end: Place,
+    pub(crate) latest: Option<i64>,
     /// The last beginning that is older than [`LATE`].
     pub(crate) floor: Option<u64>,
+}
+
+/// Who counts what has been judged.
+pub(crate) trait Teller {
+    /// These items are settled.
+    fn settled(&mut self, items: &[Item]);
+
+    /// This item, which stands in this file, is contested.
+    fn contested(&mut self, file: i64, item: &Item, reason: Reason);
 }
 
 /// Follows the connections of one server and judges its logins.
@@ -235,13 +252,14 @@ pub(crate) struct Judge {
     forgotten: u32,
     /// The file of the items from this number on.
     files: Vec<(u32, i64)>,
-    /// Where an id began last, by its low bits.
+    /// Where an id began last, by its low bits, among the items before `linked`.
     recent: Vec<u32>,
+    linked: usize,
     /// Not below any id that began.
     highest: u64,
     /// Some item since the last look at it was not expected.
     surprised: bool,
-    /// The stamp of the last record looked at.
+    /// The stamp of the last item.
     stamp: i64,
     /// The last beginning that is older than [`LATE`], and how far beginnings were looked through for it.
     floor: Option<u64>,
@@ -250,8 +268,9 @@ pub(crate) struct Judge {
     restart: Option<u32>,
     /// Refused logins whose end did not come yet, by their numbers.
     refused: Vec<u32>,
-    /// The file and the offset up to which it has seen the log.
+    /// The file and the offset up to which it has seen the log, and the time of the last record there.
     end: Place,
+    latest: Option<i64>,
 }
 
 const RECENT_MIN: usize = 256;
@@ -265,7 +284,8 @@ impl Default for Judge {
             // So that places without an item are far from all that have one.
             forgotten: EDGE_MAX as u32 * 8,
             files: Vec::new(),
-            recent: vec![0; RECENT_MIN],
+            recent: Vec::new(),
+            linked: 0,
             highest: 0,
             surprised: false,
             stamp: i64::MIN,
@@ -274,77 +294,106 @@ impl Default for Judge {
             restart: None,
             refused: Vec::new(),
             end: (0, 0),
+            latest: None,
         }
     }
 }
 
 impl Judge {
+    /// The next record. Without a branch on what it is, which cannot be foreseen.
+    #[inline(always)]
+    fn push(&mut self, item: Item) {
+        let begins = item.deed.begins();
+        let expected = item.id.wrapping_sub(self.highest).wrapping_sub(1) < JUMP;
+        let apart = item.at.wrapping_sub(self.stamp).wrapping_add(FAR) as u64 > 2 * FAR as u64;
+        let found = select_unpredictable(begins & !expected, Mark::UNEXPECTED, 0)
+            | select_unpredictable(apart, Mark::APART, 0);
+        self.highest = select_unpredictable(begins, self.highest.max(item.id), self.highest);
+        self.stamp = item.at;
+        self.items.push(Item { mark: Mark(item.mark.0 & !Mark::FOUND | found), ..item });
+    }
+
     /// Looks at what was pushed, and tells of the items whose time has come.
-    pub(crate) fn run(&mut self, tell: &mut impl FnMut(&Judge, usize, Option<Reason>)) {
+    fn run(&mut self, teller: &mut impl Teller) {
         while self.seen < self.items.len() {
-            let until = (self.seen + PORTION).min(self.items.len());
-            self.grow(until);
-            self.look(until);
-            self.tell_due(tell);
+            self.look((self.seen + PORTION).min(self.items.len()));
+            self.tell_due(teller);
         }
         if self.told > 4096 && self.told > self.items.len() / 2 {
             self.forget();
         }
     }
 
-    /// Looks at the next records, up to this index: in few of them is anything out of the ordinary, and
-    /// which of the others begin a connection cannot be foreseen.
-    #[inline(always)]
+    /// Looks at the next records, up to this index: few of them are out of the ordinary.
     fn look(&mut self, until: usize) {
-        let mask = self.recent.len() - 1;
-        let (mut highest, mut stamp) = (self.highest, self.stamp);
-        for index in self.seen..until {
-            let number = self.forgotten.wrapping_add(index as u32);
-            let item = &mut self.items[index];
-            let begins = item.deed.begins();
-            let place = &mut self.recent[item.id as usize & mask];
-            item.link = select_unpredictable(begins, *place, item.link);
-            *place = select_unpredictable(begins, number, *place);
-            let expected = item.id.wrapping_sub(highest).wrapping_sub(1) < JUMP;
-            let usual = select_unpredictable(
-                begins,
-                expected & !item.deed.refuses(),
-                (item.deed == Deed::End) & !item.mark.has(Mark::ODD),
-            );
-            let apart = item.at.wrapping_sub(stamp).wrapping_add(FAR) as u64 > 2 * FAR as u64;
-            stamp = item.at;
-            highest = select_unpredictable(begins, highest.max(item.id), highest);
-            if !usual | apart | !self.refused.is_empty() {
-                (self.highest, self.seen) = (highest, index);
-                self.unusual(expected, apart);
+        while self.seen < until {
+            if self.refused.is_empty() {
+                let next = &self.items[self.seen..until];
+                let usual = next.iter().position(|item| item.mark.has(Mark::UNUSUAL));
+                self.seen += usual.unwrap_or(next.len());
+            }
+            if self.seen < until {
+                self.unusual();
+                self.seen += 1;
             }
         }
-        (self.highest, self.stamp, self.seen) = (highest, stamp, until);
     }
 
     /// Tells of those whose time has come.
-    #[inline(always)]
-    fn tell_due(&mut self, tell: &mut impl FnMut(&Judge, usize, Option<Reason>)) {
+    fn tell_due(&mut self, teller: &mut impl Teller) {
         let Some(agreed) = self.agreed(self.seen) else { return };
-        while self.told < self.seen && is_due(&self.items[self.told], agreed, self.seen - self.told)
-        {
-            self.tell_next(tell);
+        loop {
+            let waiting = &self.items[self.told..self.seen];
+            let mut marks = 0;
+            let mut due = 0;
+            for item in waiting {
+                if item.at >= agreed.saturating_sub(SETTLING) {
+                    break;
+                }
+                marks |= item.mark.0;
+                due += 1;
+            }
+            if marks & Mark::SPECIAL == 0 {
+                teller.settled(&waiting[..due]);
+                self.told += due;
+            } else {
+                for _ in 0..due {
+                    self.tell_next(teller);
+                }
+            }
+            match self.items[self.told..self.seen].first() {
+                Some(item) if is_due(item, agreed, self.seen - self.told) => {
+                    self.tell_next(teller);
+                }
+                _ => return,
+            }
         }
     }
 
-    #[inline(always)]
-    fn tell_next(&mut self, tell: &mut impl FnMut(&Judge, usize, Option<Reason>)) {
+    fn tell_next(&mut self, teller: &mut impl Teller) {
         let index = self.told;
+        self.tell(index, teller);
+        self.told += 1;
+    }
+
+    /// Tells of an item, if it is to be told of, in whatever light it stands now.
+    fn tell(&mut self, index: usize, teller: &mut impl Teller) {
         let mark = self.items[index].mark;
-        if mark.has(Mark::DOUBTFUL) & !mark.has(Mark::TOLD) {
+        if mark.has(Mark::TOLD) {
+            return;
+        }
+        if mark.has(Mark::DOUBTFUL) {
             self.weigh(index);
         }
-        self.told += 1;
         let item = &mut self.items[index];
-        let mark = item.mark;
+        if mark.has(Mark::FOREIGN) {
+            return;
+        }
         item.mark.0 |= Mark::TOLD;
-        if !mark.has(Mark::TOLD | Mark::FOREIGN) {
-            tell(self, index, mark.reason());
+        let item = self.items[index];
+        match item.mark.reason() {
+            None => teller.settled(&[item]),
+            Some(reason) => teller.contested(self.file_of(index), &item, reason),
         }
     }
 
@@ -355,19 +404,16 @@ impl Judge {
         Some(last.iter().fold(i64::MAX, |least, item| least.min(item.at)))
     }
 
-    /// Makes `recent` large enough for the items up to this index, so that few of them meet in one place.
-    fn grow(&mut self, until: usize) {
-        let wanted = (2 * until).next_power_of_two();
+    /// Enters the items before this index into `recent`.
+    fn link(&mut self, until: usize) {
+        // Large enough for few of them to meet in one place.
+        let wanted = (2 * until).next_power_of_two().max(RECENT_MIN);
         if wanted > self.recent.len() {
             self.recent = vec![0; wanted];
-            self.link(0..self.seen);
+            self.linked = 0;
         }
-    }
-
-    /// Enters these items into `recent`, which knows all before them.
-    fn link(&mut self, range: std::ops::Range<usize>) {
         let mask = self.recent.len() - 1;
-        for index in range {
+        for index in self.linked..until {
             let item = &mut self.items[index];
             if item.deed.begins() {
                 let place = &mut self.recent[item.id as usize & mask];
@@ -375,6 +421,7 @@ impl Judge {
                 *place = self.forgotten.wrapping_add(index as u32);
             }
         }
+        self.linked = self.linked.max(until);
     }
 
     fn number(&self, index: usize) -> u32 {
@@ -394,13 +441,14 @@ impl Judge {
         self.items.drain(..gone);
         self.forgotten = self.forgotten.wrapping_add(gone as u32);
         (self.told, self.seen) = (self.told - gone, self.seen - gone);
+        self.linked = self.linked.saturating_sub(gone);
         self.old = self.old.saturating_sub(gone);
         let first =
             self.files.partition_point(|(from, _)| from.wrapping_sub(self.forgotten) as i32 <= 0);
         self.files.drain(..first.saturating_sub(1));
         self.restart = self.restart.filter(|&number| self.index(number, self.seen).is_some());
         if std::mem::take(&mut self.surprised) {
-            let begun = self.items[..self.seen].iter().filter(|item| item.deed.begins());
+            let begun = self.items.iter().filter(|item| item.deed.begins());
             self.highest = begun.map(|item| item.id).max().unwrap_or(0);
         }
     }
@@ -415,40 +463,28 @@ impl Judge {
     }
 
     /// Tells of all that are not newer than `until`, in whatever light they stand now.
-    pub(crate) fn finish(
-        &mut self,
-        until: i64,
-        tell: &mut impl FnMut(&Judge, usize, Option<Reason>),
-    ) {
+    fn finish(&mut self, until: i64, teller: &mut impl Teller) {
         for index in self.told..self.seen {
-            if self.items[index].at > until || !self.waits(index) {
-                continue;
+            if self.items[index].at <= until {
+                self.tell(index, teller);
             }
-            if self.items[index].mark.has(Mark::DOUBTFUL) {
-                self.weigh(index);
-            }
-            let item = &mut self.items[index];
-            let reason = item.mark.reason();
-            item.mark.0 |= Mark::TOLD;
-            tell(self, index, reason);
         }
     }
 
     /// What is known beside the context.
-    pub(crate) fn known(&self) -> Known {
-        Known { end: self.end, floor: self.floor_before(self.context_from()) }
+    fn known(&self) -> Known {
+        Known { end: self.end, latest: self.latest, floor: self.floor_before(self.context_from()) }
     }
 
     /// A judge that goes on behind these records with their files, all of which were looked at.
     pub(crate) fn of(items: Vec<(i64, Item)>, known: Known) -> Judge {
-        let mut judge = Judge { floor: known.floor, end: known.end, ..Judge::default() };
+        let Known { end, latest, floor } = known;
+        let mut judge = Judge { floor, end, latest, ..Judge::default() };
         for (file, item) in items {
             judge.in_file(file);
             judge.items.push(item);
         }
         judge.seen = judge.items.len();
-        judge.grow(judge.seen);
-        judge.link(0..judge.seen);
         judge.stamp = judge.items.last().map_or(i64::MIN, |item| item.at);
         let begun = judge.items.iter().filter(|item| item.deed.begins());
         judge.highest = begun.map(|item| item.id).max().unwrap_or(0).max(known.floor.unwrap_or(0));
@@ -464,7 +500,7 @@ impl Judge {
     }
 
     /// Items that are pushed from here on stand in this file.
-    pub(crate) fn in_file(&mut self, file: i64) {
+    fn in_file(&mut self, file: i64) {
         if self.files.last().is_none_or(|&(_, last)| last != file) {
             let number = self.number(self.items.len());
             self.files.push((number, file));
@@ -496,24 +532,22 @@ impl Judge {
     }
 
     /// The records that what follows is judged by, the newest [`EDGE_MAX`] of them, with their files.
-    pub(crate) fn context(&self) -> impl ExactSizeIterator<Item = (i64, &Item)> {
+    fn context(&self) -> impl ExactSizeIterator<Item = (i64, Item)> {
         let from = self.context_from();
-        (from..self.seen).map(|index| (self.file_of(index), &self.items[index]))
+        (from..self.seen).map(|index| {
+            let told = if index < self.told { Mark::TOLD } else { 0 };
+            let item = self.items[index];
+            (self.file_of(index), Item { mark: Mark(item.mark.0 | told), ..item })
+        })
     }
 
-    /// The record that came last.
-    pub(crate) fn last(&self) -> Option<&Item> {
-        self.items.last()
-    }
-
-    pub(crate) fn bytes(&self) -> usize {
+    fn bytes(&self) -> usize {
         self.items.capacity() * size_of::<Item>() + self.recent.len() * 4
     }
 }
 
 /// Has an item's time come, `behind` records behind it, when the last of these agree on this time? A stamp
 /// ahead of theirs holds back nobody.
-#[inline(always)]
 fn is_due(item: &Item, agreed: i64, behind: usize) -> bool {
     let far_ahead = (item.at > agreed.saturating_add(BACK)) & (behind >= AGREE);
     (item.at < agreed.saturating_sub(SETTLING)) | far_ahead | (behind >= WAITING_MAX)

@@ -39,14 +39,11 @@ const SAME_MAX: usize = 64;
 
 impl Judge {
     /// The record that is looked at is out of the ordinary.
-    #[cold]
-    #[inline(never)]
-    pub(super) fn unusual(&mut self, expected: bool, apart: bool) {
+    pub(super) fn unusual(&mut self) {
         let item = self.items[self.seen];
-        self.mark(self.seen, if apart { Mark::APART } else { 0 });
         match item.deed {
             Deed::Login | Deed::LoginLong | Deed::Refused | Deed::RefusedLong => {
-                self.doubtful_beginning(expected);
+                self.doubtful_beginning();
             }
             Deed::End if item.mark.has(Mark::ODD) => self.odd_end(),
             Deed::Change | Deed::ChangeRefused => self.changed(),
@@ -58,17 +55,18 @@ impl Judge {
         self.items[index].mark.0 |= bits;
     }
 
-    fn doubtful_beginning(&mut self, expected: bool) {
+    fn doubtful_beginning(&mut self) {
         let index = self.seen;
-        let item = self.items[index];
-        if !expected {
-            self.surprised = true;
-            self.mark(index, Mark::UNEXPECTED);
-        }
         self.look_for_refused(index);
-        // Whoever turns out to have the same id later marks both.
-        let Some(earlier) = self.begun(item.link, index, item.id) else { return };
-        if expected || item.id == 0 || !self.is_near(earlier, index) {
+        let item = self.items[index];
+        if !item.mark.has(Mark::UNEXPECTED) {
+            // Above all before: whoever turns out to have the same id later marks both.
+            return;
+        }
+        self.surprised = true;
+        let earlier = self.last_begun(index, item.id);
+        let Some(earlier) = earlier.filter(|&earlier| self.is_near(earlier, index)) else { return };
+        if item.id == 0 {
             return;
         }
         if self.items[earlier].deed.refuses() && item.deed.refuses() {
@@ -100,11 +98,10 @@ impl Judge {
     fn odd_end(&mut self) {
         let end = self.seen;
         let item = self.items[end];
-        let newest = self.recent[item.id as usize & (self.recent.len() - 1)];
-        let beginning = self.begun(newest, end, item.id);
         if item.id == 0 {
             return;
         }
+        let beginning = self.refused_or_begun(end, item.id);
         if let Some(twin) = self.ended_before(end, beginning) {
             self.mark(twin, Mark::TWICE);
             self.mark(end, Mark::TWICE);
@@ -135,11 +132,15 @@ impl Judge {
     /// The end of a refusal has come, and of what its name may have made of it.
     fn end_refusals(&mut self, mut beginning: usize, end: usize) {
         loop {
-            let Item { id, link, .. } = self.items[beginning];
+            let Item { id, mark, .. } = self.items[beginning];
             let number = self.number(beginning);
             self.refused.retain(|&refused| refused != number);
             self.mark(beginning, Mark::ENDED);
-            match self.begun(link, beginning, id).filter(|&earlier| self.is_beside(earlier, end)) {
+            if !mark.has(Mark::UNEXPECTED) {
+                return;
+            }
+            let earlier = self.last_begun(beginning, id);
+            match earlier.filter(|&earlier| self.is_beside(earlier, end)) {
                 Some(earlier) if self.items[earlier].deed.refuses() => beginning = earlier,
                 _ => return,
             }
@@ -324,8 +325,9 @@ impl Judge {
     }
 
     /// Whether the id of this item began once more nearby, in the same life of the server.
-    fn is_twice(&self, index: usize) -> bool {
+    fn is_twice(&mut self, index: usize) -> bool {
         let item = self.items[index];
+        self.link(self.seen);
         let newest = self.recent[item.id as usize & (self.recent.len() - 1)];
         let all = successors(self.begun(newest, self.seen, item.id), |&i| {
             self.begun(self.items[i].link, i, item.id)
@@ -399,6 +401,30 @@ impl Judge {
                     item.offset < bytes && self.file_of(i) == file
                 })
                 .any(spoils)
+    }
+
+    /// The last beginning of this id before this index: a refusal that has not ended, or any other.
+    fn refused_or_begun(&mut self, end: usize, id: u64) -> Option<usize> {
+        let refused = self.refused.iter().rev().filter_map(|&number| self.index(number, end));
+        let refused = refused.filter(|&index| self.items[index].id == id).max();
+        // An id that was above all others began once, up to then.
+        let only =
+            refused.filter(|&index| self.items[index + 1..end].len() < TWINS).filter(|&index| {
+                self.items[index + 1..end].iter().all(|it| it.id != id || !it.deed.begins())
+            });
+        only.or_else(|| self.last_begun(end, id))
+    }
+
+    /// The last beginning of this id before this index.
+    fn last_begun(&mut self, end: usize, id: u64) -> Option<usize> {
+        self.link(end);
+        let newest = self.recent[id as usize & (self.recent.len() - 1)];
+        // What is linked already may stand behind it.
+        let mut found = self.begun(newest, self.linked, id)?;
+        while found >= end {
+            found = self.begun(self.items[found].link, found, id)?;
+        }
+        Some(found)
     }
 
     /// The last beginning of this id before `end`: that of this number, or one it leads to.

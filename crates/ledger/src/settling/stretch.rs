@@ -2,7 +2,7 @@
 //! those that stand before them.
 
 use super::rules::STEP_BACK;
-use super::{EDGE_MAX, Item, Judge, Known, LATE, Mark, Place, SETTLING};
+use super::{EDGE_MAX, Item, Judge, Known, LATE, Mark, Place, SETTLING, Teller};
 use formats::Reason;
 
 /// A piece of log, or several that stand one behind the other.
@@ -16,13 +16,16 @@ use formats::Reason;
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Stretch {
     judge: Judge,
+    /// The file and the offset with which it begins, and the time of the first record.
+    file: i64,
     start: u64,
+    first: Option<i64>,
     head: Vec<(i64, Item)>,
     border: Option<usize>,
     /// There is more than the head.
     headed: bool,
     /// Told of by the judge while it was not known whether there is more than the head.
-    owed: Vec<(i64, Item, Option<Reason>)>,
+    owed: Owed,
     /// What waits of other pieces, judged by these.
     apart: Vec<(i64, Item)>,
 }
@@ -30,7 +33,7 @@ pub(crate) struct Stretch {
 impl Stretch {
     /// The beginning of a stretch in this file.
     pub(crate) fn new(file: i64) -> Stretch {
-        let mut stretch = Stretch::default();
+        let mut stretch = Stretch { file, ..Stretch::default() };
         stretch.judge.in_file(file);
         stretch
     }
@@ -48,20 +51,17 @@ impl Stretch {
     /// The next record.
     #[inline(always)]
     pub(crate) fn push(&mut self, item: Item) {
-        self.judge.items.push(item);
+        self.judge.push(item);
     }
 
-    /// Looks at what was pushed, and tells of the items that are not part of the head, with their files.
-    pub(crate) fn run(&mut self, tell: &mut impl FnMut(i64, &Item, Option<Reason>)) {
+    /// Looks at what was pushed, and tells of the items that are not part of the head.
+    pub(crate) fn run(&mut self, teller: &mut impl Teller) {
         if !self.headed {
             self.run_head();
         }
         if self.headed {
-            self.owed.drain(..).for_each(|(file, item, reason)| tell(file, &item, reason));
-            self.judge.run(&mut |judge, index, reason| {
-                let file = if reason.is_none() { 0 } else { judge.file_of(index) };
-                tell(file, &judge.items[index], reason);
-            });
+            self.owed.tell(teller);
+            self.judge.run(teller);
         }
     }
 
@@ -86,72 +86,70 @@ impl Stretch {
             let own = Item { mark, ..*item };
             item.mark.0 |= if self.border.is_none() { Mark::FOREIGN } else { 0 };
             self.head.push((self.judge.file_of(next), own));
-            self.judge.grow(next + 1);
             self.judge.look(next + 1);
-            let owed = &mut self.owed;
-            self.judge.tell_due(&mut |judge, index, reason| {
-                owed.push((judge.file_of(index), judge.items[index], reason));
-            });
+            self.judge.tell_due(&mut self.owed);
         }
     }
 
+    /// Nothing was read.
     pub(crate) fn is_empty(&self) -> bool {
-        self.judge.items.is_empty()
+        self.judge.latest.is_none()
     }
 
-    /// Where it stands: the file that goes on with it, the offset at which it begins there, and how far it
-    /// reaches.
+    /// Where it stands: the offset at which it begins in its file, and how far it reaches.
     pub(crate) fn lies(&mut self, start: u64, end: Place) {
         (self.start, self.judge.end) = (start, end);
     }
 
+    /// The time of the record that came last, of whatever kind: no stamp before it, forged or not, says more
+    /// of how far its log goes.
+    #[inline(always)]
+    pub(crate) fn is_at(&mut self, latest: i64) {
+        self.first.get_or_insert(latest);
+        self.judge.latest = Some(latest);
+    }
+
     /// Does it go on where `before` ends? It may be the next file, as far as times tell.
     pub(crate) fn follows(&self, before: &Stretch) -> bool {
-        let (Some(last), Some((_, first))) = (before.judge.last(), self.head.first()) else {
-            return true;
-        };
+        let (Some(last), Some(first)) = (before.judge.latest, self.first) else { return true };
         let (file, offset) = before.judge.end;
-        match self.head.first().is_some_and(|(first, _)| *first == file) {
+        match self.file == file {
             true => self.start == offset,
-            false => self.start == 0 && first.at >= last.at.saturating_sub(STEP_BACK),
+            false => self.start == 0 && first >= last.saturating_sub(STEP_BACK),
         }
     }
 
     /// Goes on with `next`, whose head it judges.
-    pub(crate) fn join(
-        &mut self,
-        next: Stretch,
-        tell: &mut impl FnMut(i64, &Item, Option<Reason>),
-    ) {
+    pub(crate) fn join(&mut self, next: Stretch, teller: &mut impl Teller) {
         let border = next.border.filter(|_| next.headed).unwrap_or(next.head.len());
         for (i, (file, mut item)) in next.head.into_iter().enumerate() {
             item.mark.0 |= if i >= border { Mark::FOREIGN } else { 0 };
             self.judge.in_file(file);
             self.push(item);
         }
-        self.run(tell);
+        self.run(teller);
         self.apart.extend(next.apart);
         if next.headed {
             // The next one's head is as long as one has to be.
             self.headed = true;
             self.border.get_or_insert(self.head.len());
-            self.run(tell);
-            self.judge.finish(i64::MAX, &mut |judge, index, reason| {
-                tell(judge.file_of(index), &judge.items[index], reason);
-            });
+            self.run(teller);
+            self.judge.finish(i64::MAX, teller);
             self.judge = next.judge;
         } else {
-            self.judge.end = next.judge.end;
+            (self.judge.end, self.judge.latest) = (next.judge.end, next.judge.latest);
         }
+        self.first = self.first.or(next.first);
     }
 
     /// Tells of all that are not newer than `until`.
-    pub(crate) fn finish(&mut self, until: i64, tell: &mut impl FnMut(i64, &Item, Option<Reason>)) {
-        self.judge.finish(until, &mut |judge, index, reason| {
-            tell(judge.file_of(index), &judge.items[index], reason);
-        });
+    pub(crate) fn finish(&mut self, until: i64, teller: &mut impl Teller) {
+        self.judge.finish(until, teller);
         for (file, item) in self.apart.extract_if(.., |(_, item)| item.at <= until) {
-            tell(file, &item, item.mark.reason());
+            match item.mark.reason() {
+                None => teller.settled(&[item]),
+                Some(reason) => teller.contested(file, &item, reason),
+            }
         }
     }
 
@@ -175,9 +173,9 @@ impl Stretch {
         &self.apart
     }
 
-    /// The record that came last.
-    pub(crate) fn last(&self) -> Option<&Item> {
-        self.judge.last()
+    /// The time of the record that came last.
+    pub(crate) fn latest(&self) -> Option<i64> {
+        self.judge.latest
     }
 
     /// What that which follows is judged by.
@@ -186,14 +184,14 @@ impl Stretch {
     }
 
     /// The records that what follows is judged by, with their files.
-    pub(crate) fn context(&self) -> impl ExactSizeIterator<Item = (i64, &Item)> {
+    pub(crate) fn context(&self) -> impl ExactSizeIterator<Item = (i64, Item)> {
         self.judge.context()
     }
 
     /// The same with the pairs of another table.
     pub(crate) fn renumber(&mut self, mut number: impl FnMut(u32) -> u32) {
         let head = self.head.iter_mut().map(|(_, item)| item);
-        let owed = self.owed.iter_mut().map(|(_, item, _)| item);
+        let owed = self.owed.0.iter_mut().map(|(_, item, _)| item);
         let apart = self.apart.iter_mut().map(|(_, item)| item);
         for item in self.judge.items.iter_mut().chain(head).chain(owed).chain(apart) {
             item.pair = number(item.pair);
@@ -202,8 +200,33 @@ impl Stretch {
 
     pub(crate) fn bytes(&self) -> usize {
         self.judge.bytes()
-            + (self.head.capacity() + self.owed.capacity() + self.apart.capacity())
+            + (self.head.capacity() + self.owed.0.capacity() + self.apart.capacity())
                 * size_of::<(i64, Item)>()
+    }
+}
+
+/// What is to be told later.
+#[derive(Debug, Clone, Default)]
+struct Owed(Vec<(i64, Item, Option<Reason>)>);
+
+impl Owed {
+    fn tell(&mut self, teller: &mut impl Teller) {
+        for (file, item, reason) in self.0.drain(..) {
+            match reason {
+                None => teller.settled(&[item]),
+                Some(reason) => teller.contested(file, &item, reason),
+            }
+        }
+    }
+}
+
+impl Teller for Owed {
+    fn settled(&mut self, items: &[Item]) {
+        self.0.extend(items.iter().map(|item| (0, *item, None)));
+    }
+
+    fn contested(&mut self, file: i64, item: &Item, reason: Reason) {
+        self.0.push((file, *item, Some(reason)));
     }
 }
 

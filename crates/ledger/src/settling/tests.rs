@@ -6,7 +6,11 @@ const SECOND: i64 = 1_000_000;
 fn items(records: &[(i64, u64, Deed, u32)]) -> Vec<Item> {
     let item = |(&(second, id, deed, pair), offset): (&(i64, u64, Deed, u32), _)| {
         // No end is known to be that of the same pair.
-        let mark = if deed == Deed::End { Mark::ODD | Mark::SESSION } else { 0 };
+        let mark = match deed {
+            Deed::End => Mark::ODD | Mark::SESSION,
+            Deed::Login => 0,
+            _ => Mark::RARE,
+        };
         Item { offset, bytes: 60, ..Item::new(second * SECOND, id, pair, deed, mark) }
     };
     records.iter().zip((0u64..).step_by(60)).map(item).collect()
@@ -22,30 +26,47 @@ fn verdicts(records: &[(i64, u64, Deed, u32)]) -> Vec<(i64, u64, u32, Option<Rea
     whole
 }
 
-fn judged(items: &[Item], cuts: &[usize]) -> Vec<(i64, u64, u32, Option<Reason>)> {
-    let mut found = Vec::new();
-    let mut tell = |file: i64, item: &Item, reason: Option<Reason>| {
-        assert!(file == 1 || reason.is_none());
+/// Second, id, pair and reason of each login that was told of.
+#[derive(Default)]
+struct Told(Vec<(i64, u64, u32, Option<Reason>)>);
+
+impl Told {
+    fn add(&mut self, item: &Item, reason: Option<Reason>) {
         if item.deed.is_login() {
-            found.push((item.at / SECOND, item.id, item.pair, reason));
+            self.0.push((item.at / SECOND, item.id, item.pair, reason));
         }
-    };
+    }
+}
+
+impl Teller for Told {
+    fn settled(&mut self, items: &[Item]) {
+        items.iter().for_each(|item| self.add(item, None));
+    }
+
+    fn contested(&mut self, file: i64, item: &Item, reason: Reason) {
+        assert_eq!(file, 1);
+        self.add(item, Some(reason));
+    }
+}
+
+fn judged(items: &[Item], cuts: &[usize]) -> Vec<(i64, u64, u32, Option<Reason>)> {
+    let mut told = Told::default();
     let mut known = Stretch::default_behind();
     let mut start = 0;
     for &cut in cuts.iter().chain([&items.len()]) {
         let mut stretch = Stretch::new(1);
         items[start..cut].iter().for_each(|item| stretch.push(*item));
-        stretch.run(&mut tell);
+        stretch.run(&mut told);
+        items[start..cut].iter().for_each(|item| stretch.is_at(item.at));
         stretch.lies(60 * start as u64, (1, 60 * cut as u64));
         assert!(stretch.is_empty() || stretch.follows(&known));
-        known.join(stretch, &mut tell);
-        let context = known.context().map(|(file, item)| (file, *item)).collect();
-        known = Stretch::behind(Judge::of(context, known.known()), Vec::new());
+        known.join(stretch, &mut told);
+        known = Stretch::behind(Judge::of(known.context().collect(), known.known()), Vec::new());
         start = cut;
     }
-    known.finish(i64::MAX, &mut tell);
-    found.sort_unstable_by_key(|&(at, id, pair, reason)| (at, id, pair, reason));
-    found
+    known.finish(i64::MAX, &mut told);
+    told.0.sort_unstable_by_key(|&(at, id, pair, reason)| (at, id, pair, reason));
+    told.0
 }
 
 use Deed::{Change, ChangeRefused, ChangeUnnamed, End, Login, Refused, RefusedLong};
