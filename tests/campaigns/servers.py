@@ -17,8 +17,8 @@ from mysql_wire import Wire  # noqa: E402
 SERVER = ROOT / "tests/servers/mariadb"
 # How long a login waits to be settled.
 SETTLING = 15
-# The records of `server_audit` that begin a session, where no name holds a line break or a comma.
-LOGIN = re.compile(rb"^(\d{8} \d\d:\d\d:\d\d),[^,]*,([^,]*),([^,]*),(\d+),0,CONNECT,", re.M)
+# The records of `server_audit` that let somebody in, where no name holds a line break or a comma.
+LOGIN = re.compile(rb"^(\d{8} \d\d:\d\d:\d\d),[^,]*,([^,]*),([^,]*),\d+,0,(CONNECT|CHANGEUSER),.*,0$", re.M)
 
 
 class Server:
@@ -39,7 +39,8 @@ class Server:
         self.admin.login(b"root")
 
     def stop(self):
-        subprocess.run([SERVER, "stop", self.folder], check=True, stdin=subprocess.DEVNULL)
+        subprocess.run([SERVER, "stop", self.folder], check=True, stdin=subprocess.DEVNULL,
+                       stdout=subprocess.DEVNULL)
 
     def run(self, *statements):
         """Statements of the administrator; the rows of the last."""
@@ -89,20 +90,23 @@ def read(path):
 
 def written(files):
     """How many records of any kind, and how many logins by user and host, stand in these files; and how
-    many of the logins are younger than what settles."""
-    lines, logins, moments = 0, collections.Counter(), collections.Counter()
+    many of the logins are younger than what settles, at least and at most."""
+    lines, logins, moments, changes = 0, *(collections.Counter() for _ in range(3))
     newest = 0
     for path in files:
         text = read(path)
         lines += text.count(b"\n")
-        for stamp, user, host, _ in LOGIN.findall(text):
-            logins[user, host] += 1
-            moments[stamp] += 1
+        for stamp, user, host, record in LOGIN.findall(text):
+            if record == b"CONNECT":
+                logins[user, host] += 1
+                moments[stamp] += 1
+            else:
+                changes[stamp] += 1
         last = text.rstrip(b"\n").rpartition(b"\n")[2][:17]
         newest = max(newest, seconds(last)) if last else newest
     young = sum(count for stamp, count in moments.items() if seconds(stamp) > newest - SETTLING)
-    edge = sum(count for stamp, count in moments.items() if seconds(stamp) == newest - SETTLING)
-    return lines, logins, (young, young + edge)
+    both = (moments + changes).items()
+    return lines, logins, (young, sum(count for stamp, count in both if seconds(stamp) >= newest - SETTLING))
 
 
 def seconds(stamp):

@@ -52,8 +52,10 @@ def accounts():
              b"GRANT PROCESS, CONNECTION ADMIN ON *.* TO killer@'%'"]
     for number in range(4):
         made.append(b"CREATE OR REPLACE DEFINER='app%d'@'%%' EVENT shop.tick%d ON SCHEDULE EVERY 1 SECOND"
-                    b" DO INSERT INTO shop.orders SELECT id, note FROM shop.notes" % (number, number))
-    made.append(b"CREATE OR REPLACE EVENT shop.sweep ON SCHEDULE EVERY 2 SECOND DO DELETE FROM shop.orders")
+                    b" DO INSERT INTO shop.orders SELECT id, note FROM shop.notes WHERE id = 1"
+                    % (number, number))
+    made.append(b"CREATE OR REPLACE EVENT shop.sweep ON SCHEDULE EVERY 2 SECOND DO BEGIN"
+                b" DELETE FROM shop.orders; DELETE FROM shop.notes WHERE id <> 1; END")
     return made
 
 
@@ -203,7 +205,8 @@ class Part:
         if what < 0.5:
             wire.query(b"SELECT count(*) FROM shop.notes")
         elif what < 0.6:
-            wire.query(b"INSERT INTO shop.notes VALUES (%d, 'a, ''b'', c')" % self.random.randrange(9))
+            wire.query(b"INSERT INTO shop.notes VALUES (%d, 'a, ''b'', c')"
+                       % self.random.randrange(2, 9))
         elif what < 0.7:
             number, _ = wire.prepare(b"SELECT * FROM shop.notes WHERE id = ?")
             wire.execute(number, [b"7"])
