@@ -358,6 +358,18 @@ class Part:
                 self.away()
             self.leave(wire)
 
+    def boss(self):
+        """One user from one host, several times a second."""
+        while self.going():
+            self.leave(self.login(b"boss", b"", source="127.0.0.77"))
+            time.sleep(self.random.uniform(0.05, 0.2))
+
+    def calm(self):
+        """Somebody, now and then."""
+        while self.going():
+            self.leave(self.login(self.random.choice(APPS)))
+            time.sleep(self.random.uniform(0.3, 1))
+
     PARTS = ["quick_socket", "quick_address", "pool", "strangers", "stallers", "crowds", "killer", "quick_reads"]
 
 
