@@ -34,7 +34,8 @@ class Server:
         told = subprocess.run([SERVER, "start", self.folder, *self.arguments], check=True,
                               stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True).stdout
         self.reach = dict(line.split("=", 1) for line in told.splitlines())
-        self.admin = Wire(self.socket)
+        # Waiting for a replica takes as long as it takes.
+        self.admin = Wire(self.socket, timeout=900)
         self.admin.greet()
         self.admin.login(b"root")
 

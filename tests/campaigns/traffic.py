@@ -1,6 +1,10 @@
 """What honest clients do to a server, and how many logins it let in by user and host.
 
-    traffic.py REACH      REACH as JSON: socket, port, seconds, stall, seed, busy, parts
+    traffic.py REACH      REACH as JSON: socket, port, seconds, parts, seed, and
+                          stall    seconds after which the server gives a handshake up
+                          crowd    connections at once in `crowds`
+                          proxy    whether there is an account that is proxied
+                          named    whether statements are logged, so that a change of user is named
 
 Each part is a process of its own. Run as a program, so that the caller can put a wrapper before it; prints
 a JSON object: `let_in`, a list of [user, host, logins] (as hexadecimal digits), `unsure` the same of those
@@ -108,7 +112,7 @@ class Part:
             return None
         self.let_in[key] += 1
         self.last = key
-        wire.key = key
+        wire.key, wire.changed = key, False
         return wire
 
     def away(self):
@@ -212,7 +216,9 @@ class Part:
             wire.execute(number, [b"7"])
         elif what < 0.8:
             wire.use(self.random.choice([b"shop", b"information_schema"]))
-        elif what < 0.98:
+        elif what < 0.98 and (self.reach["named"] or not wire.changed):
+            # Where statements are not logged only the end of a session names its last user.
+            wire.changed = True
             key = (self.random.choice(APPS), wire.key[1])
             wire.change_user(key[0], PASSWORD, b"shop")
             # The record of the change lacks the name: the next one tells.
