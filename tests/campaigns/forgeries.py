@@ -21,18 +21,37 @@ NAME_CHARS_MAX = 128
 class Line:
     """The login that is to be forged."""
 
-    def __init__(self, user, host, identity, stamp, server, own):
-        self.user, self.host, self.identity = user, host, identity
-        self.start = f"{stamp},{server},"
+    SHAPES = ["plain"] * 12 + ["port", "eleven", "tls", "spaces", "zeros", "return", "change", "other-server",
+                               "no-server"]
+
+    def __init__(self, user, host, identity, stamp, server, own, shape="plain"):
+        self.user, self.identity, self.stamp, self.server = user, identity, stamp, server
+        self.host, self.shape = host, shape
         # The id of the connection by which it is sent.
         self.own = own
 
-    def login(self, database="", ending=""):
-        return f"{self.start}{self.user},{self.host},{self.identity},0,CONNECT,{database},,0{ending}"
+    @property
+    def start(self):
+        return f"{self.stamp},{self.server},"
+
+    def login(self, database="", server=None):
+        """The record as one of the writers of this dialect has it."""
+        server = {"other-server": "web2", "no-server": ""}.get(self.shape, self.server) \
+            if server is None else server
+        operation = "CHANGEUSER" if self.shape == "change" else "CONNECT"
+        identity = f"00{self.identity}" if self.shape == "zeros" else self.identity
+        host = f"{self.host}:4711" if self.shape == "port" else self.host
+        fields = [self.stamp, server, self.user, host, identity, 0, operation, database,
+                  "TLSv1.3" if self.shape == "tls" else "", 0]
+        if self.shape == "eleven":
+            fields.append("SOCKET")
+        return (", " if self.shape == "spaces" else ",").join(map(str, fields)) \
+            + ("\r" if self.shape == "return" else "")
 
     def bare(self):
         """The same behind a genuine beginning of a record."""
-        return self.login()[len(self.start):]
+        blanks = 2 if self.shape == "spaces" else 0
+        return self.login(server=self.server)[len(self.start) + blanks:]
 
     def record(self, operation, identity=None, user="u", host="h"):
         identity = self.own if identity is None else identity
@@ -80,7 +99,8 @@ def end_first(line):
 
 
 def login_and_end(line):
-    return f"{line.bare()}\n{line.start}{line.user},{line.host},{line.identity},0,DISCONNECT,,,0\n{line.start}x"
+    end = f"{line.start}{line.user},{line.host},{line.identity},0,DISCONNECT,,,0"
+    return f"{line.bare()}\n{end}\n{line.start}x"
 
 
 def other_end(line):
@@ -150,6 +170,30 @@ REFUSED = [loose_ends, two_lines, three_lines, last_line, two_forged, own_refusa
            cut_same_name, cut_loose, cut_change, cut_refusal, cut_quoted, two_bytes, commas]
 
 
+def change_live(line):
+    """A session of somebody else seems to change its user; its next record tells to whom."""
+    return f"u,h,9,0,DISCONNECT,,,0\n{line.start},,{line.identity},0,CHANGEUSER,OOO,,0\n{line.start}y"
+
+
+def end_live(line):
+    """A session of somebody else seems to end, as that of another user."""
+    return f"{line.user},h,{line.identity},0,DISCONNECT,,,0\n{line.start}y"
+
+
+def refuse_live(line):
+    """A session of somebody else seems to be a refusal."""
+    return f"{line.user},h,{line.identity},0,FAILED_CONNECT,,,1045\n{line.start}y"
+
+
+def statement(line):
+    """A session of nobody seems to read."""
+    return f"{line.user},h,{line.identity},7,READ,mysql,user,\n{line.start}y"
+
+
+# What forges no login, but may harm those of others.
+HARMFUL = [change_live, end_live, refuse_live, statement]
+
+
 # -- names that take a password
 
 def database(line):
@@ -191,9 +235,9 @@ class Chance:
     """Chooses ids, stamps and hosts as an attacker would."""
 
     IDS = ["own", "next", "after-next", "soon", "later", "far-later", "too-far", "before", "long-before",
-           "low", "zero", "internal", "live", "event", "stalled"]
+           "low", "zero", "internal", "live", "live", "stalled", "huge"]
     STAMPS = ["now", "now", "now", "now", "second-ahead", "second-back", "minute-ahead", "hours-ahead",
-              "hours-back"]
+              "hours-back", "years-ahead"]
 
     def __init__(self, seed):
         self.random = random.Random(seed)
@@ -206,12 +250,13 @@ class Chance:
                 "far-later": own + self.random.randrange(3000, 9990), "too-far": own + 1_000_000,
                 "before": max(1, own - 1), "long-before": max(1, own - self.random.randrange(200, 2000)),
                 "low": self.random.randrange(2, 100), "zero": 0, "internal": known["internal"],
-                "live": known["live"], "event": own + 1, "stalled": known["stalled"]}[kind]
+                "live": known["live"], "stalled": known["stalled"],
+                "huge": (1 << 64) - 1}[kind]
 
     @staticmethod
     def stamp(kind):
         ahead = {"now": 0, "second-ahead": 1, "second-back": -1, "minute-ahead": 60, "hours-ahead": 9000,
-                 "hours-back": -9000}[kind]
+                 "hours-back": -9000, "years-ahead": 315_360_000}[kind]
         return time.strftime("%Y%m%d %H:%M:%S", time.gmtime(time.time() + ahead))
 
 

@@ -1,4 +1,4 @@
-"""What the campaigns on real servers share: a MariaDB of their own, its audit log, and the program's answers."""
+"""What the campaigns on real servers share: a MariaDB, its audit log, the program's answers."""
 
 import collections
 import json

@@ -25,7 +25,7 @@ import sys
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tools"))
-from mysql_wire import ServerError, Wire  # noqa: E402
+from mysql_wire import ServerError, Wire, native_scramble  # noqa: E402
 
 PASSWORD = b"pw-61c0"
 # Without a password, so that a login costs its client next to nothing.
@@ -45,7 +45,8 @@ def accounts():
             b"INSERT INTO shop.notes VALUES (1, 'one')",
             b"CREATE OR REPLACE ROLE reader", b"GRANT ALL ON shop.* TO reader"]
     for user in QUICK + LONG_NAMES:
-        made += [b"CREATE OR REPLACE USER '%b'@'%%'" % known(user), b"GRANT ALL ON shop.* TO '%b'@'%%'" % known(user)]
+        made += [b"CREATE OR REPLACE USER '%b'@'%%'" % known(user),
+                 b"GRANT ALL ON shop.* TO '%b'@'%%'" % known(user)]
     for user in [*APPS, b"locked", b"limited"]:
         made += [b"CREATE OR REPLACE USER '%b'@'%%' IDENTIFIED BY '%b'" % (user, PASSWORD),
                  b"GRANT ALL ON shop.* TO '%b'@'%%'" % user]
@@ -227,7 +228,8 @@ class Part:
             wire.key = self.last = key
         else:
             try:
-                wire.change_user(self.random.choice([b"nobody", b"app3", b"\xc3\xa9" * 70]), b"wrong", b"shop")
+                user = self.random.choice([b"nobody", b"app3", b"\xc3\xa9" * 70])
+                wire.change_user(user, b"wrong", b"shop")
             except ServerError as error:
                 self.refused[error.number] += 1
 
@@ -310,7 +312,6 @@ class Part:
         key = (user, source.encode())
         try:
             if kind == 4:
-                from mysql_wire import native_scramble
                 wire.write(native_scramble(PASSWORD, wire.seed))
                 wire.finish_login(PASSWORD)
                 self.let_in[key] += 1
@@ -376,7 +377,8 @@ class Part:
             self.leave(self.login(self.random.choice(APPS)))
             time.sleep(self.random.uniform(0.3, 1))
 
-    PARTS = ["quick_socket", "quick_address", "pool", "strangers", "stallers", "crowds", "killer", "quick_reads"]
+    PARTS = ["quick_socket", "quick_address", "quick_reads", "pool", "strangers", "stallers", "crowds",
+             "killer"]
 
 
 def open_fast(reach, host):
