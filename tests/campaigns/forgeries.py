@@ -151,6 +151,21 @@ def cut_refusal(line):
     return EURO * 44 + f",,{line.identity},0,FAILED_CONNECT,,,1\n{line.login()}\n"
 
 
+def cut_doubtful(line):
+    """The first record may be that of a change of user as well; the second is none that is whole."""
+    return f"a,,9,0,CHANGEUSER,{EURO * 38},,0\n{line.login()}\n"
+
+
+def cut_doubtful_end(line):
+    """The same; the last line may be a login as well."""
+    return f"a,,9,9,READ,{EURO * 40},,\n{line.login()}\n{line.start}b,,9,0,CONNECT,"
+
+
+def cut_twofold(line):
+    """The first record may be a refusal of two users."""
+    return f"a,,9,0,FAILED_CONNECT,{EURO * 37},,1\n{line.login()}\n"
+
+
 def cut_quoted(line):
     """The server takes the quotes away."""
     return f"'{cut(line)}'"
@@ -167,7 +182,8 @@ def commas(line):
 
 REFUSED = [loose_ends, two_lines, three_lines, last_line, two_forged, own_refusal, refusal_first, end_first,
            login_and_end, other_end, cut, cut_short, cut_in_two, cut_own_end, cut_own_end_whole,
-           cut_same_name, cut_loose, cut_change, cut_refusal, cut_quoted, two_bytes, commas]
+           cut_same_name, cut_loose, cut_change, cut_refusal, cut_doubtful, cut_doubtful_end, cut_twofold,
+           cut_quoted, two_bytes, commas]
 
 
 def change_live(line):
@@ -235,12 +251,18 @@ class Chance:
     """Chooses ids, stamps and hosts as an attacker would."""
 
     IDS = ["own", "next", "after-next", "soon", "later", "far-later", "too-far", "before", "long-before",
-           "low", "zero", "internal", "live", "live", "stalled", "huge"]
+           "low", "zero", "internal", "live", "stalled", "huge"]
     STAMPS = ["now", "now", "now", "now", "second-ahead", "second-back", "minute-ahead", "hours-ahead",
               "hours-back", "years-ahead"]
 
-    def __init__(self, seed):
+    def __init__(self, seed, count):
+        """For `count` names: each form with each id as often as that allows."""
         self.random = random.Random(seed)
+        pairs = [(form, identity) for form in REFUSED + NAMED + HARMFUL for identity in self.IDS]
+        self.pairs = []
+        while len(self.pairs) < count:
+            self.random.shuffle(pairs)
+            self.pairs += pairs
 
     def identity(self, kind, own, known):
         """`known`: the scheduler's id, one of a live session, one of a stalled handshake."""

@@ -138,9 +138,14 @@ class Rollcall:
         self.run("scan", "-q", str(logs), "--time-zone", "UTC")
 
     def seen(self):
-        """By user and host, as bytes: logins, failures, whether contested."""
-        return {(name(row, "user"), name(row, "host")):
-                (row["logins"], row["failures"], row["contested"]) for row in self.rows("seen")}
+        """By user and host, as bytes, over all servers: logins, failures, whether contested."""
+        pairs = {}
+        for row in self.rows("seen"):
+            key = name(row, "user"), name(row, "host")
+            logins, failures, contested = pairs.get(key, (0, 0, False))
+            pairs[key] = (logins + row["logins"], failures + row["failures"],
+                          contested or row["contested"])
+        return pairs
 
     def doubts(self):
         """How many records were rejected or quarantined, by reason."""
