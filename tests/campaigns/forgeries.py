@@ -206,8 +206,13 @@ def statement(line):
     return f"{line.user},h,{line.identity},7,READ,mysql,user,\n{line.start}y"
 
 
+def swallow(line):
+    """The last line could be the beginning of a record that goes on in the next one, of somebody else."""
+    return f"{line.user},h,9,0,DISCONNECT,,,0\n{line.stamp},"
+
+
 # What forges no login, but may harm those of others.
-HARMFUL = [change_live, end_live, refuse_live, statement]
+HARMFUL = [change_live, end_live, refuse_live, statement, swallow]
 
 
 # -- names that take a password
