@@ -33,7 +33,13 @@ class Server:
     def start(self):
         told = subprocess.run([SERVER, "start", self.folder, *self.arguments], check=True,
                               stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True).stdout
+        port = self.reach.get("port")
         self.reach = dict(line.split("=", 1) for line in told.splitlines())
+        if port:
+            self.reach["port"] = port
+        else:
+            # Whoever comes again finds it where it was.
+            self.arguments.append(f"--port={self.reach['port']}")
         # Waiting for a replica takes as long as it takes.
         self.admin = Wire(self.socket, timeout=900)
         self.admin.greet()
