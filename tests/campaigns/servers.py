@@ -46,6 +46,9 @@ class Server:
         self.admin.login(b"root")
 
     def stop(self):
+        """Nothing where it does not run."""
+        if not (self.folder / "run/pid").exists():
+            return
         subprocess.run([SERVER, "stop", self.folder], check=True, stdin=subprocess.DEVNULL,
                        stdout=subprocess.DEVNULL)
 
