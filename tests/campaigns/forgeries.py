@@ -256,7 +256,7 @@ class Chance:
     """Chooses ids, stamps and hosts as an attacker would."""
 
     IDS = ["own", "next", "after-next", "soon", "later", "far-later", "too-far", "before", "long-before",
-           "low", "zero", "internal", "live", "stalled", "huge"]
+           "low", "zero", "internal", "live", "stalled", "held", "huge"]
     STAMPS = ["now", "now", "now", "now", "second-ahead", "second-back", "minute-ahead", "hours-ahead",
               "hours-back", "years-ahead"]
 
@@ -270,7 +270,8 @@ class Chance:
             self.pairs += pairs
 
     def identity(self, kind, own, known):
-        """`known`: the scheduler's id, one of a live session, one of a stalled handshake."""
+        """`known`: the scheduler's id, one of a live session, one of a stalled handshake, and one whose
+        handshake goes on byte by byte, so that no record has it for a long time."""
         return {"own": own, "next": own + 1, "after-next": own + 2,
                 "soon": own + self.random.randrange(3, 60),
                 "later": own + self.random.randrange(100, 3000),
@@ -278,6 +279,7 @@ class Chance:
                 "before": max(1, own - 1), "long-before": max(1, own - self.random.randrange(200, 2000)),
                 "low": self.random.randrange(2, 100), "zero": 0, "internal": known["internal"],
                 "live": known["live"], "stalled": known["stalled"],
+                "held": known["held"] if kind == "held" else 0,
                 "huge": (1 << 64) - 1}[kind]
 
     @staticmethod
