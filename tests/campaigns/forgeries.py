@@ -108,6 +108,12 @@ def other_end(line):
     return f"{line.bare()}\n{line.start}{line.user},{line.host},{line.identity},0,DISCONNECT,,,0,"
 
 
+def changed_silently(line):
+    """A change of user without a name, and the record that names it: nothing begins."""
+    named = f"{line.start}{line.user},{line.host},{line.identity},7,READ,a,b,"
+    return f",,{line.identity},0,CHANGEUSER,O,,0\n{named}\n{line.start}y"
+
+
 def cut(line):
     """Written once: the first record is cut before it."""
     return EURO * 44 + f",,9,9,READ,,,\n{line.login()}\n{line.start}"
@@ -181,8 +187,8 @@ def commas(line):
 
 
 REFUSED = [loose_ends, two_lines, three_lines, last_line, two_forged, own_refusal, refusal_first, end_first,
-           login_and_end, other_end, cut, cut_short, cut_in_two, cut_own_end, cut_own_end_whole,
-           cut_same_name, cut_loose, cut_change, cut_refusal, cut_doubtful, cut_doubtful_end, cut_twofold,
+           login_and_end, other_end, changed_silently, cut, cut_short, cut_in_two, cut_own_end,
+           cut_own_end_whole, cut_same_name, cut_loose, cut_change, cut_refusal, cut_doubtful, cut_doubtful_end, cut_twofold,
            cut_quoted, two_bytes, commas]
 
 
