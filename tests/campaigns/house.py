@@ -150,11 +150,18 @@ class House:
             raise Violation(f"written and counted differ: {lost}")
 
 
-def arguments(description, runs):
+def common_arguments(description):
+    """The options that all campaigns have."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--program", help="the rollcall to test")
-    parser.add_argument("--runs", type=int, default=runs, help=f"how many (default {runs})")
     parser.add_argument("--seed", type=int, default=int(time.time()))
+    return parser
+
+
+def arguments(description, runs):
+    """And those of the ones that repeat something small."""
+    parser = common_arguments(description)
+    parser.add_argument("--runs", type=int, default=runs, help=f"how many (default {runs})")
     parser.add_argument("--state", type=pathlib.Path, help="where to note how far it is, to go on there")
     parser.add_argument("--slice", type=float, help="end after so many seconds; --state goes on")
     return parser

@@ -415,6 +415,7 @@ impl Batch {
     ) {
         match event.kind {
             Kind::ChangeUser if event.error != 0 => {
+                self.wary = WARY_BEHIND;
                 self.pairs.refused(pair, event.error, at);
                 self.judge(span, server, pair, event, Deed::ChangeRefused, Mark::RARE);
             }
@@ -431,7 +432,7 @@ impl Batch {
             _ => {
                 self.judge(span, server, pair, event, Deed::Statement, Mark::SESSION);
                 if self.connections.awaits_names() {
-                    self.named(server, event.connection, pair);
+                    self.named(span, server, event.connection, pair);
                 }
             }
         }
@@ -439,9 +440,11 @@ impl Batch {
 
     /// A session that changed its user shows its new name: that was a login.
     #[cold]
-    fn named(&mut self, server: u32, connection: u64, pair: u32) {
+    fn named(&mut self, span: formats::Span, server: u32, connection: u64, pair: u32) {
         if let Some(changed) = self.connections.named(server, connection, pair) {
-            self.pairs.login(pair, Moment::new(changed));
+            let item = Item::new(changed, connection, pair, Deed::Change, Mark::RARE);
+            let item = place(self.base, span, item);
+            self.servers[server as usize].stretch.push(item);
         }
     }
 }
@@ -571,13 +574,28 @@ impl Sink for Batch {
                 connections.contest(number, id, pair);
             }
         }
+        if servers.len() > 1 {
+            // What a name has written may name another server.
+            let names: Vec<(u64, u64)> =
+                servers.iter_mut().flat_map(|server| server.stretch.names()).collect();
+            for name in names {
+                servers.iter_mut().for_each(|server| server.stretch.taint(name));
+            }
+        } else {
+            servers.iter_mut().for_each(|server| drop(server.stretch.names()));
+        }
         self.place_stretches();
         self.pairs.settle();
     }
 
     #[cold]
     fn doubt(&mut self, span: formats::Span, doubt: Doubt, bytes: &[u8]) {
-        self.end = self.base + span.end as u64;
+        let (from, to) = (self.base + span.start as u64, self.base + span.end as u64);
+        self.end = to;
+        if !matches!(doubt.reason, Reason::NulBytes | Reason::Unfinished) {
+            self.wary = WARY_BEHIND;
+            self.servers.iter_mut().for_each(|server| server.stretch.spoil(from, to));
+        }
         self.doubts.add(
             self.file,
             self.base + span.start as u64,
@@ -621,7 +639,7 @@ impl Batch {
             }
             Kind::Disconnect => {
                 if self.connections.awaits_names() {
-                    self.named(number, event.connection, pair);
+                    self.named(span, number, event.connection, pair);
                 }
                 let end = self.connections.end(number, event.connection, pair, at.utc);
                 let (deed, mark) = seen(false, false, end);

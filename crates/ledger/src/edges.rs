@@ -218,10 +218,15 @@ fn go_on(db: &Connection, source: i64, batch: &Batch) -> rusqlite::Result<()> {
 
 fn encode(current: &Stretch, pairs: &Pairs) -> Vec<u8> {
     let mut out = vec![VERSION];
-    let Known { latest, floor, .. } = current.known();
+    let Known { latest, floor, past, .. } = current.known();
     put_signed(&mut out, latest.unwrap_or(i64::MIN));
     put(&mut out, u64::from(floor.is_some()));
     put(&mut out, floor.unwrap_or(0));
+    put(&mut out, past.len() as u64);
+    for (at, id) in past {
+        put_signed(&mut out, at);
+        put(&mut out, id);
+    }
     let mut names = HashMap::new();
     let context = current.context();
     let apart = current.apart().iter().copied();
@@ -253,6 +258,10 @@ fn decode(mut bytes: &[u8], end: Place, server: u32, pairs: &mut Pairs) -> Optio
     let latest = Some(take_signed(from)?);
     let has_floor = take(from)? != 0;
     let floor = Some(take(from)?).filter(|_| has_floor);
+    let mut past = Vec::new();
+    for _ in 0..take(from)? {
+        past.push((take_signed(from)?, take(from)?));
+    }
     let counts = [take(from)?, take(from)?];
     let mut names: Vec<u32> = Vec::new();
     let mut before = Before::default();
@@ -273,7 +282,7 @@ fn decode(mut bytes: &[u8], end: Place, server: u32, pairs: &mut Pairs) -> Optio
         }
         Some(items)
     });
-    Some(Stretch::behind(Judge::of(context?, Known { end, latest, floor }), apart?))
+    Some(Stretch::behind(Judge::of(context?, Known { end, latest, floor, past }), apart?))
 }
 
 /// The item before: the next resembles it.

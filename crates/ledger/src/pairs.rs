@@ -263,12 +263,6 @@ impl Pairs {
         number
     }
 
-    /// Counts a login.
-    pub(crate) fn login(&mut self, number: u32, at: Moment) {
-        self.make_room(1);
-        self.step(number, at, true, true);
-    }
-
     /// Room for so many calls of [`Pairs::step`].
     #[inline(always)]
     pub(crate) fn make_room(&mut self, count: usize) {

@@ -14,9 +14,10 @@
 //!
 //! * A connection begins once: a login whose id begins again within [`SETTLING`], or begins as one user
 //!   and ends as another ([`Reason::IdTwice`]).
-//! * A long name is cut in the first of the two records only, so what it forges stands once, between
-//!   them; and the two then differ. A refused change of user is written once, right behind the lines
-//!   that its name has made ([`Reason::InRefusedName`]).
+//! * A record is written in one go, so what a name has made stands right before the rest of it. A long
+//!   name is cut in the first of the two records only, and then they differ. A refused change of user is
+//!   written once: what stands right before it needs a later record to speak for it. Where the rest is no
+//!   record any more, that which is rejected gives it away ([`Reason::InRefusedName`]).
 //! * Ids rise. A handshake is given up after [`LATE`], so no login has an id below one that was in use
 //!   before that; nor one far above all that follow ([`Reason::IdOutOfPlace`]). A restart is told by what
 //!   follows: ids go on from the low one.
@@ -38,6 +39,7 @@ mod tests;
 pub(crate) use stretch::Stretch;
 
 use formats::Reason;
+use rules::{NAME_BYTES, NAME_RECORDS};
 use std::hint::select_unpredictable;
 
 /// A login is settled when its source goes on for longer than a handshake usually takes
@@ -167,7 +169,7 @@ impl Mark {
     const CONTESTED: u16 = Mark::TWICE | Mark::IN_NAME | Mark::MISPLACED | Mark::OF_CONTESTED;
     /// Its id is not the next that was to be expected.
     const UNEXPECTED: u16 = 16;
-    /// The same id began before or begins again, or a refusal before it has not ended.
+    /// The same id began before or begins again.
     const CLOSELY: u16 = 32;
     /// Its stamp is far from the one before.
     const APART: u16 = 64;
@@ -189,8 +191,11 @@ impl Mark {
     const UNUSUAL: u16 = Mark::UNEXPECTED | Mark::APART | Mark::ODD | Mark::RARE;
     /// What a judge finds out by itself when an item is pushed.
     const FOUND: u16 = Mark::UNEXPECTED | Mark::APART;
+    /// A refused change of user stands right behind it.
+    const ALONE: u16 = 16384;
     /// What has to be weighed before it is told of.
-    const DOUBTFUL: u16 = Mark::CONTESTED | Mark::UNEXPECTED | Mark::CLOSELY | Mark::APART;
+    const DOUBTFUL: u16 =
+        Mark::CONTESTED | Mark::UNEXPECTED | Mark::CLOSELY | Mark::APART | Mark::ALONE;
     /// What is not simply told of as settled.
     const SPECIAL: u16 = Mark::DOUBTFUL | Mark::TOLD | Mark::FOREIGN;
 
@@ -220,13 +225,15 @@ impl Mark {
 pub(crate) type Place = (i64, u64);
 
 /// What a judge knows beside the records it keeps.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Known {
     /// How far the log was read, and the time of the last record there.
     pub(crate) end: Place,
     pub(crate) latest: Option<i64>,
     /// The last beginning that is older than [`LATE`].
     pub(crate) floor: Option<u64>,
+    /// Times and ids of beginnings after that, which are not kept.
+    pub(crate) past: Vec<(i64, u64)>,
 }
 
 /// Who counts what has been judged.
@@ -264,10 +271,15 @@ pub(crate) struct Judge {
     /// The last beginning that is older than [`LATE`], and how far beginnings were looked through for it.
     floor: Option<u64>,
     old: usize,
+    /// Times and ids of beginnings that are forgotten and not older than [`LATE`] yet.
+    past: Vec<(i64, u64)>,
     /// With the item of this number ids start again.
     restart: Option<u32>,
     /// Refused logins whose end did not come yet, by their numbers.
     refused: Vec<u32>,
+    /// Where names stand that have made records, from and to which byte: news for the other servers of the
+    /// log.
+    names: Vec<(u64, u64)>,
     /// The file and the offset up to which it has seen the log, and the time of the last record there.
     end: Place,
     latest: Option<i64>,
@@ -291,8 +303,10 @@ impl Default for Judge {
             stamp: i64::MIN,
             floor: None,
             old: 0,
+            past: Vec::new(),
             restart: None,
             refused: Vec::new(),
+            names: Vec::new(),
             end: (0, 0),
             latest: None,
         }
@@ -311,6 +325,22 @@ impl Judge {
         self.highest = select_unpredictable(begins, self.highest.max(item.id), self.highest);
         self.stamp = item.at;
         self.items.push(Item { mark: Mark(item.mark.0 & !Mark::FOUND | found), ..item });
+    }
+
+    /// What is rejected or quarantined between these bytes may be part of a name that has made the records
+    /// right before it.
+    fn spoil(&mut self, from: u64) {
+        let near = |item: &&mut Item| item.offset.saturating_add(NAME_BYTES) > from;
+        let waiting = self.items[self.told..].iter_mut().rev().take(NAME_RECORDS);
+        waiting.take_while(near).for_each(|item| item.mark.0 |= Mark::IN_NAME);
+    }
+
+    /// Marks what waits and stands between these bytes.
+    fn taint(&mut self, (from, to): (u64, u64)) {
+        let waiting = self.items[self.told..].iter_mut().rev();
+        let inside =
+            waiting.skip_while(|item| item.offset >= to).take_while(|it| it.offset >= from);
+        inside.for_each(|item| item.mark.0 |= Mark::IN_NAME);
     }
 
     /// Looks at what was pushed, and tells of the items whose time has come.
@@ -437,7 +467,9 @@ impl Judge {
     /// Forgets what nothing that comes is judged by.
     fn forget(&mut self) {
         let gone = self.context_from().min(self.told);
-        self.floor = self.floor_before(gone);
+        let mut past = std::mem::take(&mut self.past);
+        self.note_past(gone, &mut past);
+        self.past = past;
         self.items.drain(..gone);
         self.forgotten = self.forgotten.wrapping_add(gone as u32);
         (self.told, self.seen) = (self.told - gone, self.seen - gone);
@@ -473,13 +505,17 @@ impl Judge {
 
     /// What is known beside the context.
     fn known(&self) -> Known {
-        Known { end: self.end, latest: self.latest, floor: self.floor_before(self.context_from()) }
+        let mut past = self.past.clone();
+        self.note_past(self.context_from(), &mut past);
+        let mut past = self.past.clone();
+        self.note_past(self.context_from(), &mut past);
+        Known { end: self.end, latest: self.latest, floor: self.floor, past }
     }
 
     /// A judge that goes on behind these records with their files, all of which were looked at.
     pub(crate) fn of(items: Vec<(i64, Item)>, known: Known) -> Judge {
-        let Known { end, latest, floor } = known;
-        let mut judge = Judge { floor, end, latest, ..Judge::default() };
+        let Known { end, latest, floor, past } = known;
+        let mut judge = Judge { floor, past, end, latest, ..Judge::default() };
         for (file, item) in items {
             judge.in_file(file);
             judge.items.push(item);
@@ -487,7 +523,7 @@ impl Judge {
         judge.seen = judge.items.len();
         judge.stamp = judge.items.last().map_or(i64::MIN, |item| item.at);
         let begun = judge.items.iter().filter(|item| item.deed.begins());
-        judge.highest = begun.map(|item| item.id).max().unwrap_or(0).max(known.floor.unwrap_or(0));
+        judge.highest = begun.map(|item| item.id).max().unwrap_or(0).max(floor.unwrap_or(0));
         judge.surprised = true;
         let has = |item: &Item, mark| item.mark.has(mark);
         let restart = judge.items.iter().rposition(|item| has(item, Mark::RESTART));

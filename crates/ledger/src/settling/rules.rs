@@ -6,27 +6,30 @@ use super::{
 };
 use std::iter::successors;
 
+/// Of what is forgotten while it may still be needed, the last id of each second is kept.
+const PAST_STEP: u64 = 1_000_000;
+
+/// Seconds kept of it.
+const PAST_MAX: usize = 128;
+
 /// Stamps of neighbours may step back by so much.
 pub(super) const STEP_BACK: i64 = 2_000_000;
 
 /// How many beginnings behind a doubtful id are looked at.
 const FOLLOWERS: usize = 64;
 
+/// A refusal and its end stand no further apart than this, in bytes, unless they are near in time.
+const BESIDE_BYTES: u64 = 16 << 10;
+
 /// How many neighbours a stamp is held against on each side.
 const NEIGHBOURS: usize = AGREE;
 
-/// The records that one name can hold lie so close together, in bytes.
-const NAME_BYTES: u64 = 512;
+/// The records that one name can hold, at most: it has 128 characters.
+pub(super) const NAME_RECORDS: usize = 3;
 
-/// Behind the login that a name has forged it has room for one more record at most.
-pub(super) const NAME_RECORDS: usize = 2;
-
-/// Where the end of a refused login does not come, a name may have spoiled it: then logins so close behind
-/// it are doubted, in bytes. Others may have written in between.
-const SPOILED_BYTES: u64 = 2 << 10;
-
-/// The same where its name is long.
-const SPOILED_LONG_BYTES: u64 = 16 << 10;
+/// They lie so close before the rest of the record that holds the name, in bytes: each record is written in
+/// one go.
+pub(super) const NAME_BYTES: u64 = 640;
 
 /// How many records are searched for one that was written twice.
 const TWINS: usize = 256;
@@ -57,8 +60,10 @@ impl Judge {
 
     fn doubtful_beginning(&mut self) {
         let index = self.seen;
-        self.look_for_refused(index);
         let item = self.items[index];
+        if item.deed.refuses() {
+            self.note_refused(index);
+        }
         if !item.mark.has(Mark::UNEXPECTED) {
             // Above all before: whoever turns out to have the same id later marks both.
             return;
@@ -71,26 +76,22 @@ impl Judge {
         }
         if self.items[earlier].deed.refuses() && item.deed.refuses() {
             // What a name has made of a refusal, and the rest of it.
-            self.mark_between(earlier, Mark::IN_NAME);
+            self.mark_name_before(index);
         }
         self.mark(earlier, Mark::CLOSELY);
         self.mark(index, Mark::CLOSELY);
     }
 
-    /// Whether the item may be part of a refused name; or is a refusal itself.
-    fn look_for_refused(&mut self, index: usize) {
+    /// Notes a refusal, whose end is to come.
+    fn note_refused(&mut self, index: usize) {
         let mut refused = std::mem::take(&mut self.refused);
         refused.retain(|&number| {
             self.index(number, index).is_some_and(|before| self.is_beside(before, index))
         });
-        if self.items[index].deed.refuses() {
-            if refused.len() == REFUSED_MAX {
-                refused.remove(0);
-            }
-            refused.push(self.number(index));
-        } else if !refused.is_empty() {
-            self.mark(index, Mark::CLOSELY);
+        if refused.len() == REFUSED_MAX {
+            refused.remove(0);
         }
+        refused.push(self.number(index));
         self.refused = refused;
     }
 
@@ -121,7 +122,8 @@ impl Judge {
             Deed::Refused | Deed::RefusedLong => {
                 self.end_refusals(beginning, end);
                 if from.pair != item.pair || from.deed == Deed::RefusedLong {
-                    self.mark_between(beginning, Mark::IN_NAME);
+                    // What stands before the first stands here again, in full.
+                    self.mark_name_before(end);
                 }
                 self.mark_written_twice(beginning, end);
             }
@@ -179,30 +181,41 @@ impl Judge {
     fn changed(&mut self) {
         let index = self.seen;
         let item = self.items[index];
-        for i in (index.saturating_sub(TWINS)..index).rev() {
+        if item.deed == Deed::ChangeRefused {
+            // Its name may have made them, and is written once: they need somebody else to speak for them.
+            for i in self.name_before(index) {
+                self.mark(i, if self.items[i].id == item.id { 0 } else { Mark::ALONE });
+            }
+            return;
+        }
+        for i in index.saturating_sub(TWINS)..index {
             let before = self.items[i];
-            let twin = before.deed == Deed::Change
-                && (before.id, before.pair, before.at) == (item.id, item.pair, item.at);
-            if item.deed == Deed::Change && twin {
+            if (before.deed, before.id, before.pair, before.at)
+                == (Deed::Change, item.id, item.pair, item.at)
+            {
                 self.mark(i, Mark::TWICE);
                 self.mark(index, Mark::TWICE);
-            }
-            let beside = index - i <= NAME_RECORDS
-                && self.file_of(i) == self.file_of(index)
-                && before.offset.saturating_add(NAME_BYTES) > item.offset;
-            if item.deed == Deed::ChangeRefused && beside && before.id != item.id {
-                self.mark(i, Mark::IN_NAME);
             }
         }
     }
 
-    /// Marks what counts behind the item `from` and before the one that is looked at.
-    fn mark_between(&mut self, from: usize, mark: u16) {
-        for item in &mut self.items[from + 1..self.seen] {
-            if item.deed.is_login() || item.mark.is_sign() {
-                item.mark.0 |= mark;
-            }
+    /// The records before this one that its name may have made.
+    fn name_before(&self, index: usize) -> std::ops::Range<usize> {
+        let (file, to) = (self.file_of(index), self.items[index].offset);
+        let first = index.saturating_sub(NAME_RECORDS);
+        let from = (first..index).rev().take_while(|&i| {
+            self.items[i].offset.saturating_add(NAME_BYTES) > to && self.file_of(i) == file
+        });
+        from.last().unwrap_or(index)..index
+    }
+
+    /// What stands right before this record is the name's.
+    fn mark_name_before(&mut self, index: usize) {
+        for i in self.name_before(index) {
+            self.mark(i, Mark::IN_NAME);
         }
+        let to = self.items[index].offset;
+        self.names.push((to.saturating_sub(NAME_BYTES), to));
     }
 
     /// Weighs what speaks against an item whose time has come: all before it are told of.
@@ -219,7 +232,7 @@ impl Judge {
         if item.mark.has(Mark::CLOSELY) && self.is_twice(index) {
             self.mark(index, Mark::TWICE);
         }
-        if item.mark.has(Mark::CLOSELY) && self.is_spoiled(index) {
+        if item.mark.has(Mark::ALONE) && !self.is_vouched_for(index) {
             self.mark(index, Mark::IN_NAME);
         }
         if item.mark.has(Mark::APART) && self.is_apart(index) {
@@ -263,11 +276,12 @@ impl Judge {
     /// The last beginning that is older than [`LATE`] when this item comes, of the same life of the server.
     fn floor_at(&mut self, index: usize) -> Option<u64> {
         let agreed = self.agreed(index + 1)?;
-        while self.old < index {
-            let at = self.items[self.old].at;
-            if at >= agreed.saturating_sub(LATE) && at <= agreed.saturating_add(BACK) {
-                break;
-            }
+        let is_old = |at: i64| at < agreed.saturating_sub(LATE) || at > agreed.saturating_add(BACK);
+        let forgotten = self.past.iter().take_while(|(at, _)| is_old(*at)).count();
+        if let Some((_, id)) = self.past.drain(..forgotten).next_back() {
+            self.floor = Some(id);
+        }
+        while self.past.is_empty() && self.old < index && is_old(self.items[self.old].at) {
             self.old += 1;
             self.floor = self.floor_of(self.floor, self.old - 1);
         }
@@ -275,9 +289,19 @@ impl Judge {
         if restart.is_some_and(|restart| restart >= self.old) { None } else { self.floor }
     }
 
-    /// The last id that begins before this index and in the past of what follows it.
-    pub(super) fn floor_before(&self, index: usize) -> Option<u64> {
-        (self.old..index).fold(self.floor, |floor, i| self.floor_of(floor, i))
+    /// Notes of the items before this index, which are about to be forgotten, what floors come of.
+    pub(super) fn note_past(&self, index: usize, past: &mut Vec<(i64, u64)>) {
+        for item in self.items.get(self.old..index).unwrap_or_default() {
+            if !item.deed.begins() || item.mark.has(Mark::CONTESTED) {
+                continue;
+            }
+            match past.last_mut() {
+                Some((at, id)) if item.at.abs_diff(*at) < PAST_STEP => *id = item.id,
+                _ => past.push((item.at, item.id)),
+            }
+        }
+        let surplus = past.len().saturating_sub(PAST_MAX);
+        past.drain(..surplus);
     }
 
     fn floor_of(&self, floor: Option<u64>, index: usize) -> Option<u64> {
@@ -373,34 +397,14 @@ impl Judge {
             .all(|end| self.agreed(end).is_none_or(|agreed| !is_due(item, agreed, end - first)))
     }
 
-    /// Whether a refusal stands close before this item whose end never comes. In a log without ends none
-    /// does.
-    fn is_spoiled(&self, index: usize) -> bool {
+    /// Whether a record that no name may have made shows the same connection of the same pair.
+    fn is_vouched_for(&self, index: usize) -> bool {
         let item = self.items[index];
-        let spoils = |i: usize| {
-            let before = &self.items[i];
-            let bytes = match before.deed {
-                Deed::Refused => SPOILED_BYTES,
-                Deed::RefusedLong => SPOILED_LONG_BYTES,
-                _ => return false,
-            };
-            // Its end may stand where reading has not come to yet.
-            let last = &self.items[self.seen - 1];
-            let over = self.seen - i > NAME_RECORDS + 1
-                || !near(last, before)
-                || last.offset > before.offset.saturating_add(bytes);
-            over && item.offset < before.offset.saturating_add(bytes)
-                && !before.mark.has(Mark::ENDED)
-        };
-        let file = self.file_of(index);
-        self.items[..self.seen].iter().any(|it| it.deed == Deed::End)
-            && (0..index)
-                .rev()
-                .take_while(|&i| {
-                    let bytes = self.items[i].offset.saturating_add(SPOILED_LONG_BYTES);
-                    item.offset < bytes && self.file_of(i) == file
-                })
-                .any(spoils)
+        self.items[index + 1..self.seen].iter().any(|it| {
+            (it.id, it.pair) == (item.id, item.pair)
+                && it.mark.is_sign()
+                && !it.mark.has(Mark::CONTESTED | Mark::ALONE)
+        })
     }
 
     /// The last beginning of this id before this index: a refusal that has not ended, or any other.
@@ -446,7 +450,7 @@ impl Judge {
     fn is_beside(&self, a: usize, b: usize) -> bool {
         self.is_near(a, b)
             || (self.file_of(a) == self.file_of(b)
-                && self.items[a].offset.abs_diff(self.items[b].offset) < SPOILED_LONG_BYTES)
+                && self.items[a].offset.abs_diff(self.items[b].offset) < BESIDE_BYTES)
     }
 }
 

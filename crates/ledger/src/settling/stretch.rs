@@ -1,7 +1,7 @@
 //! One unbroken piece of log, of one server: judged by itself but for its first records, which wait for
 //! those that stand before them.
 
-use super::rules::STEP_BACK;
+use super::rules::{NAME_BYTES, NAME_RECORDS, STEP_BACK};
 use super::{EDGE_MAX, Item, Judge, Known, LATE, Mark, Place, SETTLING, Teller};
 use formats::Reason;
 
@@ -26,6 +26,8 @@ pub(crate) struct Stretch {
     headed: bool,
     /// Told of by the judge while it was not known whether there is more than the head.
     owed: Owed,
+    /// What stands between these bytes is doubted.
+    spoiled: (u64, u64),
     /// What waits of other pieces, judged by these.
     apart: Vec<(i64, Item)>,
 }
@@ -50,8 +52,34 @@ impl Stretch {
 
     /// The next record.
     #[inline(always)]
-    pub(crate) fn push(&mut self, item: Item) {
+    pub(crate) fn push(&mut self, mut item: Item) {
+        if item.offset < self.spoiled.1 {
+            let inside = item.offset >= self.spoiled.0;
+            item.mark.0 |= if inside { Mark::IN_NAME } else { 0 };
+        }
         self.judge.push(item);
+    }
+
+    /// What was rejected or quarantined, from and to these bytes, may be part of a name that has made the
+    /// records beside it.
+    pub(crate) fn spoil(&mut self, from: u64, to: u64) {
+        self.judge.spoil(from);
+        let near = |(_, item): &&mut (i64, Item)| item.offset.saturating_add(NAME_BYTES) > from;
+        let head = self.head.iter_mut().rev().take(NAME_RECORDS).take_while(near);
+        head.for_each(|(_, item)| item.mark.0 |= Mark::IN_NAME);
+        self.spoiled = (to, to.saturating_add(NAME_BYTES));
+    }
+
+    /// Where names stand that have made records, since it was asked last.
+    pub(crate) fn names(&mut self) -> Vec<(u64, u64)> {
+        std::mem::take(&mut self.judge.names)
+    }
+
+    /// A name that stands between these bytes of the log has made the records there.
+    pub(crate) fn taint(&mut self, name: (u64, u64)) {
+        self.judge.taint(name);
+        let inside = |(_, item): &&mut (i64, Item)| (name.0..name.1).contains(&item.offset);
+        self.head.iter_mut().filter(inside).for_each(|(_, item)| item.mark.0 |= Mark::IN_NAME);
     }
 
     /// Looks at what was pushed, and tells of the items that are not part of the head.
@@ -125,10 +153,11 @@ impl Stretch {
         for (i, (file, mut item)) in next.head.into_iter().enumerate() {
             item.mark.0 |= if i >= border { Mark::FOREIGN } else { 0 };
             self.judge.in_file(file);
-            self.push(item);
+            self.judge.push(item);
         }
         self.run(teller);
         self.apart.extend(next.apart);
+        self.spoiled = next.spoiled;
         if next.headed {
             // The next one's head is as long as one has to be.
             self.headed = true;

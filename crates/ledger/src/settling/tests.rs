@@ -152,10 +152,6 @@ fn what_stands_in_a_refused_name_is_contested() {
     let between =
         [(0, 1100, Refused, 3), (0, 1101, Login, 7), (0, 1100, Refused, 4), (0, 1100, End, 4)];
     assert_eq!(contested(100, &between, 1102, 40), [(1101, 7, Reason::InRefusedName)]);
-    // Its end never comes: all are doubted for 2 KiB.
-    let between = [(0, 1100, Refused, 3), (0, 1101, Login, 7)];
-    let found = contested(100, &between, 1102, 40);
-    assert_eq!((found[0], found.len()), ((1101, 7, Reason::InRefusedName), 18));
     let between = [(0, 1100, Login, 3), (0, 1101, Login, 7), (0, 1100, ChangeRefused, 4)];
     assert_eq!(contested(100, &between, 1102, 40), [(1101, 7, Reason::InRefusedName)]);
 }
@@ -169,4 +165,41 @@ fn ids_and_stamps_have_their_neighbourhood() {
     assert_eq!(alone(-8000, 1500), [(1500, 7, Reason::IdOutOfPlace)]);
     assert_eq!(alone(8000, 1500), [(1500, 7, Reason::IdOutOfPlace)]);
     assert_eq!(alone(0, 1500), []);
+}
+
+#[test]
+fn a_login_before_a_refused_change_of_user_needs_somebody_to_speak_for_it() {
+    let change = (0, 1100, ChangeRefused, 4);
+    let with = |behind: &[(i64, u64, Deed, u32)]| {
+        let mut between = vec![(0, 1100, Login, 3), (0, 1101, Login, 7), change];
+        between.extend(behind);
+        contested(100, &between, 1102, 40)
+    };
+    assert_eq!(with(&[(1, 1101, End, 8)]).len(), 1);
+    assert_eq!(with(&[(1, 1101, End, 7)]), []);
+    // Not what another such name may have made.
+    assert_eq!(with(&[(1, 1101, End, 7), change]).len(), 1);
+}
+
+#[test]
+fn what_stands_beside_rejected_input_is_contested() {
+    let records: Vec<_> = usual(0..100, 1000).into_iter().collect();
+    let items = items(&records);
+    let mut stretch = Stretch::new(1);
+    stretch.is_at(0);
+    // The fiftieth login and its end stand at 6000 and 6060, and between them something that is no record.
+    for item in &items {
+        if item.offset == 6060 {
+            stretch.spoil(6050, 6060);
+        }
+        stretch.push(*item);
+    }
+    let mut told = Told::default();
+    stretch.lies(0, (1, 60 * items.len() as u64));
+    let mut known = Stretch::default_behind();
+    known.join(stretch, &mut told);
+    known.finish(i64::MAX, &mut told);
+    let doubted: Vec<u64> = told.0.iter().filter(|it| it.3.is_some()).map(|it| it.1).collect();
+    // Two before it with the end of the one between, and those within 640 bytes behind it.
+    assert_eq!(doubted, [1049, 1050, 1051, 1052, 1053, 1054, 1055]);
 }
