@@ -10,7 +10,7 @@ use crate::contested::Contested;
 use crate::doubts::Doubts;
 use crate::pairs::{Moment, PEER_BYTES_MAX, Pairs, same};
 use crate::runs::{RunPart, RunTracker};
-use crate::settling::{Deed, Item, Mark, Place, Stretch, Teller};
+use crate::settling::{Deed, Item, Mark, Place, Stretch, Teller, name_of};
 use formats::{BLOCK_LINES_MAX, Block, Doubt, Event, Kind, Reason, Sink, Stamp, Standing, Turn};
 use std::hint::select_unpredictable;
 
@@ -84,6 +84,9 @@ const WARY_BEFORE: usize = 2;
 /// And so many behind it.
 const WARY_BEHIND: u8 = 16;
 
+/// What a name and the rest of its record take, at most.
+const NAME_LINE_MAX: usize = 2048;
+
 /// Finished connections are always kept up to this number within a batch, so that the logins that are
 /// not settled yet are known even where none are kept for tracing.
 const RECENT_MIN: usize = 4096;
@@ -124,7 +127,10 @@ impl Batch {
     /// Tells where the bytes of the following calls of the reader stand in the file.
     pub fn at(&mut self, offset: u64) {
         self.base = offset;
-        self.start.get_or_insert(offset);
+        if self.start.is_none() {
+            self.start = Some(offset);
+            self.servers.iter_mut().for_each(|server| server.stretch.begins_at(offset));
+        }
     }
 
     /// The ledger's number of the file the batch is at.
@@ -142,7 +148,7 @@ impl Batch {
         self.file = fresh.file;
         (self.base, self.start, self.end) = (0, None, 0);
         for server in &mut self.servers {
-            server.stretch = Stretch::new(self.file);
+            server.stretch = Stretch::new(self.file, 0);
         }
         // No stamp of the new file may be taken for one of the old one's clock.
         self.stamp = Stamp::Local(i64::MIN);
@@ -169,7 +175,7 @@ impl Batch {
     fn end_stretches(&mut self) {
         self.place_stretches();
         for number in 0..self.servers.len() as u32 {
-            let file = Stretch::new(self.file);
+            let file = Stretch::new(self.file, 0);
             let server = &mut self.servers[number as usize];
             let ended = std::mem::replace(&mut server.stretch, file);
             self.add_stretch(number, ended);
@@ -197,7 +203,7 @@ impl Batch {
 
     fn place_stretches(&mut self) {
         for server in &mut self.servers {
-            server.stretch.lies(self.start.unwrap_or(0), (self.file, self.end));
+            server.stretch.reaches((self.file, self.end));
         }
     }
 
@@ -340,7 +346,7 @@ impl Batch {
             first: i64::MAX,
             last: i64::MIN,
             runs: RunTracker::default(),
-            stretch: Stretch::new(self.file),
+            stretch: Stretch::new(self.file, self.start.unwrap_or(0)),
         });
         self.servers.len() as u32 - 1
     }
@@ -494,6 +500,15 @@ impl Teller for Counter<'_> {
     }
 }
 
+/// Whether input that is no record may be the first or the last part of one whose name has made those beside
+/// it: it begins like a record, or ends like one.
+fn may_be_of_a_name(bytes: &[u8]) -> bool {
+    let text = bytes.trim_ascii_end();
+    let begins = bytes.iter().take(4).all(u8::is_ascii_digit) && bytes.contains(&b',');
+    let last = text.iter().rposition(|byte| !byte.is_ascii_digit());
+    begins || last.is_some_and(|last| text[last] == b',' && text.len() < NAME_LINE_MAX)
+}
+
 fn current(servers: &[Server], file: i64) -> impl Iterator<Item = Span> {
     servers.iter().zip(0..).filter(|(server, _)| server.records > 0).map(move |(server, number)| {
         let &Server { records, first, last, .. } = server;
@@ -558,7 +573,10 @@ impl Sink for Batch {
             let (id, at, login) = (line.connection, self.moment.utc, line.turn == Turn::Login);
             let end = self.connections.step(server, id, pair, line.port, at, login);
             let (deed, mark) = seen(login, is_cut(block.peer(line).user()), end);
-            let item = place(self.base, block.span(line), Item::new(at, id, pair, deed, mark));
+            let mut item = place(self.base, block.span(line), Item::new(at, id, pair, deed, mark));
+            if !login & (end == End::Refused) {
+                item.name = name_of(block.peer(line).user());
+            }
             let own = &mut self.servers[server as usize];
             own.runs.step(id, at, login);
             own.stretch.push(item);
@@ -592,7 +610,7 @@ impl Sink for Batch {
     fn doubt(&mut self, span: formats::Span, doubt: Doubt, bytes: &[u8]) {
         let (from, to) = (self.base + span.start as u64, self.base + span.end as u64);
         self.end = to;
-        if !matches!(doubt.reason, Reason::NulBytes | Reason::Unfinished) {
+        if may_be_of_a_name(bytes) {
             self.wary = WARY_BEHIND;
             self.servers.iter_mut().for_each(|server| server.stretch.spoil(from, to));
         }
@@ -619,6 +637,7 @@ impl Batch {
     ) {
         let mut item = Item::new(self.moment.utc, event.connection, pair, deed, mark);
         item.link = event.query as u32;
+        item.name = name_of(event.peer.user());
         self.servers[server as usize].stretch.push(place(self.base, span, item));
     }
 

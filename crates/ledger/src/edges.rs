@@ -12,7 +12,7 @@ use crate::contested::{self, Contested};
 use crate::doubts::Doubts;
 use crate::keeping::Keeping;
 use crate::pairs::{Moment, PEER_BYTES_MAX, Pairs};
-use crate::settling::{Deed, Item, Judge, Known, Place, SETTLING, Stretch};
+use crate::settling::{Deed, Item, Known, Place, SETTLING, Stretch};
 use crate::store::{Bytes, damaged, signed};
 use crate::timeline::{self, Slot, put, take};
 use formats::Peer;
@@ -218,10 +218,12 @@ fn go_on(db: &Connection, source: i64, batch: &Batch) -> rusqlite::Result<()> {
 
 fn encode(current: &Stretch, pairs: &Pairs) -> Vec<u8> {
     let mut out = vec![VERSION];
-    let Known { latest, floor, past, .. } = current.known();
+    let Known { latest, floor, past, spoiled, .. } = current.known();
     put_signed(&mut out, latest.unwrap_or(i64::MIN));
     put(&mut out, u64::from(floor.is_some()));
     put(&mut out, floor.unwrap_or(0));
+    put(&mut out, spoiled.0);
+    put(&mut out, spoiled.1 as u64);
     put(&mut out, past.len() as u64);
     for (at, id) in past {
         put_signed(&mut out, at);
@@ -258,6 +260,7 @@ fn decode(mut bytes: &[u8], end: Place, server: u32, pairs: &mut Pairs) -> Optio
     let latest = Some(take_signed(from)?);
     let has_floor = take(from)? != 0;
     let floor = Some(take(from)?).filter(|_| has_floor);
+    let spoiled = (take(from)?, take(from)? as usize);
     let mut past = Vec::new();
     for _ in 0..take(from)? {
         past.push((take_signed(from)?, take(from)?));
@@ -282,7 +285,8 @@ fn decode(mut bytes: &[u8], end: Place, server: u32, pairs: &mut Pairs) -> Optio
         }
         Some(items)
     });
-    Some(Stretch::behind(Judge::of(context?, Known { end, latest, floor, past }), apart?))
+    let known = Known { end, latest, floor, past, spoiled };
+    Some(Stretch::behind(context?, known, apart?))
 }
 
 /// The item before: the next resembles it.
@@ -304,6 +308,7 @@ impl Before {
         put(out, item.bytes.into());
         out.push(item.deed as u8);
         put(out, item.mark.0.into());
+        put(out, item.name.into());
         if item.deed == Deed::Statement {
             put(out, item.link.into());
         }
@@ -318,9 +323,15 @@ impl Before {
         let bytes = u16::try_from(take(from)?).ok()?;
         let deed = *Deed::ALL.get(usize::from(byte(from)?))?;
         let mark = u16::try_from(take(from)?).ok()?;
+        let name = u16::try_from(take(from)?).ok()?;
         let link = if deed == Deed::Statement { take(from)? as u32 } else { 0 };
-        let item =
-            Item { offset: self.offset, bytes, link, ..Item::new(self.at, self.id, 0, deed, mark) };
+        let item = Item {
+            offset: self.offset,
+            bytes,
+            link,
+            name,
+            ..Item::new(self.at, self.id, 0, deed, mark)
+        };
         Some((self.file, item))
     }
 }

@@ -630,7 +630,8 @@ mod tests {
             let mut pairs = Pairs::default();
             for &(server, joined, at) in part {
                 let pair = pairs.find_or_add(server, Peer::new(joined, 1));
-                pairs.login(pair, Moment::new(at));
+                pairs.make_room(1);
+                pairs.step(pair, Moment::new(at), true, true);
                 pairs.refused(pair, 1045, Moment::new(at));
             }
             pairs.settle();

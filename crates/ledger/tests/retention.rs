@@ -140,7 +140,7 @@ fn beginnings_without_an_end_are_bounded_too() {
     // As a log without ends has them: 140,000 in all, 100,000 kept and some room.
     for part in 0..7 {
         let mut log = Log::default();
-        for id in part * 20_000..(part + 1) * 20_000 {
+        for id in part * 20_000 + 1..=(part + 1) * 20_000 {
             let at = UTC_START + id as i64 * 1_000_000;
             log.push(line(at, "db1", "app", "10.0.0.7", id, "CONNECT", 0));
         }

@@ -71,6 +71,9 @@ const WAITING_MAX: usize = 32_768;
 /// records a second less than [`LATE`] is known across a cut.
 pub(crate) const EDGE_MAX: usize = 2 * WAITING_MAX;
 
+/// The bytes of a user name that every record has: the rest may be cut off.
+const NAME_KEPT: usize = 128;
+
 /// Time is asked for and waiting items are told of once in so many records, or less.
 const PORTION: usize = 256;
 
@@ -146,13 +149,15 @@ pub(crate) struct Item {
     /// Of a beginning: the number of the one before it whose id has the same low bits. Of a statement: the
     /// low bits of its query id.
     pub(crate) link: u32,
+    /// Of a refusal or an end: what is told of a user name that the log may have cut, see [`name_of`].
+    pub(crate) name: u16,
     pub(crate) deed: Deed,
 }
 
 impl Item {
     #[inline(always)]
     pub(crate) fn new(at: i64, id: u64, pair: u32, deed: Deed, mark: u16) -> Item {
-        Item { at, id, offset: 0, bytes: 0, mark: Mark(mark), pair, link: 0, deed }
+        Item { at, id, offset: 0, bytes: 0, mark: Mark(mark), pair, link: 0, name: 0, deed }
     }
 }
 
@@ -221,6 +226,14 @@ impl Mark {
     }
 }
 
+/// Something of the part of a long user name that is never cut; 0 for a short one. Names that are long in both
+/// records of a refusal cannot be made to have the same, as no name has room for two.
+pub(crate) fn name_of(user: &[u8]) -> u16 {
+    let sum = |sum: u32, byte: &u8| (sum ^ u32::from(*byte)).wrapping_mul(0x0100_0193);
+    let whole = user.get(..NAME_KEPT).map(|kept| kept.iter().fold(0x811c_9dc5, sum));
+    whole.map_or(0, |sum| (sum >> 16) as u16 | 1)
+}
+
 /// A place in a log: the ledger's number of the file, and the offset in it.
 pub(crate) type Place = (i64, u64);
 
@@ -234,6 +247,8 @@ pub(crate) struct Known {
     pub(crate) floor: Option<u64>,
     /// Times and ids of beginnings after that, which are not kept.
     pub(crate) past: Vec<(i64, u64)>,
+    /// What stands before this byte is doubted, so many records of it.
+    pub(crate) spoiled: (u64, usize),
 }
 
 /// Who counts what has been judged.
@@ -318,7 +333,7 @@ impl Judge {
     #[inline(always)]
     fn push(&mut self, item: Item) {
         let begins = item.deed.begins();
-        let expected = item.id.wrapping_sub(self.highest).wrapping_sub(1) < JUMP;
+        let expected = (item.id > self.highest) & (item.id.wrapping_sub(self.highest) <= JUMP);
         let apart = item.at.wrapping_sub(self.stamp).wrapping_add(FAR) as u64 > 2 * FAR as u64;
         let found = select_unpredictable(begins & !expected, Mark::UNEXPECTED, 0)
             | select_unpredictable(apart, Mark::APART, 0);
@@ -377,7 +392,7 @@ impl Judge {
             let mut marks = 0;
             let mut due = 0;
             for item in waiting {
-                if item.at >= agreed.saturating_sub(SETTLING) {
+                if !agreed.are_behind(item.at, SETTLING) {
                     break;
                 }
                 marks |= item.mark.0;
@@ -427,11 +442,16 @@ impl Judge {
         }
     }
 
-    /// The time that the last records before this index agree on.
+    /// From when to when the last records before this index are: a forged stamp among them moves one of the
+    /// two only away from what follows of it.
     #[inline(always)]
-    fn agreed(&self, index: usize) -> Option<i64> {
+    fn agreed(&self, index: usize) -> Option<Agreed> {
         let last = self.items[..index].last_chunk::<AGREE>()?;
-        Some(last.iter().fold(i64::MAX, |least, item| least.min(item.at)))
+        let (mut least, mut most) = (i64::MAX, i64::MIN);
+        for item in last {
+            (least, most) = (least.min(item.at), most.max(item.at));
+        }
+        Some(Agreed { least, most })
     }
 
     /// Enters the items before this index into `recent`.
@@ -487,7 +507,7 @@ impl Judge {
 
     /// From where on items are context of what comes.
     fn context_from(&self) -> usize {
-        let agreed = self.agreed(self.seen).unwrap_or(i64::MIN);
+        let agreed = self.agreed(self.seen).map_or(i64::MIN, |agreed| agreed.least);
         let kept = agreed.saturating_sub(LATE + SETTLING);
         let from = self.items[..self.seen].iter().position(|item| item.at >= kept);
         let from = from.unwrap_or(self.seen).min(self.told);
@@ -509,12 +529,12 @@ impl Judge {
         self.note_past(self.context_from(), &mut past);
         let mut past = self.past.clone();
         self.note_past(self.context_from(), &mut past);
-        Known { end: self.end, latest: self.latest, floor: self.floor, past }
+        Known { end: self.end, latest: self.latest, floor: self.floor, past, spoiled: (0, 0) }
     }
 
     /// A judge that goes on behind these records with their files, all of which were looked at.
     pub(crate) fn of(items: Vec<(i64, Item)>, known: Known) -> Judge {
-        let Known { end, latest, floor, past } = known;
+        let Known { end, latest, floor, past, .. } = known;
         let mut judge = Judge { floor, past, end, latest, ..Judge::default() };
         for (file, item) in items {
             judge.in_file(file);
@@ -582,9 +602,28 @@ impl Judge {
     }
 }
 
-/// Has an item's time come, `behind` records behind it, when the last of these agree on this time? A stamp
+/// What stamps one after another say of the time.
+#[derive(Debug, Clone, Copy)]
+struct Agreed {
+    least: i64,
+    most: i64,
+}
+
+impl Agreed {
+    /// All are at least so much later.
+    fn are_behind(self, at: i64, by: i64) -> bool {
+        at < self.least.saturating_sub(by)
+    }
+
+    /// The stamp is ahead of all of them.
+    fn are_long_before(self, at: i64) -> bool {
+        at > self.most.saturating_add(BACK)
+    }
+}
+
+/// Has an item's time come, `behind` records behind it, when the last of these are of this time? A stamp
 /// ahead of theirs holds back nobody.
-fn is_due(item: &Item, agreed: i64, behind: usize) -> bool {
-    let far_ahead = (item.at > agreed.saturating_add(BACK)) & (behind >= AGREE);
-    (item.at < agreed.saturating_sub(SETTLING)) | far_ahead | (behind >= WAITING_MAX)
+fn is_due(item: &Item, agreed: Agreed, behind: usize) -> bool {
+    let far_ahead = agreed.are_long_before(item.at) & (behind >= AGREE);
+    agreed.are_behind(item.at, SETTLING) | far_ahead | (behind >= WAITING_MAX)
 }

@@ -2,7 +2,7 @@
 //! come.
 
 use super::{
-    AGREE, BACK, Deed, FAR, Item, JUMP, Judge, LATE, Mark, PORTION, REFUSED_MAX, SETTLING, is_due,
+    AGREE, Deed, FAR, Item, JUMP, Judge, LATE, Mark, PORTION, REFUSED_MAX, SETTLING, is_due,
 };
 use std::iter::successors;
 
@@ -69,17 +69,22 @@ impl Judge {
             return;
         }
         self.surprised = true;
-        let earlier = self.last_begun(index, item.id);
-        let Some(earlier) = earlier.filter(|&earlier| self.is_near(earlier, index)) else { return };
         if item.id == 0 {
             return;
         }
-        if self.items[earlier].deed.refuses() && item.deed.refuses() {
-            // What a name has made of a refusal, and the rest of it.
-            self.mark_name_before(index);
+        let mut earlier = self.last_begun(index, item.id);
+        for _ in 0..SAME_MAX {
+            let Some(same) = earlier else { return };
+            if self.is_near(same, index) {
+                self.mark(same, Mark::CLOSELY);
+                self.mark(index, Mark::CLOSELY);
+            }
+            if self.items[same].deed.refuses() && item.deed.refuses() && self.is_near(same, index) {
+                // What a name has made of a refusal, and the rest of it.
+                self.mark_name_before(index);
+            }
+            earlier = self.begun(self.items[same].link, same, item.id);
         }
-        self.mark(earlier, Mark::CLOSELY);
-        self.mark(index, Mark::CLOSELY);
     }
 
     /// Notes a refusal, whose end is to come.
@@ -121,7 +126,11 @@ impl Judge {
             }
             Deed::Refused | Deed::RefusedLong => {
                 self.end_refusals(beginning, end);
-                if from.pair != item.pair || from.deed == Deed::RefusedLong {
+                let same = match from.deed {
+                    Deed::RefusedLong => from.name == item.name,
+                    _ => from.pair == item.pair,
+                };
+                if !same {
                     // What stands before the first stands here again, in full.
                     self.mark_name_before(end);
                 }
@@ -186,6 +195,7 @@ impl Judge {
             for i in self.name_before(index) {
                 self.mark(i, if self.items[i].id == item.id { 0 } else { Mark::ALONE });
             }
+            self.names.push((item.offset.saturating_sub(NAME_BYTES), item.offset));
             return;
         }
         for i in index.saturating_sub(TWINS)..index {
@@ -225,6 +235,9 @@ impl Judge {
         let item = self.items[index];
         if item.deed.begins() && item.mark.has(Mark::UNEXPECTED) {
             self.weigh_id(index);
+        }
+        if item.id == 0 {
+            self.mark(index, Mark::MISPLACED);
         }
         if !item.deed.is_login() {
             return;
@@ -276,7 +289,7 @@ impl Judge {
     /// The last beginning that is older than [`LATE`] when this item comes, of the same life of the server.
     fn floor_at(&mut self, index: usize) -> Option<u64> {
         let agreed = self.agreed(index + 1)?;
-        let is_old = |at: i64| at < agreed.saturating_sub(LATE) || at > agreed.saturating_add(BACK);
+        let is_old = |at| agreed.are_behind(at, LATE) || agreed.are_long_before(at);
         let forgotten = self.past.iter().take_while(|(at, _)| is_old(*at)).count();
         if let Some((_, id)) = self.past.drain(..forgotten).next_back() {
             self.floor = Some(id);
@@ -407,16 +420,11 @@ impl Judge {
         })
     }
 
-    /// The last beginning of this id before this index: a refusal that has not ended, or any other.
+    /// The refusal of this id that has not ended, or else the last beginning of this id before this index.
     fn refused_or_begun(&mut self, end: usize, id: u64) -> Option<usize> {
         let refused = self.refused.iter().rev().filter_map(|&number| self.index(number, end));
         let refused = refused.filter(|&index| self.items[index].id == id).max();
-        // An id that was above all others began once, up to then.
-        let only =
-            refused.filter(|&index| self.items[index + 1..end].len() < TWINS).filter(|&index| {
-                self.items[index + 1..end].iter().all(|it| it.id != id || !it.deed.begins())
-            });
-        only.or_else(|| self.last_begun(end, id))
+        refused.or_else(|| self.last_begun(end, id))
     }
 
     /// The last beginning of this id before this index.

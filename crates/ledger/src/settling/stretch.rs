@@ -16,45 +16,53 @@ use formats::Reason;
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Stretch {
     judge: Judge,
-    /// The file and the offset with which it begins, and the time of the first record.
+    /// The file and the offset with which it begins.
     file: i64,
     start: u64,
-    first: Option<i64>,
+    /// Where something was rejected so early that it may belong to what stands before.
+    early: Vec<u64>,
     head: Vec<(i64, Item)>,
     border: Option<usize>,
     /// There is more than the head.
     headed: bool,
     /// Told of by the judge while it was not known whether there is more than the head.
     owed: Owed,
-    /// What stands between these bytes is doubted.
-    spoiled: (u64, u64),
+    /// What stands before this byte is doubted, so many records of it.
+    spoiled: (u64, usize),
     /// What waits of other pieces, judged by these.
     apart: Vec<(i64, Item)>,
 }
 
 impl Stretch {
     /// The beginning of a stretch in this file.
-    pub(crate) fn new(file: i64) -> Stretch {
-        let mut stretch = Stretch { file, ..Stretch::default() };
+    pub(crate) fn new(file: i64, start: u64) -> Stretch {
+        let mut stretch = Stretch { file, start, ..Stretch::default() };
         stretch.judge.in_file(file);
         stretch
     }
 
     /// A stretch of which all is known up to here, and what waits of others.
-    pub(crate) fn behind(judge: Judge, apart: Vec<(i64, Item)>) -> Stretch {
-        Stretch { judge, headed: true, border: Some(0), apart, ..Stretch::default() }
+    pub(crate) fn behind(
+        context: Vec<(i64, Item)>,
+        known: Known,
+        apart: Vec<(i64, Item)>,
+    ) -> Stretch {
+        let spoiled = known.spoiled;
+        let judge = Judge::of(context, known);
+        Stretch { judge, headed: true, border: Some(0), spoiled, apart, ..Stretch::default() }
     }
 
     /// A stretch behind which anything may come.
     pub(crate) fn default_behind() -> Stretch {
-        Stretch::behind(Judge::default(), Vec::new())
+        Stretch { headed: true, border: Some(0), ..Stretch::default() }
     }
 
     /// The next record.
     #[inline(always)]
     pub(crate) fn push(&mut self, mut item: Item) {
-        if item.offset < self.spoiled.1 {
-            let inside = item.offset >= self.spoiled.0;
+        if self.spoiled.1 > 0 {
+            self.spoiled.1 -= 1;
+            let inside = item.offset < self.spoiled.0;
             item.mark.0 |= if inside { Mark::IN_NAME } else { 0 };
         }
         self.judge.push(item);
@@ -67,7 +75,10 @@ impl Stretch {
         let near = |(_, item): &&mut (i64, Item)| item.offset.saturating_add(NAME_BYTES) > from;
         let head = self.head.iter_mut().rev().take(NAME_RECORDS).take_while(near);
         head.for_each(|(_, item)| item.mark.0 |= Mark::IN_NAME);
-        self.spoiled = (to, to.saturating_add(NAME_BYTES));
+        if from < self.start.saturating_add(NAME_BYTES) && self.early.len() < NAME_RECORDS {
+            self.early.push(from);
+        }
+        self.spoiled = (to.saturating_add(NAME_BYTES), NAME_RECORDS);
     }
 
     /// Where names stand that have made records, since it was asked last.
@@ -103,8 +114,8 @@ impl Stretch {
                 self.border = Some(self.head.len());
             }
             if let Some((_, first)) = self.border.and_then(|border| self.head.get(border)) {
-                let agreed = self.judge.agreed(next + 1).unwrap_or(i64::MIN);
-                if full || agreed > first.at.saturating_add(SETTLING) {
+                let agreed = self.judge.agreed(next + 1);
+                if full || agreed.is_some_and(|agreed| agreed.are_behind(first.at, SETTLING)) {
                     self.headed = true;
                     return;
                 }
@@ -124,40 +135,51 @@ impl Stretch {
         self.judge.latest.is_none()
     }
 
-    /// Where it stands: the offset at which it begins in its file, and how far it reaches.
-    pub(crate) fn lies(&mut self, start: u64, end: Place) {
-        (self.start, self.judge.end) = (start, end);
+    /// Where it begins in its file.
+    pub(crate) fn begins_at(&mut self, start: u64) {
+        self.start = start;
+    }
+
+    /// How far it reaches.
+    pub(crate) fn reaches(&mut self, end: Place) {
+        self.judge.end = end;
     }
 
     /// The time of the record that came last, of whatever kind: no stamp before it, forged or not, says more
     /// of how far its log goes.
     #[inline(always)]
     pub(crate) fn is_at(&mut self, latest: i64) {
-        self.first.get_or_insert(latest);
         self.judge.latest = Some(latest);
     }
 
     /// Does it go on where `before` ends? It may be the next file, as far as times tell.
     pub(crate) fn follows(&self, before: &Stretch) -> bool {
-        let (Some(last), Some(first)) = (before.judge.latest, self.first) else { return true };
+        let (Some(last), Some(latest)) = (before.judge.latest, self.judge.latest) else {
+            return true;
+        };
         let (file, offset) = before.judge.end;
         match self.file == file {
             true => self.start == offset,
-            false => self.start == 0 && first >= last.saturating_sub(STEP_BACK),
+            false => self.start == 0 && latest >= last.saturating_sub(STEP_BACK),
         }
     }
 
     /// Goes on with `next`, whose head it judges.
     pub(crate) fn join(&mut self, next: Stretch, teller: &mut impl Teller) {
+        if next.file == self.judge.end.0 {
+            next.early.iter().for_each(|&from| self.spoil(from, from));
+        }
         let border = next.border.filter(|_| next.headed).unwrap_or(next.head.len());
         for (i, (file, mut item)) in next.head.into_iter().enumerate() {
             item.mark.0 |= if i >= border { Mark::FOREIGN } else { 0 };
             self.judge.in_file(file);
-            self.judge.push(item);
+            self.push(item);
         }
         self.run(teller);
         self.apart.extend(next.apart);
-        self.spoiled = next.spoiled;
+        if next.spoiled.0 > 0 {
+            self.spoiled = next.spoiled;
+        }
         if next.headed {
             // The next one's head is as long as one has to be.
             self.headed = true;
@@ -168,7 +190,6 @@ impl Stretch {
         } else {
             (self.judge.end, self.judge.latest) = (next.judge.end, next.judge.latest);
         }
-        self.first = self.first.or(next.first);
     }
 
     /// Tells of all that are not newer than `until`.
@@ -209,7 +230,7 @@ impl Stretch {
 
     /// What that which follows is judged by.
     pub(crate) fn known(&self) -> Known {
-        self.judge.known()
+        Known { spoiled: self.spoiled, ..self.judge.known() }
     }
 
     /// The records that what follows is judged by, with their files.
@@ -262,9 +283,11 @@ impl Teller for Owed {
 impl Judge {
     /// Whether there is a beginning long before this item.
     fn knows_the_past(&self, index: usize) -> bool {
-        let long_ago =
-            self.agreed(index + 1).map_or(i64::MIN, |agreed| agreed.saturating_sub(LATE));
+        let Some(agreed) = self.agreed(index + 1) else { return false };
         let begun = |item: &&Item| item.deed.begins() && !item.mark.has(Mark::CONTESTED);
-        self.items[..index].iter().find(begun).is_some_and(|first| first.at < long_ago)
+        self.items[..index]
+            .iter()
+            .find(begun)
+            .is_some_and(|first| agreed.are_behind(first.at, LATE))
     }
 }

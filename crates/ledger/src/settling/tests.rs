@@ -54,14 +54,14 @@ fn judged(items: &[Item], cuts: &[usize]) -> Vec<(i64, u64, u32, Option<Reason>)
     let mut known = Stretch::default_behind();
     let mut start = 0;
     for &cut in cuts.iter().chain([&items.len()]) {
-        let mut stretch = Stretch::new(1);
+        let mut stretch = Stretch::new(1, 60 * start as u64);
         items[start..cut].iter().for_each(|item| stretch.push(*item));
         stretch.run(&mut told);
         items[start..cut].iter().for_each(|item| stretch.is_at(item.at));
-        stretch.lies(60 * start as u64, (1, 60 * cut as u64));
+        stretch.reaches((1, 60 * cut as u64));
         assert!(stretch.is_empty() || stretch.follows(&known));
         known.join(stretch, &mut told);
-        known = Stretch::behind(Judge::of(known.context().collect(), known.known()), Vec::new());
+        known = Stretch::behind(known.context().collect(), known.known(), Vec::new());
         start = cut;
     }
     known.finish(i64::MAX, &mut told);
@@ -132,6 +132,12 @@ fn an_id_begins_once() {
     // What was written twice says nothing of the genuine one.
     let between = [(0, 1100, Login, 7), (0, 1100, Login, 7), (1, 1100, Login, 8)];
     assert_eq!(contested(100, &between, 1101, 40), [(1100, 7, Reason::IdTwice); 2]);
+    // The one that stands between has another time.
+    let between = [(60, 1100, Login, 7), (0, 1100, Refused, 8), (60, 1100, Login, 7)];
+    assert_eq!(contested(100, &between, 1101, 40), [(1100, 7, Reason::IdTwice); 2]);
+    // The highest id there is hides nothing.
+    let between = [(0, u64::MAX, Refused, 3), (0, 1100, Login, 7), (0, 1100, Login, 7)];
+    assert_eq!(contested(100, &between, 1101, 40), [(1100, 7, Reason::IdTwice); 2]);
     // It ends as somebody else.
     let between = [(0, 1100, Login, 7), (0, 1100, End, 8)];
     assert_eq!(contested(100, &between, 1101, 40), [(1100, 7, Reason::IdTwice)]);
@@ -145,7 +151,8 @@ fn what_stands_in_a_refused_name_is_contested() {
         let between = [(0, 1100, begin, 3), (0, 1101, Login, 7), (0, 1100, End, end)];
         contested(100, &between, 1102, 40)
     };
-    assert_eq!(within(RefusedLong, 3), [(1101, 7, Reason::InRefusedName)]);
+    // That it is long says nothing where the end is of the same name.
+    assert_eq!(within(RefusedLong, 3), []);
     assert_eq!(within(Refused, 4), [(1101, 7, Reason::InRefusedName)]);
     assert_eq!(within(Refused, 3), []);
     // A name has made the beginning of one and spoiled the end.
@@ -185,7 +192,7 @@ fn a_login_before_a_refused_change_of_user_needs_somebody_to_speak_for_it() {
 fn what_stands_beside_rejected_input_is_contested() {
     let records: Vec<_> = usual(0..100, 1000).into_iter().collect();
     let items = items(&records);
-    let mut stretch = Stretch::new(1);
+    let mut stretch = Stretch::new(1, 0);
     stretch.is_at(0);
     // The fiftieth login and its end stand at 6000 and 6060, and between them something that is no record.
     for item in &items {
@@ -195,11 +202,24 @@ fn what_stands_beside_rejected_input_is_contested() {
         stretch.push(*item);
     }
     let mut told = Told::default();
-    stretch.lies(0, (1, 60 * items.len() as u64));
+    stretch.run(&mut told);
+    stretch.reaches((1, 60 * items.len() as u64));
     let mut known = Stretch::default_behind();
     known.join(stretch, &mut told);
     known.finish(i64::MAX, &mut told);
     let doubted: Vec<u64> = told.0.iter().filter(|it| it.3.is_some()).map(|it| it.1).collect();
-    // Two before it with the end of the one between, and those within 640 bytes behind it.
-    assert_eq!(doubted, [1049, 1050, 1051, 1052, 1053, 1054, 1055]);
+    // Three records before it and three behind it.
+    assert_eq!(doubted, [1049, 1050, 1051]);
+}
+
+#[test]
+fn a_stamp_long_ago_does_not_hurry_anything() {
+    let mut records = usual(0..100, 1000);
+    records.extend([(100, 1100, Login, 7), (-7000, 5, Refused, 9), (-7000, 5, End, 9)]);
+    records.extend((0..20).map(|i| (100, 1200 + i, Login, 1)));
+    records.push((100, 1100, Login, 7));
+    records.extend(usual(101..140, 1300));
+    let doubted: Vec<_> =
+        judged(&items(&records), &[]).into_iter().filter_map(|it| Some((it.1, it.3?))).collect();
+    assert_eq!(doubted, [(1100, Reason::IdTwice); 2]);
 }
