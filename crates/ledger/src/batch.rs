@@ -128,7 +128,7 @@ impl Batch {
     pub fn at(&mut self, offset: u64) {
         self.base = offset;
         if self.start.is_none() {
-            self.start = Some(offset);
+            (self.start, self.end) = (Some(offset), offset);
             self.servers.iter_mut().for_each(|server| server.stretch.begins_at(offset));
         }
     }

@@ -49,8 +49,8 @@ impl Judge {
                 self.doubtful_beginning();
             }
             Deed::End if item.mark.has(Mark::ODD) => self.odd_end(),
-            Deed::Change | Deed::ChangeRefused => self.changed(),
-            Deed::End | Deed::ChangeUnnamed | Deed::Statement => {}
+            Deed::ChangeRefused => self.change_refused(),
+            Deed::End | Deed::Change | Deed::ChangeUnnamed | Deed::Statement => {}
         }
     }
 
@@ -186,27 +186,15 @@ impl Judge {
         }
     }
 
-    /// A change of user: how the lines before it came about.
-    fn changed(&mut self) {
+    /// A refused change of user: its name may have made the records before it, and is written once. They need
+    /// somebody else to speak for them.
+    fn change_refused(&mut self) {
         let index = self.seen;
         let item = self.items[index];
-        if item.deed == Deed::ChangeRefused {
-            // Its name may have made them, and is written once: they need somebody else to speak for them.
-            for i in self.name_before(index) {
-                self.mark(i, if self.items[i].id == item.id { 0 } else { Mark::ALONE });
-            }
-            self.names.push((item.offset.saturating_sub(NAME_BYTES), item.offset));
-            return;
+        for i in self.name_before(index) {
+            self.mark(i, if self.items[i].id == item.id { 0 } else { Mark::ALONE });
         }
-        for i in index.saturating_sub(TWINS)..index {
-            let before = self.items[i];
-            if (before.deed, before.id, before.pair, before.at)
-                == (Deed::Change, item.id, item.pair, item.at)
-            {
-                self.mark(i, Mark::TWICE);
-                self.mark(index, Mark::TWICE);
-            }
-        }
+        self.names.push((item.offset.saturating_sub(NAME_BYTES), item.offset));
     }
 
     /// The records before this one that its name may have made.

@@ -141,8 +141,12 @@ fn an_id_begins_once() {
     // It ends as somebody else.
     let between = [(0, 1100, Login, 7), (0, 1100, End, 8)];
     assert_eq!(contested(100, &between, 1101, 40), [(1100, 7, Reason::IdTwice)]);
+    // Pools change to the same user again and again; a name writes the same twice, with its refusal between.
     let between = [(0, 1100, Change, 7), (0, 1100, Change, 7)];
-    assert_eq!(contested(100, &between, 1101, 40), [(1100, 7, Reason::IdTwice); 2]);
+    assert_eq!(contested(100, &between, 1101, 40), []);
+    let between =
+        [(0, 1090, Change, 7), (0, 1100, Refused, 8), (0, 1090, Change, 7), (0, 1100, End, 8)];
+    assert_eq!(contested(100, &between, 1101, 40), [(1090, 7, Reason::IdTwice); 2]);
 }
 
 #[test]
