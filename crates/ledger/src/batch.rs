@@ -406,7 +406,6 @@ impl Batch {
         let server = &mut self.servers[server as usize];
         server.first = server.first.min(self.moment.utc);
         server.last = server.last.max(self.moment.utc);
-        server.stretch.is_at(self.moment.utc);
     }
 
     /// Whatever is not a login, a refused one or an end.
@@ -526,7 +525,9 @@ impl Sink for Batch {
         let server = self.server(event.server);
         let pair = self.pairs.find_or_add(server, event.peer);
         self.begin_moment(server, event.time);
-        self.servers[server as usize].records += 1;
+        let own = &mut self.servers[server as usize];
+        own.records += 1;
+        own.stretch.is_at(self.moment.utc);
         self.count(span, server, pair, event);
     }
 
@@ -547,6 +548,7 @@ impl Sink for Batch {
                 self.begin_moment(server, Stamp::Local(line.time));
             }
             self.wary = self.wary.saturating_sub(1);
+            self.servers[server as usize].stretch.is_at(self.moment.utc);
             if (line.turn == Turn::Other) | awaits_names {
                 self.count(block.span(line), server, pair, &block.event(line));
                 awaits_names = self.connections.awaits_names();

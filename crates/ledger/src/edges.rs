@@ -12,7 +12,7 @@ use crate::contested::{self, Contested};
 use crate::doubts::Doubts;
 use crate::keeping::Keeping;
 use crate::pairs::{Moment, PEER_BYTES_MAX, Pairs};
-use crate::settling::{Deed, Item, Known, Place, SETTLING, Stretch};
+use crate::settling::{Deed, Item, Known, Latest, Place, SETTLING, Stretch};
 use crate::store::{Bytes, damaged, signed};
 use crate::timeline::{self, Slot, put, take};
 use formats::Peer;
@@ -44,7 +44,7 @@ pub(crate) fn settle(
             .prepare_cached("SELECT newest_us FROM progress WHERE server = ?1 AND source = ?2")?
             .query_row([server, source], |row| row.get(0))
             .optional()?;
-        let latest = current.latest().unwrap_or(i64::MIN);
+        let latest = current.latest().reached().unwrap_or(i64::MIN);
         let until = newest.unwrap_or(i64::MIN).min(latest).saturating_sub(SETTLING);
         current.finish(until, &mut Counter { pairs, contested, doubts });
         pairs.settle();
@@ -76,7 +76,7 @@ fn settle_server(number: u32, batch: &Batch, current: &mut Stretch, settled: &mu
         }
         let mut other = Stretch::default_behind();
         other.join(stretch, &mut counter);
-        if other.latest() > current.latest() {
+        if other.latest().newest() > current.latest().newest() {
             std::mem::swap(current, &mut other);
         }
         others.push(other);
@@ -219,7 +219,8 @@ fn go_on(db: &Connection, source: i64, batch: &Batch) -> rusqlite::Result<()> {
 fn encode(current: &Stretch, pairs: &Pairs) -> Vec<u8> {
     let mut out = vec![VERSION];
     let Known { latest, floor, past, spoiled, .. } = current.known();
-    put_signed(&mut out, latest.unwrap_or(i64::MIN));
+    put(&mut out, latest.times().len() as u64);
+    latest.times().for_each(|at| put_signed(&mut out, at));
     put(&mut out, u64::from(floor.is_some()));
     put(&mut out, floor.unwrap_or(0));
     put(&mut out, spoiled.0);
@@ -257,7 +258,10 @@ fn decode(mut bytes: &[u8], end: Place, server: u32, pairs: &mut Pairs) -> Optio
     if byte(from)? != VERSION {
         return None;
     }
-    let latest = Some(take_signed(from)?);
+    let mut latest = Latest::default();
+    for _ in 0..take(from)? {
+        latest.push(take_signed(from)?);
+    }
     let has_floor = take(from)? != 0;
     let floor = Some(take(from)?).filter(|_| has_floor);
     let spoiled = (take(from)?, take(from)? as usize);

@@ -197,6 +197,9 @@ fn log(name: &str, first_id: u64, apart: bool, acts: &[Act]) -> Log {
         apart,
     };
     acts.iter().for_each(|act| server.act(act));
+    // The last records together say how far a log goes: they stay together.
+    let last = server.line("last", "203.0.113.9", 0, "DISCONNECT", 1040);
+    server.log.push(last.repeat(4));
     server.log
 }
 

@@ -237,12 +237,46 @@ pub(crate) fn name_of(user: &[u8]) -> u16 {
 /// A place in a log: the ledger's number of the file, and the offset in it.
 pub(crate) type Place = (i64, u64);
 
+/// The times of the last records, of whatever kind. Of so many in a row one at least is not forged: that with
+/// which the record begins whose name has made the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Latest {
+    times: [i64; Latest::KEPT],
+    count: usize,
+}
+
+impl Latest {
+    const KEPT: usize = 4;
+
+    #[inline(always)]
+    pub(crate) fn push(&mut self, at: i64) {
+        self.times[self.count % Latest::KEPT] = at;
+        self.count += 1;
+    }
+
+    /// In their order.
+    pub(crate) fn times(&self) -> impl ExactSizeIterator<Item = i64> {
+        let kept = self.count.min(Latest::KEPT);
+        (0..kept).map(move |i| self.times[(self.count - kept + i) % Latest::KEPT])
+    }
+
+    /// The time that was reached for certain.
+    pub(crate) fn reached(&self) -> Option<i64> {
+        self.times().min()
+    }
+
+    /// The time that was reached at most.
+    pub(crate) fn newest(&self) -> Option<i64> {
+        self.times().max()
+    }
+}
+
 /// What a judge knows beside the records it keeps.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Known {
-    /// How far the log was read, and the time of the last record there.
+    /// How far the log was read, and the times of the last records there.
     pub(crate) end: Place,
-    pub(crate) latest: Option<i64>,
+    pub(crate) latest: Latest,
     /// The last beginning that is older than [`LATE`].
     pub(crate) floor: Option<u64>,
     /// Times and ids of beginnings after that, which are not kept.
@@ -295,9 +329,9 @@ pub(crate) struct Judge {
     /// Where names stand that have made records, from and to which byte: news for the other servers of the
     /// log.
     names: Vec<(u64, u64)>,
-    /// The file and the offset up to which it has seen the log, and the time of the last record there.
+    /// The file and the offset up to which it has seen the log, and the times of the last records there.
     end: Place,
-    latest: Option<i64>,
+    latest: Latest,
 }
 
 const RECENT_MIN: usize = 256;
@@ -323,7 +357,7 @@ impl Default for Judge {
             refused: Vec::new(),
             names: Vec::new(),
             end: (0, 0),
-            latest: None,
+            latest: Latest::default(),
         }
     }
 }

@@ -2,7 +2,7 @@
 //! those that stand before them.
 
 use super::rules::{NAME_BYTES, NAME_RECORDS, STEP_BACK};
-use super::{EDGE_MAX, Item, Judge, Known, LATE, Mark, Place, SETTLING, Teller};
+use super::{EDGE_MAX, Item, Judge, Known, LATE, Latest, Mark, Place, SETTLING, Teller};
 use formats::Reason;
 
 /// A piece of log, or several that stand one behind the other.
@@ -132,7 +132,7 @@ impl Stretch {
 
     /// Nothing was read.
     pub(crate) fn is_empty(&self) -> bool {
-        self.judge.latest.is_none()
+        self.judge.latest.reached().is_none()
     }
 
     /// Where it begins in its file.
@@ -145,22 +145,20 @@ impl Stretch {
         self.judge.end = end;
     }
 
-    /// The time of the record that came last, of whatever kind: no stamp before it, forged or not, says more
-    /// of how far its log goes.
+    /// A record of this time, of whatever kind.
     #[inline(always)]
-    pub(crate) fn is_at(&mut self, latest: i64) {
-        self.judge.latest = Some(latest);
+    pub(crate) fn is_at(&mut self, at: i64) {
+        self.judge.latest.push(at);
     }
 
     /// Does it go on where `before` ends? It may be the next file, as far as times tell.
     pub(crate) fn follows(&self, before: &Stretch) -> bool {
-        let (Some(last), Some(latest)) = (before.judge.latest, self.judge.latest) else {
-            return true;
-        };
+        let (last, newest) = (before.judge.latest.reached(), self.judge.latest.newest());
+        let (Some(last), Some(newest)) = (last, newest) else { return true };
         let (file, offset) = before.judge.end;
         match self.file == file {
             true => self.start == offset,
-            false => self.start == 0 && latest >= last.saturating_sub(STEP_BACK),
+            false => self.start == 0 && newest >= last.saturating_sub(STEP_BACK),
         }
     }
 
@@ -188,7 +186,8 @@ impl Stretch {
             self.judge.finish(i64::MAX, teller);
             self.judge = next.judge;
         } else {
-            (self.judge.end, self.judge.latest) = (next.judge.end, next.judge.latest);
+            self.judge.end = next.judge.end;
+            next.judge.latest.times().for_each(|at| self.judge.latest.push(at));
         }
     }
 
@@ -223,8 +222,8 @@ impl Stretch {
         &self.apart
     }
 
-    /// The time of the record that came last.
-    pub(crate) fn latest(&self) -> Option<i64> {
+    /// The times of the records that came last.
+    pub(crate) fn latest(&self) -> Latest {
         self.judge.latest
     }
 
