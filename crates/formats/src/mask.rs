@@ -10,6 +10,8 @@ pub(crate) trait Masks {
     fn of(bytes: &[u8; 64], byte: u8) -> u64;
     /// Where bytes of host names stand: letters, digits, `.`, `-`, `_`, `%`.
     fn host_bytes(bytes: &[u8; 64]) -> u64;
+    /// Where digits stand.
+    fn digits(bytes: &[u8; 64]) -> u64;
     /// Where two blocks hold the same bytes.
     fn same(a: &[u8; 64], b: &[u8; 64]) -> u64;
 }
@@ -41,6 +43,11 @@ impl Masks for Portable {
     #[inline(always)]
     fn host_bytes(bytes: &[u8; 64]) -> u64 {
         (0..64).fold(0, |mask, i| mask | u64::from(is_host_byte(&bytes[i])) << i)
+    }
+
+    #[inline(always)]
+    fn digits(bytes: &[u8; 64]) -> u64 {
+        (0..64).fold(0, |mask, i| mask | u64::from(bytes[i].is_ascii_digit()) << i)
     }
 
     #[inline(always)]
@@ -80,24 +87,34 @@ mod x86 {
             unsafe { u64::from(_mm_movemask_epi8(_mm_cmpeq_epi8(a, b)) as u32) }
         }
 
+        /// All ones in each byte from `first` to `last`.
         #[inline(always)]
-        fn host_part(byte: __m128i) -> u64 {
-            #[inline(always)]
-            fn within(byte: __m128i, first: u8, last: u8) -> __m128i {
-                // SAFETY: SSE2 is part of x86-64.
-                unsafe {
-                    let low = _mm_max_epu8(byte, _mm_set1_epi8(first as i8));
-                    _mm_cmpeq_epi8(byte, _mm_min_epu8(low, _mm_set1_epi8(last as i8)))
-                }
-            }
+        fn within(byte: __m128i, first: u8, last: u8) -> __m128i {
             // SAFETY: SSE2 is part of x86-64.
             unsafe {
-                let letter = within(_mm_or_si128(byte, _mm_set1_epi8(0x20)), b'a', b'z');
-                let plain = _mm_or_si128(letter, within(byte, b'0', b'9'));
-                let others = _mm_or_si128(within(byte, b'_', b'_'), within(byte, b'%', b'%'));
-                let all = _mm_or_si128(_mm_or_si128(plain, within(byte, b'-', b'.')), others);
+                let low = _mm_max_epu8(byte, _mm_set1_epi8(first as i8));
+                _mm_cmpeq_epi8(byte, _mm_min_epu8(low, _mm_set1_epi8(last as i8)))
+            }
+        }
+
+        #[inline(always)]
+        fn host_part(byte: __m128i) -> u64 {
+            // SAFETY: SSE2 is part of x86-64.
+            unsafe {
+                let letter = Self::within(_mm_or_si128(byte, _mm_set1_epi8(0x20)), b'a', b'z');
+                let plain = _mm_or_si128(letter, Self::within(byte, b'0', b'9'));
+                let (line, percent) =
+                    (Self::within(byte, b'_', b'_'), Self::within(byte, b'%', b'%'));
+                let others = _mm_or_si128(_mm_or_si128(line, percent), plain);
+                let all = _mm_or_si128(others, Self::within(byte, b'-', b'.'));
                 u64::from(_mm_movemask_epi8(all) as u32)
             }
+        }
+
+        #[inline(always)]
+        fn digit_part(byte: __m128i) -> u64 {
+            // SAFETY: SSE2 is part of x86-64.
+            unsafe { u64::from(_mm_movemask_epi8(Self::within(byte, b'0', b'9')) as u32) }
         }
     }
 
@@ -118,6 +135,14 @@ mod x86 {
                 | Self::host_part(Self::part(bytes, 1)) << 16
                 | Self::host_part(Self::part(bytes, 2)) << 32
                 | Self::host_part(Self::part(bytes, 3)) << 48
+        }
+
+        #[inline(always)]
+        fn digits(bytes: &[u8; 64]) -> u64 {
+            Self::digit_part(Self::part(bytes, 0))
+                | Self::digit_part(Self::part(bytes, 1)) << 16
+                | Self::digit_part(Self::part(bytes, 2)) << 32
+                | Self::digit_part(Self::part(bytes, 3)) << 48
         }
 
         #[inline(always)]
@@ -164,6 +189,15 @@ mod x86 {
         }
 
         #[inline(always)]
+        fn digits(bytes: &[u8; 64]) -> u64 {
+            // SAFETY: callers use this type only where AVX-512BW was found.
+            unsafe {
+                let value = _mm512_sub_epi8(Self::load(bytes), _mm512_set1_epi8(b'0' as i8));
+                _mm512_cmplt_epu8_mask(value, _mm512_set1_epi8(10))
+            }
+        }
+
+        #[inline(always)]
         fn same(a: &[u8; 64], b: &[u8; 64]) -> u64 {
             // SAFETY: callers use this type only where AVX-512BW was found.
             unsafe { _mm512_cmpeq_epi8_mask(Self::load(a), Self::load(b)) }
@@ -205,6 +239,15 @@ mod x86 {
                 u64::from(!_mm256_movemask_epi8(none) as u32)
             }
         }
+
+        #[inline(always)]
+        fn digit_part(byte: __m256i) -> u64 {
+            // SAFETY: callers use this type only where AVX2 was found.
+            unsafe {
+                let value = _mm256_sub_epi8(byte, _mm256_set1_epi8(b'0' as i8));
+                Self::equal(value, _mm256_min_epu8(value, _mm256_set1_epi8(9)))
+            }
+        }
     }
 
     impl Masks for Avx2 {
@@ -219,6 +262,11 @@ mod x86 {
         #[inline(always)]
         fn host_bytes(bytes: &[u8; 64]) -> u64 {
             Self::host_part(Self::part(bytes, 0)) | Self::host_part(Self::part(bytes, 1)) << 32
+        }
+
+        #[inline(always)]
+        fn digits(bytes: &[u8; 64]) -> u64 {
+            Self::digit_part(Self::part(bytes, 0)) | Self::digit_part(Self::part(bytes, 1)) << 32
         }
 
         #[inline(always)]
@@ -268,6 +316,15 @@ mod arm {
         }
 
         #[inline(always)]
+        fn digits(bytes: &[u8; 64]) -> u64 {
+            let mut found = [0; 64];
+            for (found, byte) in found.iter_mut().zip(bytes) {
+                *found = u8::from(byte.is_ascii_digit());
+            }
+            Self::of(&found, 1)
+        }
+
+        #[inline(always)]
         fn same(a: &[u8; 64], b: &[u8; 64]) -> u64 {
             let mut differing = [0; 64];
             for (i, difference) in differing.iter_mut().enumerate() {
@@ -290,13 +347,15 @@ mod tests {
     proptest! {
         #[test]
         fn every_way_finds_the_same(raw in prop::collection::vec(
-            prop_oneof![Just(b','), Just(b'\n'), Just(b','+1), Just(b','-1), Just(0x8a), any::<u8>()], 64)
+            prop_oneof![Just(b','), Just(b'\n'), Just(b','+1), Just(b','-1), Just(b'/'), Just(b'0'), Just(b'9'), Just(b':'), Just(0x8a), any::<u8>()], 64)
         ) {
             let bytes: [u8; 64] = raw.try_into().unwrap();
             let other: [u8; 64] = std::array::from_fn(|i| if i % 3 == 0 { b',' } else { bytes[i] });
             let same: u64 = (0..64).filter(|&i| bytes[i] == other[i]).map(|i| 1 << i).sum();
             let host: u64 = (0..64).filter(|&i| is_host_byte(&bytes[i])).map(|i| 1 << i).sum();
+            let digits: u64 = (0..64).filter(|&i| bytes[i].is_ascii_digit()).map(|i| 1 << i).sum();
             prop_assert_eq!(Portable::host_bytes(&bytes), host);
+            prop_assert_eq!(Portable::digits(&bytes), digits);
             prop_assert_eq!(Portable::same(&bytes, &other), same);
             let commas = plain(&bytes, b',');
             prop_assert_eq!(Portable::of(&bytes, b','), commas);
@@ -304,10 +363,12 @@ mod tests {
             {
                 prop_assert_eq!(Sse2::of(&bytes, b','), commas);
                 prop_assert_eq!(Sse2::host_bytes(&bytes), host);
+                prop_assert_eq!(Sse2::digits(&bytes), digits);
                 prop_assert_eq!(Sse2::same(&bytes, &other), same);
                 if std::is_x86_feature_detected!("avx2") {
                     prop_assert_eq!(Avx2::of(&bytes, b','), commas);
                 prop_assert_eq!(Avx2::host_bytes(&bytes), host);
+                prop_assert_eq!(Avx2::digits(&bytes), digits);
                 prop_assert_eq!(Avx2::same(&bytes, &other), same);
                 }
             }
@@ -315,12 +376,14 @@ mod tests {
             if std::is_x86_feature_detected!("avx512bw") {
                 prop_assert_eq!(Avx512::of(&bytes, b','), commas);
                 prop_assert_eq!(Avx512::host_bytes(&bytes), host);
+                prop_assert_eq!(Avx512::digits(&bytes), digits);
                 prop_assert_eq!(Avx512::same(&bytes, &other), same);
             }
             #[cfg(target_arch = "aarch64")]
             {
                 prop_assert_eq!(Neon::of(&bytes, b','), commas);
                 prop_assert_eq!(Neon::host_bytes(&bytes), host);
+                prop_assert_eq!(Neon::digits(&bytes), digits);
                 prop_assert_eq!(Neon::same(&bytes, &other), same);
             }
         }
