@@ -14,6 +14,15 @@ pub(crate) trait Masks {
     fn digits(bytes: &[u8; 64]) -> u64;
     /// Where two blocks hold the same bytes.
     fn same(a: &[u8; 64], b: &[u8; 64]) -> u64;
+
+    /// The number that eight digits make, each a byte from 0 to 9, the first lowest.
+    #[inline(always)]
+    fn number(digits: u64) -> u64 {
+        // Neighbouring digits are united to pairs, pairs to fours, fours to the number.
+        let pairs = (digits.wrapping_mul(10) + (digits >> 8)) & 0x00ff_00ff_00ff_00ff;
+        let fours = (pairs.wrapping_mul(100) + (pairs >> 16)) & 0x0000_ffff_0000_ffff;
+        (fours.wrapping_mul(10_000) + (fours >> 32)) & 0xffff_ffff
+    }
 }
 
 /// What [`Masks::host_bytes`] looks for.
@@ -202,6 +211,11 @@ mod x86 {
             // SAFETY: callers use this type only where AVX-512BW was found.
             unsafe { _mm512_cmpeq_epi8_mask(Self::load(a), Self::load(b)) }
         }
+
+        #[inline(always)]
+        fn number(digits: u64) -> u64 {
+            Avx2::number(digits)
+        }
     }
 
     /// 32 bytes at a time. To be used only inside functions compiled for AVX2. (No closures here: they
@@ -274,6 +288,19 @@ mod x86 {
             Self::equal(Self::part(a, 0), Self::part(b, 0))
                 | Self::equal(Self::part(a, 1), Self::part(b, 1)) << 32
         }
+
+        #[inline(always)]
+        fn number(digits: u64) -> u64 {
+            // SAFETY: callers use this type only where AVX2 was found, which SSE4.1 is part of.
+            unsafe {
+                let digits = _mm_cvtsi64_si128(digits as i64);
+                let pairs = _mm_maddubs_epi16(digits, _mm_set1_epi16(1 << 8 | 10));
+                let fours = _mm_madd_epi16(pairs, _mm_set1_epi32(1 << 16 | 100));
+                let fours = _mm_packus_epi32(fours, fours);
+                let eights = _mm_madd_epi16(fours, _mm_set1_epi32(1 << 16 | 10_000));
+                u64::from(_mm_cvtsi128_si32(eights) as u32)
+            }
+        }
     }
 }
 
@@ -344,7 +371,22 @@ mod tests {
         (0..64).filter(|&i| bytes[i] == byte).map(|i| 1 << i).sum()
     }
 
+    fn check_number<M: Masks>(number: u64) {
+        let digits = format!("{number:08}").into_bytes();
+        let values = u64::from_le_bytes(digits.try_into().unwrap()) & 0x0f0f_0f0f_0f0f_0f0f;
+        assert_eq!(M::number(values), number);
+    }
+
     proptest! {
+        #[test]
+        fn every_way_finds_the_same_number(number in 0..100_000_000u64) {
+            check_number::<Portable>(number);
+            #[cfg(target_arch = "x86_64")]
+            if std::is_x86_feature_detected!("avx2") {
+                check_number::<Avx2>(number);
+            }
+        }
+
         #[test]
         fn every_way_finds_the_same(raw in prop::collection::vec(
             prop_oneof![Just(b','), Just(b'\n'), Just(b','+1), Just(b','-1), Just(b'/'), Just(b'0'), Just(b'9'), Just(b':'), Just(0x8a), any::<u8>()], 64)

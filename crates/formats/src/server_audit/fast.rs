@@ -106,27 +106,25 @@ fn read_with<M: Masks, S: Sink>(
 ) -> usize {
     let mut lines = [Line::EMPTY; BLOCK_LINES_MAX];
     let mut start = from;
+    let mut known = low(memory.bytes);
     loop {
         let (mut filled, mut more) = (0, true);
         let first = start;
-        while filled < BLOCK_LINES_MAX {
+        for line in &mut lines {
             more = false;
-            let Some(view) = bytes[start..].first_chunk::<LOOKAHEAD>() else { break };
-            let head: &[u8; PREFIX_MAX] = view.first_chunk().expect("a part of it");
-            let known = low(memory.bytes);
-            if (M::same(head, &memory.prefix) & known != known) | (memory.bytes == 0) {
+            let Some(view) = bytes.get(start..).and_then(|rest| rest.first_chunk()) else { break };
+            let head = view.first_chunk().expect("a part of it");
+            if !M::same(head, &memory.prefix) & known != 0 || known == 0 {
                 match learn(memory, head) {
                     Learned::Nothing => break,
                     Learned::Server if filled > 0 => {
                         more = true;
                         break;
                     }
-                    _ => {}
+                    _ => known = low(memory.bytes),
                 }
             }
-            let Some(end) = line::<M>(memory, bytes, start, view, &mut lines[filled]) else {
-                break;
-            };
+            let Some(end) = read_line::<M>(memory, bytes, start, view, line) else { break };
             start = end + 1;
             filled += 1;
             more = true;
@@ -138,6 +136,8 @@ fn read_with<M: Masks, S: Sink>(
         if !more {
             return start;
         }
+        // The next line's server is learned already where it is another one.
+        known = low(memory.bytes);
     }
 }
 
@@ -147,25 +147,34 @@ struct Header {
     host: usize,
     id: usize,
     query: usize,
-    /// The connection id consists of digits, and the host not of digits alone, which none does.
-    sound: bool,
     /// The host consists of the bytes of host names: no port, no address with colons.
     plain_host: bool,
 }
 
 impl Header {
-    /// Looks for the fields in the first 64 bytes; the offset of the query id's comma is 64 where they
-    /// are longer.
+    /// Looks for the fields in the first 64 bytes, or else in 128. `None` where they are longer, and where
+    /// the connection id does not consist of digits, or the host does, which none does.
     #[inline(always)]
-    fn near<M: Masks>(window: &[u8; 64]) -> Header {
-        let mut marks = M::of(window, b',');
-        let (host, id, query) = (next(&mut marks), next(&mut marks), next(&mut marks));
-        let (inside_host, inside_id) = (low(id) & !low(host + 1), low(query) & !low(id + 1));
-        let others = !M::digits(window);
-        let number_host = (inside_host & others == 0) & (inside_host != 0);
-        let sound = (inside_id & others == 0) & !number_host;
-        let plain_host = !M::host_bytes(window) & inside_host == 0;
-        Header { host, id, query, sound, plain_host }
+    fn of<M: Masks>(window: &[u8; 64], more: &[u8; 64]) -> Option<Header> {
+        let marks = M::of(window, b',');
+        let (others, strange) = (!M::digits(window), !M::host_bytes(window));
+        // The commas as single bits. One less another are the bits from the comma before a field to its
+        // end, and the comma alone is left of them where all bytes of the field are as they should be.
+        let first = marks & marks.wrapping_neg();
+        let marks = marks ^ first;
+        let second = marks & marks.wrapping_neg();
+        let marks = marks ^ second;
+        let third = marks & marks.wrapping_neg();
+        let (in_host, in_id) = (second.wrapping_sub(first), third.wrapping_sub(second));
+        if third == 0 {
+            return Header::far::<M>(window, more);
+        }
+        if in_id & others != second || (in_host & others == first && in_host != first) {
+            return None;
+        }
+        let place = |comma: u64| comma.trailing_zeros() as usize;
+        let (host, id, query) = (place(first), place(second), place(third));
+        Some(Header { host, id, query, plain_host: in_host & strange == first })
     }
 
     /// The same in 128 bytes.
@@ -187,18 +196,19 @@ impl Header {
         let (inside_host, inside_id) =
             (below(id) & !below(host + 1), below(query) & !below(id + 1));
         let others = !both(M::digits(window), M::digits(more));
-        let number_host = (inside_host & others == 0) & (inside_host != 0);
-        let sound = (inside_id & others == 0) & !number_host;
+        if inside_id & others != 0 || (inside_host & others == 0 && inside_host != 0) {
+            return None;
+        }
         let host_bytes = both(M::host_bytes(window), M::host_bytes(more));
         let plain_host = !host_bytes & inside_host == 0;
-        Some(Header { host, id, query, sound, plain_host })
+        Some(Header { host, id, query, plain_host })
     }
 }
 
 /// Reads the line from `start` on, whose prefix is known, into `line`. Returns the offset of its line
 /// feed; `None` where the line is not common. `view` is what `bytes` hold from `start` on.
 #[inline(always)]
-fn line<M: Masks>(
+fn read_line<M: Masks>(
     memory: &Memory,
     bytes: &[u8],
     start: usize,
@@ -212,51 +222,63 @@ fn line<M: Masks>(
     let (near, far) = (M::of(window, b'\n'), M::of(more, b'\n'));
     let behind = select_unpredictable(near == 0, far.trailing_zeros(), 0);
     let rest = (near.trailing_zeros() + behind) as usize;
-    let mut header = Header::near::<M>(window);
-    if header.query >= 64 {
-        header = Header::far::<M>(window, more)?;
-    }
-    let Header { host, id, query, sound, plain_host } = header;
+    let Header { host, id, query, plain_host } = Header::of::<M>(window, more)?;
     // Where the writer puts a space after each comma, the connection id shows it.
-    if !sound | (query > rest) {
+    if query > rest {
         return None;
     }
-    let connection = number(view, skip + id + 1, skip + query)?;
-    let (port, port_bytes) = match plain_host {
-        true => (0, 0),
-        false => port(view, skip + host + 1, skip + id)?,
-    };
+    let connection = id_of::<M>(view, skip + id + 1, skip + query)?;
     let base = start + skip;
     line.time = memory.micros;
     line.connection = connection;
     line.start = start as u32;
     line.peer = base as u32;
     line.user_bytes = host as u8;
-    line.peer_bytes = (id - port_bytes) as u8;
-    line.port = port;
+    line.peer_bytes = id as u8;
+    line.port = 0;
+    if !plain_host {
+        let (port, port_bytes) = port(view, skip + host + 1, skip + id)?;
+        line.peer_bytes -= port_bytes;
+        line.port = port;
+    }
     // Which of the two comes next cannot be foreseen either.
     let at = skip + query;
-    let begin = word(view, at);
-    let connect = (begin == u64::from_le_bytes(*b",0,CONNE"))
-        & (word(view, at + 3) == u64::from_le_bytes(*b"CONNECT,"));
-    let disconnect = (begin == u64::from_le_bytes(*b",0,DISCO"))
-        & (word(view, at + 6) == u64::from_le_bytes(*b"CONNECT,"));
+    let window = sixty_four(view, at);
+    let connect = !M::same(window, &CONNECT) & low(CONNECT_BYTES) == 0;
+    let disconnect = !M::same(window, &DISCONNECT) & low(DISCONNECT_BYTES) == 0;
     // No error, no object, and from here on no comma but the five that part the fields.
     let succeeded = word(view, skip + rest - 3) as u32 == u32::from_le_bytes(*b",,0\n");
-    let commas = M::of(sixty_four(view, at), b',');
+    let commas = M::of(window, b',');
     let length = rest - query;
-    let five = (length < 64) & ((commas & low(length)).count_ones() == 5);
-    if (connect | disconnect) & succeeded & five {
+    let five = length < 64 && (commas & low(length)).count_ones() == 5;
+    if (connect | disconnect) && succeeded && five {
         let end = base + rest;
         line.end = end as u32 + 1;
         line.kind = select_unpredictable(connect, Kind::Connect, Kind::Disconnect);
         line.turn = select_unpredictable(connect, Turn::Login, Turn::End);
-        line.database = (start + at + select_unpredictable(connect, 11, 14)) as u32;
+        let words = select_unpredictable(connect, CONNECT_BYTES, DISCONNECT_BYTES);
+        line.database = (start + at + words) as u32;
         return Some(end);
     }
     let end = other::<M>(bytes, start, view, at, commas, line)?;
     line.end = end as u32 + 1;
     (end - start < RECORD_BYTES_MAX).then_some(end)
+}
+
+/// What stands behind the connection id of a login, and of the end of a connection.
+const CONNECT: [u8; 64] = padded(b",0,CONNECT,");
+const CONNECT_BYTES: usize = 11;
+const DISCONNECT: [u8; 64] = padded(b",0,DISCONNECT,");
+const DISCONNECT_BYTES: usize = 14;
+
+const fn padded(text: &[u8]) -> [u8; 64] {
+    let mut bytes = [0; 64];
+    let mut i = 0;
+    while i < text.len() {
+        bytes[i] = text[i];
+        i += 1;
+    }
+    bytes
 }
 
 /// All other common records: refused logins, connections that ended with an error, statements, tables.
@@ -291,7 +313,7 @@ fn other<M: Masks>(
     match known.class {
         Class::Statement => {
             line.turn = Turn::Statement;
-            line.query = number(view, at + 1, at + query_end)?;
+            line.query = number::<M>(view, at + 1, at + query_end)?;
             if first != b'\'' {
                 return None;
             }
@@ -302,7 +324,7 @@ fn other<M: Masks>(
         }
         Class::Table => {
             line.turn = Turn::Statement;
-            line.query = number(view, at + 1, at + query_end)?;
+            line.query = number::<M>(view, at + 1, at + query_end)?;
             line.error = 0;
             let object_end = comma(bytes, start + at, next(&mut marks), object)?;
             line.object_end = object_end as u32;
@@ -496,38 +518,49 @@ fn low(position: usize) -> u64 {
     (1 << (position & 63)) - 1
 }
 
-/// Reads one to sixteen digits between two offsets; `None` for anything else (`careful` takes longer
-/// numbers). At least sixteen bytes stand before `end`: the stamp.
+/// The number that one to sixteen digits of the view make; `None` where there are more or none (`careful`
+/// takes longer numbers).
 #[inline(always)]
-fn number(bytes: &[u8], start: usize, end: usize) -> Option<u64> {
+fn id_of<M: Masks>(view: &[u8; LOOKAHEAD], start: usize, end: usize) -> Option<u64> {
     let digits = end.wrapping_sub(start);
     if digits.wrapping_sub(1) <= 7 {
-        return eight(bytes, end, digits);
+        return Some(eight::<M>(word(view, end - 8), digits));
     }
     if digits.wrapping_sub(1) > 15 {
         return None;
     }
-    Some(eight(bytes, end - 8, digits - 8)? * 100_000_000 + eight(bytes, end, 8)?)
+    let high = eight::<M>(word(view, end - 16), digits - 8);
+    Some(high * 100_000_000 + eight::<M>(word(view, end - 8), 8))
 }
 
-/// Reads one to eight `digits` that end before `end`.
+/// The same where the bytes were not looked at: `None` where one is no digit, too.
 #[inline(always)]
-fn eight(bytes: &[u8], end: usize, digits: usize) -> Option<u64> {
-    let raw = u64::from_le_bytes(*bytes.get(end.wrapping_sub(8)..)?.first_chunk()?);
-    let unused = (8 - digits) * 8;
-    let value = (raw ^ 0x3030_3030_3030_3030) >> unused << unused;
-    if (value.wrapping_add(0x7676_7676_7676_7676) | value) & 0x8080_8080_8080_8080 != 0 {
-        return None;
-    }
-    // Neighbouring digits are united to pairs, pairs to fours, fours to the number.
-    let pairs = (value.wrapping_mul(10) + (value >> 8)) & 0x00ff_00ff_00ff_00ff;
-    let fours = (pairs.wrapping_mul(100) + (pairs >> 16)) & 0x0000_ffff_0000_ffff;
-    Some((fours.wrapping_mul(10_000) + (fours >> 32)) & 0xffff_ffff)
+fn number<M: Masks>(view: &[u8; LOOKAHEAD], start: usize, end: usize) -> Option<u64> {
+    let digits = end.wrapping_sub(start);
+    let fits = are_digits(word(view, end.wrapping_sub(8)), digits.min(8))
+        & ((digits <= 8) | are_digits(word(view, end.wrapping_sub(16)), digits.clamp(8, 16) - 8));
+    if fits { id_of::<M>(view, start, end) } else { None }
+}
+
+/// Are the last of eight bytes digits, so many of them?
+#[inline(always)]
+fn are_digits(raw: u64, digits: usize) -> bool {
+    let unused = (8 - digits as u32) * 8;
+    let value = (raw ^ 0x3030_3030_3030_3030).unbounded_shr(unused);
+    (value.wrapping_add(0x7676_7676_7676_7676) | value) & 0x8080_8080_8080_8080 == 0
+}
+
+/// The number that the last one to eight of eight bytes make, which are digits.
+#[inline(always)]
+fn eight<M: Masks>(raw: u64, digits: usize) -> u64 {
+    // What stands before the digits goes out at the lower end.
+    let unused = 64 - 8 * digits as u32;
+    M::number((raw >> (unused & 63) << (unused & 63)) & 0x0f0f_0f0f_0f0f_0f0f)
 }
 
 /// The port of `10.0.0.7:54312` (MariaDB 12) and how many bytes it takes with its colon. `None` for a
 /// host that needs care (IPv6, `localhost:unavailable`).
-fn port(view: &[u8; LOOKAHEAD], start: usize, end: usize) -> Option<(u16, usize)> {
+fn port(view: &[u8; LOOKAHEAD], start: usize, end: usize) -> Option<(u16, u8)> {
     let host = view.get(start..end)?;
     let colon = host.iter().position(|&byte| byte == b':')?;
     let name = &host[..colon];
@@ -536,8 +569,11 @@ fn port(view: &[u8; LOOKAHEAD], start: usize, end: usize) -> Option<(u16, usize)
     if !fits || host.len() - colon > 6 {
         return None;
     }
-    let port = u16::try_from(number(view, start + colon + 1, end)?).ok()?;
-    (port != 0).then_some((port, host.len() - colon))
+    let port = host[colon + 1..].iter().try_fold(0, |sum: u32, digit| {
+        digit.is_ascii_digit().then(|| sum * 10 + u32::from(digit - b'0'))
+    })?;
+    let port = u16::try_from(port).ok()?;
+    (port != 0).then_some((port, (host.len() - colon) as u8))
 }
 
 /// The time, where only the seconds differ from what is remembered: nearly always.
