@@ -17,7 +17,11 @@ pub struct Block<'a> {
 
 /// A record of a [`Block`], which has its texts: by their places, 32 bits each, from the beginning of the
 /// bytes. A place behind a text is that of the byte after it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+///
+/// Of a [`Turn::Login`] or [`Turn::End`] the query id, the error number, the object and the end of the
+/// database are not filled in: the first two are zero, the object is empty, and the database ends four bytes
+/// before the record does (`,,0` and the line feed).
+#[derive(Debug, Clone, Copy)]
 #[repr(C)]
 pub struct Line {
     /// Microseconds on the server's wall clock, as in [`Stamp::Local`].
@@ -102,17 +106,23 @@ impl<'a> Block<'a> {
 
     /// The whole record.
     pub fn event(&self, line: &Line) -> Event<'a> {
+        let (query, error, database_end, object, object_end) = match line.turn {
+            Turn::Login | Turn::End => (0, 0, line.end - 4, line.end - 4, line.end - 4),
+            Turn::Statement | Turn::Other => {
+                (line.query, line.error, line.database_end, line.object, line.object_end)
+            }
+        };
         Event {
             time: Stamp::Local(line.time),
             server: self.server,
             peer: self.peer(line),
             port: (line.port != 0).then_some(line.port),
             connection: line.connection,
-            query: line.query,
+            query,
             kind: line.kind,
-            error: line.error,
-            database: self.text(line.database, line.database_end),
-            object: self.text(line.object, line.object_end),
+            error,
+            database: self.text(line.database, database_end),
+            object: self.text(object, object_end),
             account_user: None,
         }
     }

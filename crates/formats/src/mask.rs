@@ -10,8 +10,19 @@ pub(crate) trait Masks {
     fn of(bytes: &[u8; 64], byte: u8) -> u64;
     /// Where bytes of host names stand: letters, digits, `.`, `-`, `_`, `%`.
     fn host_bytes(bytes: &[u8; 64]) -> u64;
+    /// Where digits stand.
+    fn digits(bytes: &[u8; 64]) -> u64;
     /// Where two blocks hold the same bytes.
     fn same(a: &[u8; 64], b: &[u8; 64]) -> u64;
+
+    /// The number that eight digits make, each a byte from 0 to 9, the first lowest.
+    #[inline(always)]
+    fn number(digits: u64) -> u64 {
+        // Neighbouring digits are united to pairs, pairs to fours, fours to the number.
+        let pairs = (digits.wrapping_mul(10) + (digits >> 8)) & 0x00ff_00ff_00ff_00ff;
+        let fours = (pairs.wrapping_mul(100) + (pairs >> 16)) & 0x0000_ffff_0000_ffff;
+        (fours.wrapping_mul(10_000) + (fours >> 32)) & 0xffff_ffff
+    }
 }
 
 /// What [`Masks::host_bytes`] looks for.
@@ -41,6 +52,11 @@ impl Masks for Portable {
     #[inline(always)]
     fn host_bytes(bytes: &[u8; 64]) -> u64 {
         (0..64).fold(0, |mask, i| mask | u64::from(is_host_byte(&bytes[i])) << i)
+    }
+
+    #[inline(always)]
+    fn digits(bytes: &[u8; 64]) -> u64 {
+        (0..64).fold(0, |mask, i| mask | u64::from(bytes[i].is_ascii_digit()) << i)
     }
 
     #[inline(always)]
@@ -80,24 +96,34 @@ mod x86 {
             unsafe { u64::from(_mm_movemask_epi8(_mm_cmpeq_epi8(a, b)) as u32) }
         }
 
+        /// All ones in each byte from `first` to `last`.
         #[inline(always)]
-        fn host_part(byte: __m128i) -> u64 {
-            #[inline(always)]
-            fn within(byte: __m128i, first: u8, last: u8) -> __m128i {
-                // SAFETY: SSE2 is part of x86-64.
-                unsafe {
-                    let low = _mm_max_epu8(byte, _mm_set1_epi8(first as i8));
-                    _mm_cmpeq_epi8(byte, _mm_min_epu8(low, _mm_set1_epi8(last as i8)))
-                }
-            }
+        fn within(byte: __m128i, first: u8, last: u8) -> __m128i {
             // SAFETY: SSE2 is part of x86-64.
             unsafe {
-                let letter = within(_mm_or_si128(byte, _mm_set1_epi8(0x20)), b'a', b'z');
-                let plain = _mm_or_si128(letter, within(byte, b'0', b'9'));
-                let others = _mm_or_si128(within(byte, b'_', b'_'), within(byte, b'%', b'%'));
-                let all = _mm_or_si128(_mm_or_si128(plain, within(byte, b'-', b'.')), others);
+                let low = _mm_max_epu8(byte, _mm_set1_epi8(first as i8));
+                _mm_cmpeq_epi8(byte, _mm_min_epu8(low, _mm_set1_epi8(last as i8)))
+            }
+        }
+
+        #[inline(always)]
+        fn host_part(byte: __m128i) -> u64 {
+            // SAFETY: SSE2 is part of x86-64.
+            unsafe {
+                let letter = Self::within(_mm_or_si128(byte, _mm_set1_epi8(0x20)), b'a', b'z');
+                let plain = _mm_or_si128(letter, Self::within(byte, b'0', b'9'));
+                let (line, percent) =
+                    (Self::within(byte, b'_', b'_'), Self::within(byte, b'%', b'%'));
+                let others = _mm_or_si128(_mm_or_si128(line, percent), plain);
+                let all = _mm_or_si128(others, Self::within(byte, b'-', b'.'));
                 u64::from(_mm_movemask_epi8(all) as u32)
             }
+        }
+
+        #[inline(always)]
+        fn digit_part(byte: __m128i) -> u64 {
+            // SAFETY: SSE2 is part of x86-64.
+            unsafe { u64::from(_mm_movemask_epi8(Self::within(byte, b'0', b'9')) as u32) }
         }
     }
 
@@ -118,6 +144,14 @@ mod x86 {
                 | Self::host_part(Self::part(bytes, 1)) << 16
                 | Self::host_part(Self::part(bytes, 2)) << 32
                 | Self::host_part(Self::part(bytes, 3)) << 48
+        }
+
+        #[inline(always)]
+        fn digits(bytes: &[u8; 64]) -> u64 {
+            Self::digit_part(Self::part(bytes, 0))
+                | Self::digit_part(Self::part(bytes, 1)) << 16
+                | Self::digit_part(Self::part(bytes, 2)) << 32
+                | Self::digit_part(Self::part(bytes, 3)) << 48
         }
 
         #[inline(always)]
@@ -164,9 +198,23 @@ mod x86 {
         }
 
         #[inline(always)]
+        fn digits(bytes: &[u8; 64]) -> u64 {
+            // SAFETY: callers use this type only where AVX-512BW was found.
+            unsafe {
+                let value = _mm512_sub_epi8(Self::load(bytes), _mm512_set1_epi8(b'0' as i8));
+                _mm512_cmplt_epu8_mask(value, _mm512_set1_epi8(10))
+            }
+        }
+
+        #[inline(always)]
         fn same(a: &[u8; 64], b: &[u8; 64]) -> u64 {
             // SAFETY: callers use this type only where AVX-512BW was found.
             unsafe { _mm512_cmpeq_epi8_mask(Self::load(a), Self::load(b)) }
+        }
+
+        #[inline(always)]
+        fn number(digits: u64) -> u64 {
+            Avx2::number(digits)
         }
     }
 
@@ -205,6 +253,15 @@ mod x86 {
                 u64::from(!_mm256_movemask_epi8(none) as u32)
             }
         }
+
+        #[inline(always)]
+        fn digit_part(byte: __m256i) -> u64 {
+            // SAFETY: callers use this type only where AVX2 was found.
+            unsafe {
+                let value = _mm256_sub_epi8(byte, _mm256_set1_epi8(b'0' as i8));
+                Self::equal(value, _mm256_min_epu8(value, _mm256_set1_epi8(9)))
+            }
+        }
     }
 
     impl Masks for Avx2 {
@@ -222,9 +279,27 @@ mod x86 {
         }
 
         #[inline(always)]
+        fn digits(bytes: &[u8; 64]) -> u64 {
+            Self::digit_part(Self::part(bytes, 0)) | Self::digit_part(Self::part(bytes, 1)) << 32
+        }
+
+        #[inline(always)]
         fn same(a: &[u8; 64], b: &[u8; 64]) -> u64 {
             Self::equal(Self::part(a, 0), Self::part(b, 0))
                 | Self::equal(Self::part(a, 1), Self::part(b, 1)) << 32
+        }
+
+        #[inline(always)]
+        fn number(digits: u64) -> u64 {
+            // SAFETY: callers use this type only where AVX2 was found, which SSE4.1 is part of.
+            unsafe {
+                let digits = _mm_cvtsi64_si128(digits as i64);
+                let pairs = _mm_maddubs_epi16(digits, _mm_set1_epi16(1 << 8 | 10));
+                let fours = _mm_madd_epi16(pairs, _mm_set1_epi32(1 << 16 | 100));
+                let fours = _mm_packus_epi32(fours, fours);
+                let eights = _mm_madd_epi16(fours, _mm_set1_epi32(1 << 16 | 10_000));
+                u64::from(_mm_cvtsi128_si32(eights) as u32)
+            }
         }
     }
 }
@@ -268,6 +343,15 @@ mod arm {
         }
 
         #[inline(always)]
+        fn digits(bytes: &[u8; 64]) -> u64 {
+            let mut found = [0; 64];
+            for (found, byte) in found.iter_mut().zip(bytes) {
+                *found = u8::from(byte.is_ascii_digit());
+            }
+            Self::of(&found, 1)
+        }
+
+        #[inline(always)]
         fn same(a: &[u8; 64], b: &[u8; 64]) -> u64 {
             let mut differing = [0; 64];
             for (i, difference) in differing.iter_mut().enumerate() {
@@ -287,16 +371,33 @@ mod tests {
         (0..64).filter(|&i| bytes[i] == byte).map(|i| 1 << i).sum()
     }
 
+    fn check_number<M: Masks>(number: u64) {
+        let digits = format!("{number:08}").into_bytes();
+        let values = u64::from_le_bytes(digits.try_into().unwrap()) & 0x0f0f_0f0f_0f0f_0f0f;
+        assert_eq!(M::number(values), number);
+    }
+
     proptest! {
         #[test]
+        fn every_way_finds_the_same_number(number in 0..100_000_000u64) {
+            check_number::<Portable>(number);
+            #[cfg(target_arch = "x86_64")]
+            if std::is_x86_feature_detected!("avx2") {
+                check_number::<Avx2>(number);
+            }
+        }
+
+        #[test]
         fn every_way_finds_the_same(raw in prop::collection::vec(
-            prop_oneof![Just(b','), Just(b'\n'), Just(b','+1), Just(b','-1), Just(0x8a), any::<u8>()], 64)
+            prop_oneof![Just(b','), Just(b'\n'), Just(b','+1), Just(b','-1), Just(b'/'), Just(b'0'), Just(b'9'), Just(b':'), Just(0x8a), any::<u8>()], 64)
         ) {
             let bytes: [u8; 64] = raw.try_into().unwrap();
             let other: [u8; 64] = std::array::from_fn(|i| if i % 3 == 0 { b',' } else { bytes[i] });
             let same: u64 = (0..64).filter(|&i| bytes[i] == other[i]).map(|i| 1 << i).sum();
             let host: u64 = (0..64).filter(|&i| is_host_byte(&bytes[i])).map(|i| 1 << i).sum();
+            let digits: u64 = (0..64).filter(|&i| bytes[i].is_ascii_digit()).map(|i| 1 << i).sum();
             prop_assert_eq!(Portable::host_bytes(&bytes), host);
+            prop_assert_eq!(Portable::digits(&bytes), digits);
             prop_assert_eq!(Portable::same(&bytes, &other), same);
             let commas = plain(&bytes, b',');
             prop_assert_eq!(Portable::of(&bytes, b','), commas);
@@ -304,10 +405,12 @@ mod tests {
             {
                 prop_assert_eq!(Sse2::of(&bytes, b','), commas);
                 prop_assert_eq!(Sse2::host_bytes(&bytes), host);
+                prop_assert_eq!(Sse2::digits(&bytes), digits);
                 prop_assert_eq!(Sse2::same(&bytes, &other), same);
                 if std::is_x86_feature_detected!("avx2") {
                     prop_assert_eq!(Avx2::of(&bytes, b','), commas);
                 prop_assert_eq!(Avx2::host_bytes(&bytes), host);
+                prop_assert_eq!(Avx2::digits(&bytes), digits);
                 prop_assert_eq!(Avx2::same(&bytes, &other), same);
                 }
             }
@@ -315,12 +418,14 @@ mod tests {
             if std::is_x86_feature_detected!("avx512bw") {
                 prop_assert_eq!(Avx512::of(&bytes, b','), commas);
                 prop_assert_eq!(Avx512::host_bytes(&bytes), host);
+                prop_assert_eq!(Avx512::digits(&bytes), digits);
                 prop_assert_eq!(Avx512::same(&bytes, &other), same);
             }
             #[cfg(target_arch = "aarch64")]
             {
                 prop_assert_eq!(Neon::of(&bytes, b','), commas);
                 prop_assert_eq!(Neon::host_bytes(&bytes), host);
+                prop_assert_eq!(Neon::digits(&bytes), digits);
                 prop_assert_eq!(Neon::same(&bytes, &other), same);
             }
         }

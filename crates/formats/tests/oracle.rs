@@ -743,6 +743,69 @@ fn at_the_borders_of_the_common_both_readers_agree() {
     }
 }
 
+/// Fields of every length across the 64 and 128 bytes in which the fast path looks for commas, line breaks
+/// and quotes, and bytes in them that end a field or a line.
+#[test]
+fn at_each_length_both_readers_agree() {
+    let text = |length: usize| "abc_".repeat(length / 4 + 1)[..length].to_string();
+    for length in 0..150 {
+        let long = text(length);
+        let (user, host) = (format!("db1,{long},10.0.0.7,42"), format!("db1,app,{long},42"));
+        let digits = format!("db1,app,10.0.0.7,{}", "7".repeat(length));
+        let escaped = format!("{}\\'", "\\\\".repeat(length));
+        for rest in [
+            format!("{user},0,CONNECT,shop,,0"),
+            format!("{user},0,DISCONNECT,shop,,1040"),
+            format!("{user},7,READ,shop,orders,"),
+            format!("{user},7,QUERY,shop,'select 1',0"),
+            format!("{user}\n20260314 09:26:54,db1,app,::1,42,0,CONNECT,shop,,0"),
+            format!("{host},0,DISCONNECT,,,0"),
+            format!("db1,{long},12345,42,0,CONNECT,shop,,0"),
+            format!("db1,{long},10.0.0.7,4x2,0,CONNECT,shop,,0"),
+            format!("db1,app,{}:7,42,0,CONNECT,,,0", "1".repeat(length)),
+            format!("{digits},0,CONNECT,,,0"),
+            format!("{digits},{},WRITE,shop,orders,", "9".repeat(length / 8)),
+            format!("db1,app,10.0.0.7,42,{}x,WRITE,shop,orders,", "9".repeat(length / 8)),
+            format!("db1,app,10.0.0.7,42,0,CONNECT,{long},,0"),
+            format!("db1,app,10.0.0.7,42,0,CONNECT,{long},,,0"),
+            format!("db1,app,10.0.0.7,42,0,CONNECT,a,::1,7,0,CONNECT,{long},,0"),
+            format!("db1,app,10.0.0.7,42,0,FAILED_CONNECT,{long},,1045"),
+            format!("db1,app,10.0.0.7,42,7,QUERY,{long},'select 1',0"),
+            format!("db1,app,10.0.0.7,42,7,QUERY,shop,'{long}',1064"),
+            format!("db1,app,10.0.0.7,42,7,QUERY,shop,'{long}\\'b',0"),
+            format!("db1,app,10.0.0.7,42,7,QUERY,shop,'{long}{escaped}',0"),
+            format!("db1,app,10.0.0.7,42,7,QUERY,shop,'{long}\\{escaped}',0"),
+            format!("db1,app,10.0.0.7,42,7,QUERY,shop,'{long}\n',0"),
+            format!("db1,app,10.0.0.7,42,7,QUERY,shop,'{long}'b',0"),
+            format!("db1,app,10.0.0.7,42,7,WRITE,{long},orders,"),
+            format!("db1,app,10.0.0.7,42,7,WRITE,{long},{long},"),
+            format!("db1,app,10.0.0.7,42,7,WRITE,{long},{long},,"),
+            format!("db1,app,10.0.0.7,42,7,WRITE,{long}\n,orders,"),
+            format!("db1,app,10.0.0.7,42,7,WRITE,{long}\norders,"),
+            format!("db1,app,10.0.0.7,42,7,QUERY,{long}\n'select 1',0"),
+        ] {
+            agree(&followed(format!("20260314 09:26:53,{rest}").as_bytes()));
+        }
+    }
+}
+
+/// Servers whose names begin alike, are longer and shorter, take turns.
+#[test]
+fn of_many_servers_both_readers_agree() {
+    let servers = ["db1", "database2", "database3", "d", "db1", "db", "db1", "database2"];
+    for lines in 1..5 {
+        let log: String = servers
+            .iter()
+            .map(|server| {
+                let line =
+                    format!("20260314 09:26:53,{server},app,10.0.0.7,42,0,CONNECT,shop,,0\n");
+                line.repeat(lines)
+            })
+            .collect();
+        agree(&followed(log.as_bytes()));
+    }
+}
+
 #[test]
 fn every_outcome_is_generated() {
     // The comparison is worth something only if all outcomes occur.

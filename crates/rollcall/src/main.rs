@@ -10,13 +10,14 @@
 //! * Escaping lives in `render` only; standard output and error are written by `out` only.
 //! * `answers`, `time`, `job` and `config` (but for reading its file) know no clock and no
 //!   environment.
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 mod answers;
 mod cli;
 mod config;
 mod exit;
 mod job;
+mod memory;
 #[cfg(test)]
 mod model;
 mod out;

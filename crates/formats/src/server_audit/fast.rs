@@ -9,8 +9,9 @@
 //! 20260314 09:26:53,db1,app,10.0.0.7,42,977,QUERY,shop,'…',0     the object holds no bare quote up to the last
 //! ```
 //!
-//! First the ends of the next lines are found. Stamp and server of each are compared with those of the line
-//! before; the commas of the 128 bytes that follow, which hold all of a connection record, are found at once.
+//! Stamp and server of each line are compared with those of the line before; commas and line break are found
+//! in the 128 bytes that follow, which hold all of a connection record. A statement's end and its quotes are
+//! looked for at the same time, so that each byte of a long one is looked at once.
 //! Everything else is left to `careful`, and what is taken here `careful` reads the same way (tested).
 
 use super::shape::NAMES_BYTES_MAX;
@@ -21,9 +22,9 @@ use crate::stamp;
 use std::hint::select_unpredictable;
 
 /// A line is looked at here only with this many bytes from its start on, so that no load runs past
-/// the end: stamp and server, what follows them up to the query id, the words behind it.
-const LOOKAHEAD: usize = 256 + 16;
-const _: () = assert!(PREFIX_MAX + HEADER_MAX <= 256);
+/// the end: stamp and server, what follows them up to the query id, the 64 bytes behind that.
+const LOOKAHEAD: usize = 256 + 64;
+const _: () = assert!(PREFIX_MAX + HEADER_MAX + 64 <= 256);
 
 /// User to connection id with the comma behind it: 64 bytes hold most, 128 what resolvers make of cloud
 /// addresses. Longer ones are left to `careful`.
@@ -31,12 +32,6 @@ const HEADER_MAX: usize = 128;
 
 /// Stamp and server with the comma behind it, less one. Longer server names are left to `careful`.
 const PREFIX_MAX: usize = 64;
-
-/// How many line ends are looked for at once behind an uncommon line.
-const AHEAD_MIN: usize = 1;
-
-/// Places for line ends: those of a block, and as many as 64 bytes can hold beyond.
-const ENDS: usize = BLOCK_LINES_MAX + 64 + 2;
 
 /// The stamp's length in bytes.
 const STAMP: usize = 17;
@@ -49,13 +44,11 @@ pub(crate) struct Memory {
     bytes: usize,
     /// The stamp as microseconds.
     micros: i64,
-    /// How many line ends are looked for at once: few where uncommon lines are many.
-    ahead: usize,
 }
 
 impl Memory {
     pub(crate) fn new() -> Self {
-        Memory { prefix: [0; PREFIX_MAX], bytes: 0, micros: 0, ahead: AHEAD_MIN }
+        Memory { prefix: [0; PREFIX_MAX], bytes: 0, micros: 0 }
     }
 }
 
@@ -102,9 +95,8 @@ fn read_avx2<S: Sink>(memory: &mut Memory, bytes: &[u8], from: usize, sink: &mut
     read_with::<mask::Avx2, S>(memory, bytes, from, sink)
 }
 
-/// The loop: first where several lines end, then what each of them says, so that no line waits for the
-/// one before it to be understood. All of it is inlined into a function that is compiled for the
-/// machine's instructions, which a closure would not be.
+/// The loop. All of it is inlined into a function that is compiled for the machine's instructions, which
+/// a closure would not be.
 #[inline(always)]
 fn read_with<M: Masks, S: Sink>(
     memory: &mut Memory,
@@ -112,78 +104,41 @@ fn read_with<M: Masks, S: Sink>(
     from: usize,
     sink: &mut S,
 ) -> usize {
-    let mut ends = [0; ENDS];
     let mut lines = [Line::EMPTY; BLOCK_LINES_MAX];
     let mut start = from;
+    let mut known = low(memory.bytes);
     loop {
-        let found = line_ends::<M>(bytes, start, memory.ahead, &mut ends);
-        let (mut filled, mut block) = (0, start);
-        let mut common = 0;
-        for &end in &ends[..found] {
-            let Some(view) = bytes[start..].first_chunk::<LOOKAHEAD>() else { break };
-            let head: &[u8; PREFIX_MAX] = view.first_chunk().expect("a part of it");
-            let known = low(memory.bytes);
-            if M::same(head, &memory.prefix) & known != known || memory.bytes == 0 {
+        let (mut filled, mut more) = (0, true);
+        let first = start;
+        for line in &mut lines {
+            more = false;
+            let Some(view) = bytes.get(start..).and_then(|rest| rest.first_chunk()) else { break };
+            let head = view.first_chunk().expect("a part of it");
+            if !M::same(head, &memory.prefix) & known != 0 || known == 0 {
                 match learn(memory, head) {
                     Learned::Nothing => break,
-                    Learned::Time => {}
-                    Learned::Server if filled == 0 => block = start,
-                    Learned::Server => {
-                        tell(bytes, block, &lines[..filled], sink);
-                        (filled, block) = (0, start);
+                    Learned::Server if filled > 0 => {
+                        more = true;
+                        break;
                     }
+                    _ => known = low(memory.bytes),
                 }
             }
-            if !line::<M>(memory, bytes, start, end, view, &mut lines[filled]) {
-                break;
-            }
+            let Some(end) = read_line::<M>(memory, bytes, start, view, line) else { break };
             start = end + 1;
             filled += 1;
-            common += 1;
+            more = true;
         }
         if filled > 0 {
-            tell(bytes, block, &lines[..filled], sink);
+            let server = &bytes[first + STAMP + 1..lines[0].peer as usize - 1];
+            sink.records(&Block { bytes, server, lines: &lines[..filled] });
         }
-        if common < found || found == 0 {
-            memory.ahead = AHEAD_MIN;
+        if !more {
             return start;
         }
-        memory.ahead = BLOCK_LINES_MAX;
+        // The next line's server is learned already where it is another one.
+        known = low(memory.bytes);
     }
-}
-
-/// Hands on lines of one server, the first of which stands at `start`.
-#[inline(always)]
-fn tell<S: Sink>(bytes: &[u8], start: usize, lines: &[Line], sink: &mut S) {
-    let server = &bytes[start + STAMP + 1..lines[0].peer as usize - 1];
-    sink.records(&Block { bytes, server, lines });
-}
-
-/// Finds the offsets of the line feeds from `from` on: as many as `wanted` and a few more, or all there
-/// are, up to the last 63 bytes. Returns how many stand in `ends` now, at most [`BLOCK_LINES_MAX`].
-#[inline(always)]
-fn line_ends<M: Masks>(
-    bytes: &[u8],
-    from: usize,
-    wanted: usize,
-    ends: &mut [usize; ENDS],
-) -> usize {
-    let (mut at, mut found) = (from, 0);
-    while found < wanted
-        && let Some(block) = bytes.get(at..).and_then(|rest| rest.first_chunk())
-    {
-        let mut marks = M::of(block, b'\n');
-        let count = marks.count_ones() as usize;
-        // Two are noted whether they are there or not: how many there are cannot be foreseen.
-        ends[found] = at + next(&mut marks);
-        ends[found + 1] = at + next(&mut marks);
-        for place in &mut ends[found..][..count][count.min(2)..] {
-            *place = at + next(&mut marks);
-        }
-        found += count;
-        at += 64;
-    }
-    found.min(BLOCK_LINES_MAX)
 }
 
 /// Where the first fields behind the prefix end: each the offset of a comma from the end of the prefix.
@@ -192,298 +147,361 @@ struct Header {
     host: usize,
     id: usize,
     query: usize,
-    /// The commas behind `query`, in the 64 bytes that follow it.
-    behind: u64,
-    /// How many commas the line has from the prefix on, where it has at most 128 bytes there.
-    commas: u32,
     /// The host consists of the bytes of host names: no port, no address with colons.
     plain_host: bool,
 }
 
 impl Header {
-    /// Looks for the fields in the first 64 bytes; the offset of the query id's comma is 64 where they
-    /// are longer. `rest`: the length of the line from the prefix on.
+    /// Looks for the fields in the first 64 bytes, or else in 128. `None` where they are longer, and where
+    /// the connection id does not consist of digits, or the host does, which none does.
     #[inline(always)]
-    fn near<M: Masks>(window: &[u8; 64], more: &[u8; 64], rest: usize) -> Header {
-        let mut marks = M::of(window, b',');
-        let count = (marks & low_to(rest)).count_ones();
-        let more = M::of(more, b',');
-        let commas = count + (more & low_to(rest.saturating_sub(64))).count_ones();
-        let (host, id, query) = (next(&mut marks), next(&mut marks), next(&mut marks));
-        let behind = marks.unbounded_shr(query as u32 + 1) | more << (63 - (query & 63));
-        let plain_host = !M::host_bytes(window) & low(id) & !low(host + 1) == 0;
-        Header { host, id, query, behind, commas, plain_host }
+    fn of<M: Masks>(window: &[u8; 64], more: &[u8; 64]) -> Option<Header> {
+        let marks = M::of(window, b',');
+        let (others, strange) = (!M::digits(window), !M::host_bytes(window));
+        // The commas as single bits. One less another are the bits from the comma before a field to its
+        // end, and the comma alone is left of them where all bytes of the field are as they should be.
+        let first = marks & marks.wrapping_neg();
+        let marks = marks ^ first;
+        let second = marks & marks.wrapping_neg();
+        let marks = marks ^ second;
+        let third = marks & marks.wrapping_neg();
+        let (in_host, in_id) = (second.wrapping_sub(first), third.wrapping_sub(second));
+        if third == 0 {
+            return Header::far::<M>(window, more);
+        }
+        if in_id & others != second || (in_host & others == first && in_host != first) {
+            return None;
+        }
+        let place = |comma: u64| comma.trailing_zeros() as usize;
+        let (host, id, query) = (place(first), place(second), place(third));
+        Some(Header { host, id, query, plain_host: in_host & strange == first })
     }
 
     /// The same in 128 bytes.
     #[cold]
     #[inline(always)]
-    fn far<M: Masks>(window: &[u8; 64], more: &[u8; 64], rest: usize) -> Option<Header> {
+    fn far<M: Masks>(window: &[u8; 64], more: &[u8; 64]) -> Option<Header> {
         let both = |low: u64, high: u64| u128::from(low) | u128::from(high) << 64;
-        let marks = both(M::of(window, b','), M::of(more, b','));
-        let below = |position: usize| (1u128 << (position & 127)) - 1;
-        let inside = if rest < 128 { marks & below(rest) } else { marks };
-        let mut left = inside;
+        let mut marks = both(M::of(window, b','), M::of(more, b','));
         let mut next = || {
-            let position = left.trailing_zeros() as usize;
-            left &= left.wrapping_sub(1);
+            let position = marks.trailing_zeros() as usize;
+            marks &= marks.wrapping_sub(1);
             position
         };
         let (host, id, query) = (next(), next(), next());
         if query >= HEADER_MAX {
             return None;
         }
+        let below = |position: usize| (1u128 << position) - 1;
+        let (inside_host, inside_id) =
+            (below(id) & !below(host + 1), below(query) & !below(id + 1));
+        let others = !both(M::digits(window), M::digits(more));
+        if inside_id & others != 0 || (inside_host & others == 0 && inside_host != 0) {
+            return None;
+        }
         let host_bytes = both(M::host_bytes(window), M::host_bytes(more));
-        let plain_host = !host_bytes & below(id) & !below(host + 1) == 0;
-        let behind = (marks.unbounded_shr(query as u32 + 1)) as u64;
-        Some(Header { host, id, query, behind, commas: inside.count_ones(), plain_host })
+        let plain_host = !host_bytes & inside_host == 0;
+        Some(Header { host, id, query, plain_host })
     }
 }
 
-/// Reads the line from `start` to the line feed at `end`, whose prefix is known, into `line`; false where
-/// it is not common. `view` is what `bytes` hold from `start` on.
+/// Reads the line from `start` on, whose prefix is known, into `line`. Returns the offset of its line
+/// feed; `None` where the line is not common. `view` is what `bytes` hold from `start` on.
 #[inline(always)]
-fn line<M: Masks>(
+fn read_line<M: Masks>(
     memory: &Memory,
     bytes: &[u8],
     start: usize,
-    end: usize,
     view: &[u8; LOOKAHEAD],
     line: &mut Line,
-) -> bool {
-    let skip = memory.bytes;
-    // No line break is in the prefix.
-    let rest = end - start - skip;
-    let window = view[skip..].first_chunk().expect("a prefix is short");
-    let more = view[skip + 64..].first_chunk().expect("a prefix is short");
-    let mut header = Header::near::<M>(window, more, rest);
-    if header.query >= 64 {
-        match Header::far::<M>(window, more, rest) {
-            Some(far) => header = far,
-            None => return false,
-        }
-    }
-    let Header { host, id, query, commas, plain_host, .. } = header;
+) -> Option<usize> {
+    let skip = memory.bytes & (PREFIX_MAX - 1);
+    let (window, more) = (sixty_four(view, skip), sixty_four(view, skip + 64));
+    // The line's length from the prefix on, 128 where it is that or more. No line break is in the prefix.
+    // Whether 64 bytes hold it cannot be foreseen: it is selected, not branched on.
+    let (near, far) = (M::of(window, b'\n'), M::of(more, b'\n'));
+    let behind = select_unpredictable(near == 0, far.trailing_zeros(), 0);
+    let rest = (near.trailing_zeros() + behind) as usize;
+    let Header { host, id, query, plain_host } = Header::of::<M>(window, more)?;
     // Where the writer puts a space after each comma, the connection id shows it.
-    let Some(connection) = number(view, skip + id + 1, skip + query) else { return false };
-    let (port, port_bytes) = if plain_host {
-        (0, 0)
-    } else {
-        match port(view, skip + host + 1, skip + id) {
-            Some(port) => port,
-            None => return false,
-        }
-    };
-    if number_host(word(view, skip + host + 1) as u32) {
-        return false;
+    if query > rest {
+        return None;
     }
+    let connection = id_of::<M>(view, skip + id + 1, skip + query)?;
     let base = start + skip;
     line.time = memory.micros;
+    line.connection = connection;
     line.start = start as u32;
-    line.end = end as u32 + 1;
     line.peer = base as u32;
     line.user_bytes = host as u8;
-    line.peer_bytes = (id - port_bytes) as u8;
-    line.port = port;
-    line.connection = connection;
-    // Which of the two comes next cannot be foreseen: it is selected, not branched on.
+    line.peer_bytes = id as u8;
+    line.port = 0;
+    if !plain_host {
+        let (port, port_bytes) = port(view, skip + host + 1, skip + id)?;
+        line.peer_bytes -= port_bytes;
+        line.port = port;
+    }
+    // Which of the two comes next cannot be foreseen either.
     let at = skip + query;
-    let begin = word(view, at);
-    let connect = (begin == u64::from_le_bytes(*b",0,CONNE"))
-        & (word(view, at + 3) == u64::from_le_bytes(*b"CONNECT,"));
-    let disconnect = (begin == u64::from_le_bytes(*b",0,DISCO"))
-        & (word(view, at + 6) == u64::from_le_bytes(*b"CONNECT,"));
-    let succeeded = bytes[end - 3..].first_chunk() == Some(b",,0\n");
-    if (connect | disconnect) & succeeded & (commas == 7) & (rest <= 128) {
+    let window = sixty_four(view, at);
+    let connect = !M::same(window, &CONNECT) & low(CONNECT_BYTES) == 0;
+    let disconnect = !M::same(window, &DISCONNECT) & low(DISCONNECT_BYTES) == 0;
+    // No error, no object, and from here on no comma but the five that part the fields.
+    let succeeded = word(view, skip + rest - 3) as u32 == u32::from_le_bytes(*b",,0\n");
+    let commas = M::of(window, b',');
+    let length = rest - query;
+    let five = length < 64 && (commas & low(length)).count_ones() == 5;
+    if (connect | disconnect) && succeeded && five {
+        let end = base + rest;
+        line.end = end as u32 + 1;
         line.kind = select_unpredictable(connect, Kind::Connect, Kind::Disconnect);
         line.turn = select_unpredictable(connect, Turn::Login, Turn::End);
-        line.query = 0;
-        line.error = 0;
-        line.database = (base + query + select_unpredictable(connect, 11, 14)) as u32;
-        line.database_end = end as u32 - 3;
-        line.object = end as u32;
-        line.object_end = end as u32;
-        return true;
+        let words = select_unpredictable(connect, CONNECT_BYTES, DISCONNECT_BYTES);
+        line.database = (start + at + words) as u32;
+        return Some(end);
     }
-    other::<M>(bytes, base, end, header, line).is_some()
+    let end = other::<M>(bytes, start, view, at, commas, line)?;
+    line.end = end as u32 + 1;
+    (end - start < RECORD_BYTES_MAX).then_some(end)
+}
+
+/// What stands behind the connection id of a login, and of the end of a connection.
+const CONNECT: [u8; 64] = padded(b",0,CONNECT,");
+const CONNECT_BYTES: usize = 11;
+const DISCONNECT: [u8; 64] = padded(b",0,DISCONNECT,");
+const DISCONNECT_BYTES: usize = 14;
+
+const fn padded(text: &[u8]) -> [u8; 64] {
+    let mut bytes = [0; 64];
+    let mut i = 0;
+    while i < text.len() {
+        bytes[i] = text[i];
+        i += 1;
+    }
+    bytes
 }
 
 /// All other common records: refused logins, connections that ended with an error, statements, tables.
-/// The line's fields begin at `base`, its line feed stands at `end`.
+/// The line stands at `start` of `bytes`, the comma before its query id at `at` of `view`; `commas` are
+/// those from there on, in 64 bytes. Returns the offset of the line feed.
 #[inline(always)]
 fn other<M: Masks>(
     bytes: &[u8],
-    base: usize,
-    end: usize,
-    header: Header,
+    start: usize,
+    view: &[u8; LOOKAHEAD],
+    at: usize,
+    commas: u64,
     line: &mut Line,
-) -> Option<()> {
-    if end >= line.start as usize + RECORD_BYTES_MAX {
+) -> Option<usize> {
+    let feeds = M::of(sixty_four(view, at), b'\n');
+    // Those of this line, without the first: behind query id, operation, database and object.
+    let mut marks = commas & feeds.wrapping_sub(1) & !feeds & !1;
+    let (query_end, word_end) = (next(&mut marks), next(&mut marks));
+    if word_end >= 64 {
         return None;
     }
-    let record = &bytes[base..end];
-    // The query id and the comma behind it, the operation, the database: each ends with a comma.
-    let mut marks = header.behind;
-    let at = header.query + 1;
-    let operation = comma(record, at, at, &mut marks)?;
-    let word_end = comma(record, operation + 1, at, &mut marks)?;
-    let word = &record[operation + 1..word_end];
-    line.kind = kind(word)?;
-    let database = word_end + 1;
-    let query = &record[at..operation];
-    let database_end = comma(record, database, at, &mut marks)?;
-    let behind = &record[database_end + 1..];
-    line.database = (base + database) as u32;
-    line.database_end = (base + database_end) as u32;
-    line.object = (base + database_end + 1) as u32;
-    line.object_end = line.object;
-    match line.kind {
-        Kind::Connect | Kind::Disconnect | Kind::Failed => {
+    let known = operation(view, at + query_end + 1, word_end - query_end - 1)?;
+    let database = start + at + word_end + 1;
+    let database_end = comma(bytes, start + at, next(&mut marks), database)?;
+    let object = database_end + 1;
+    let first = *bytes.get(object)?;
+    line.kind = known.kind;
+    line.database = database as u32;
+    line.database_end = database_end as u32;
+    line.object = object as u32;
+    line.object_end = object as u32;
+    match known.class {
+        Class::Statement => {
+            line.turn = Turn::Statement;
+            line.query = number::<M>(view, at + 1, at + query_end)?;
+            if first != b'\'' {
+                return None;
+            }
+            let close = closing_quote::<M>(bytes, object + 1)?;
+            line.object = object as u32 + 1;
+            line.object_end = close as u32;
+            error_at(bytes, close + 1, line)
+        }
+        Class::Table => {
+            line.turn = Turn::Statement;
+            line.query = number::<M>(view, at + 1, at + query_end)?;
+            line.error = 0;
+            let object_end = comma(bytes, start + at, next(&mut marks), object)?;
+            line.object_end = object_end as u32;
+            // Nothing stands behind the object's comma.
+            let end = object_end + 1;
+            let fits = bytes.get(end) == Some(&b'\n') && end - database <= NAMES_BYTES_MAX;
+            let blank = first.is_ascii_whitespace() || object == object_end;
+            (fits && !blank).then_some(end)
+        }
+        Class::Connection => {
             // Connection records write a zero where the query id stands, and nothing for an object.
-            if query != b"0" || behind.first() != Some(&b',') || record.len() > 128 {
+            if query_end != 2 || view[at + 1] != b'0' || first != b',' {
                 return None;
             }
             line.turn = Turn::Other;
             line.query = 0;
-            line.error = digits_of(&behind[1..])?;
+            let end = error_at(bytes, object, line)?;
             let fits = match line.kind {
                 Kind::Connect => line.error == 0,
                 Kind::Failed => line.error != 0 && database == database_end,
                 _ => true,
             };
-            fits.then_some(())
-        }
-        Kind::Query => {
-            line.turn = Turn::Statement;
-            line.query = number(bytes, base + at, base + operation)?;
-            let (statement, error) = statement::<M>(bytes, behind, end)?;
-            line.object += 1;
-            line.object_end = line.object + statement.len() as u32;
-            line.error = error;
-            Some(())
-        }
-        _ => {
-            line.turn = Turn::Statement;
-            line.query = number(bytes, base + at, base + operation)?;
-            line.error = 0;
-            // Nothing stands behind the object's comma.
-            let object_end = comma(record, database_end + 1, at, &mut marks)?;
-            line.object_end = (base + object_end) as u32;
-            let fits = object_end + 1 == record.len() && record.len() - database <= NAMES_BYTES_MAX;
-            (fits && !behind[0].is_ascii_whitespace() && behind[0] != b',').then_some(())
+            fits.then_some(end)
         }
     }
 }
 
-/// The next comma, which is behind `start`: the first of `marks`, which count from `at`, or else further
-/// than they reach.
+/// The offset of the comma behind the field at `field`: `near` from `origin` where that is below 64, or
+/// else further off in the same line.
 #[inline(always)]
-fn comma(record: &[u8], start: usize, at: usize, marks: &mut u64) -> Option<usize> {
-    if *marks == 0 {
-        return Some(start + memchr::memchr(b',', record.get(start..)?)?);
-    }
-    let near = at + next(marks);
-    (near < record.len()).then_some(near)
+fn comma(bytes: &[u8], origin: usize, near: usize, field: usize) -> Option<usize> {
+    if near < 64 { Some(origin + near) } else { far_comma(bytes, field) }
 }
 
-#[inline(always)]
-fn kind(word: &[u8]) -> Option<Kind> {
-    Some(match word {
-        b"QUERY" => Kind::Query,
-        b"READ" => Kind::Read,
-        b"WRITE" => Kind::Write,
-        b"CREATE" => Kind::Create,
-        b"ALTER" => Kind::Alter,
-        b"DROP" => Kind::Drop,
-        b"FAILED_CONNECT" => Kind::Failed,
-        b"DISCONNECT" => Kind::Disconnect,
-        b"CONNECT" => Kind::Connect,
-        _ => return None,
-    })
+#[cold]
+#[inline(never)]
+fn far_comma(bytes: &[u8], field: usize) -> Option<usize> {
+    let end = field + memchr::memchr2(b',', b'\n', &bytes[field..])?;
+    (bytes[end] == b',').then_some(end)
 }
 
-/// `'select \'x\'',0` → the statement between the quotes and the error number; `None` where a bare
-/// quote stands inside, which a real statement never has. The text ends at `end` of `bytes`.
-#[inline(always)]
-fn statement<'a, M: Masks>(bytes: &'a [u8], text: &'a [u8], end: usize) -> Option<(&'a [u8], u32)> {
-    let (quote, error) = match text {
-        [.., b'\'', b',', b'0'] => (text.len() - 3, 0),
-        _ => {
-            let quote = memchr::memrchr(b'\'', text)?;
-            (text.get(quote + 1) == Some(&b',')).then_some(())?;
-            (quote, digits_of(&text[quote + 2..])?)
+/// What a common operation is.
+#[derive(Debug, Clone, Copy)]
+struct Operation {
+    /// Its first eight letters, and which bytes of them there are.
+    word: u64,
+    mask: u64,
+    length: usize,
+    kind: Kind,
+    class: Class,
+}
+
+/// What kind of fields a record has behind its operation.
+#[derive(Debug, Clone, Copy)]
+enum Class {
+    Connection,
+    Statement,
+    Table,
+}
+
+/// Common operations, each at the place that its first two letters add up to; see [`place`]. So none of
+/// them is branched on.
+const OPERATIONS: [Operation; 16] = {
+    use Class::{Connection, Statement, Table};
+    let none = Operation { word: 1, mask: 0, length: 0, kind: Kind::Query, class: Statement };
+    let known: [(&[u8], Kind, Class); 9] = [
+        (b"CONNECT", Kind::Connect, Connection),
+        (b"DISCONNECT", Kind::Disconnect, Connection),
+        (b"FAILED_CONNECT", Kind::Failed, Connection),
+        (b"QUERY", Kind::Query, Statement),
+        (b"READ", Kind::Read, Table),
+        (b"WRITE", Kind::Write, Table),
+        (b"CREATE", Kind::Create, Table),
+        (b"ALTER", Kind::Alter, Table),
+        (b"DROP", Kind::Drop, Table),
+    ];
+    let mut table = [none; 16];
+    let mut i = 0;
+    while i < known.len() {
+        let (name, kind, class) = known[i];
+        let (mut word, mut mask, mut byte) = (0, 0, 0);
+        while byte < name.len() && byte < 8 {
+            word |= (name[byte] as u64) << (8 * byte);
+            mask |= 0xff << (8 * byte);
+            byte += 1;
         }
-    };
-    if quote == 0 || text[0] != b'\'' {
-        return None;
+        assert!(table[place(word)].length == 0, "two operations at one place");
+        table[place(word)] = Operation { word, mask, length: name.len(), kind, class };
+        i += 1;
     }
-    // The closing quote must be bare, no other may.
-    let start = end - text.len();
-    let bare = first_bare_quote::<M>(bytes, start + 1, start + quote + 1);
-    (bare == Some(start + quote)).then_some((&text[1..quote], error))
+    table
+};
+
+/// Where in [`OPERATIONS`] an operation stands that begins like this.
+#[inline(always)]
+const fn place(word: u64) -> usize {
+    (word.wrapping_mul(2).wrapping_add(word >> 8) & 15) as usize
 }
 
-/// The first quote between two offsets that has an even number of backslashes before it.
+/// The operation of so many bytes at `at` of the view. The two that are longer than eight bytes end alike.
+#[inline(always)]
+fn operation(view: &[u8; LOOKAHEAD], at: usize, length: usize) -> Option<&'static Operation> {
+    let begin = word(view, at);
+    let known = &OPERATIONS[place(begin)];
+    let long = word(view, at.wrapping_add(length).wrapping_sub(7));
+    let fits = (begin & known.mask == known.word)
+        & (length == known.length)
+        & ((length <= 8) | (long == u64::from_le_bytes(*b"CONNECT,")));
+    fits.then_some(known)
+}
+
+/// The first quote from `start` on that has an even number of backslashes before it; `None` where the
+/// line, or what there is of it, ends before.
 ///
 /// Which bytes are escaped is found for 64 at once: runs of backslashes that begin at an odd place are
 /// carried by an addition to their end, where the parity of that place tells the length's (the way
 /// that is known from simdjson).
 #[inline(always)]
-fn first_bare_quote<M: Masks>(bytes: &[u8], start: usize, end: usize) -> Option<usize> {
-    const EVEN: u64 = 0x5555_5555_5555_5555;
+fn closing_quote<M: Masks>(bytes: &[u8], start: usize) -> Option<usize> {
+    const ODD: u64 = 0xaaaa_aaaa_aaaa_aaaa;
     let mut at = start;
     let mut first_escaped = 0;
-    let mut last = [0; 64];
-    while at < end {
-        let block = match bytes[at..].first_chunk::<64>() {
-            Some(block) => block,
-            None => {
-                last[..bytes.len() - at].copy_from_slice(&bytes[at..]);
-                &last
-            }
-        };
+    loop {
+        let block = bytes.get(at..)?.first_chunk::<64>()?;
         let slashes = M::of(block, b'\\') & !first_escaped;
-        let quotes = M::of(block, b'\'') & low_to(end - at);
         let after = slashes << 1 | first_escaped;
-        let odd_starts = slashes & !EVEN & !after;
+        let odd_starts = slashes & ODD & !after;
         let (carried, over) = odd_starts.overflowing_add(slashes);
-        let escaped = (EVEN ^ (carried << 1)) & after;
+        let escaped = (!ODD ^ (carried << 1)) & after;
         first_escaped = u64::from(over);
-        let bare = quotes & !escaped;
-        if bare != 0 {
-            return Some(at + bare.trailing_zeros() as usize);
+        let bare = M::of(block, b'\'') & !escaped;
+        let feeds = M::of(block, b'\n');
+        if bare | feeds != 0 {
+            // The lowest bit of both.
+            let quote = bare.trailing_zeros();
+            return (quote < feeds.trailing_zeros()).then_some(at + quote as usize);
         }
         at += 64;
     }
-    None
 }
 
-/// Whether a host that begins with these four bytes (little-endian) may consist of digits alone, which
-/// none does: an address has a dot within its first four. (A host that begins with a character below
-/// `0` may be taken for one, which costs nothing but time.)
+/// Reads the comma at `at`, an error number of one to five digits and the line feed behind it, whose
+/// offset it returns.
 #[inline(always)]
-fn number_host(four: u32) -> bool {
-    // In numbers, because what comes next cannot be foreseen.
-    let digit = (four & 0xff).wrapping_sub(u32::from(b'0') + 10) >> 31;
-    let differing = four ^ u32::from_le_bytes([b'.'; 4]);
-    let dot = differing.wrapping_sub(0x0101_0101) & !differing & 0x8080_8080;
-    let no_dot = (dot.wrapping_sub(1) & !dot) >> 31;
-    digit & no_dot != 0
+fn error_at(bytes: &[u8], at: usize, line: &mut Line) -> Option<usize> {
+    line.error = 0;
+    match bytes.get(at..)?.first_chunk()? {
+        b",0\n" => Some(at + 2),
+        _ => {
+            let (error, end) = digits_at(bytes, at)?;
+            line.error = error;
+            Some(end)
+        }
+    }
+}
+
+#[inline(never)]
+fn digits_at(bytes: &[u8], at: usize) -> Option<(u32, usize)> {
+    let digits = bytes[at..].strip_prefix(b",")?;
+    let length = digits.iter().take(6).take_while(|digit| digit.is_ascii_digit()).count();
+    if length == 0 || length > 5 || digits.get(length) != Some(&b'\n') {
+        return None;
+    }
+    let error = digits[..length].iter().fold(0, |sum, digit| sum * 10 + u32::from(digit - b'0'));
+    Some((error, at + 1 + length))
+}
+
+/// 64 bytes of the view, for whose place there is room.
+#[inline(always)]
+fn sixty_four(view: &[u8; LOOKAHEAD], at: usize) -> &[u8; 64] {
+    view[at & 255..].first_chunk().expect("64 bytes are behind the last place")
 }
 
 /// Eight bytes of the view.
 #[inline(always)]
 fn word(view: &[u8; LOOKAHEAD], at: usize) -> u64 {
-    u64::from_le_bytes(*view[at & 255..].first_chunk().expect("16 bytes are behind the last"))
-}
-
-/// An error number of one to five digits.
-#[inline(never)]
-fn digits_of(digits: &[u8]) -> Option<u32> {
-    if digits.is_empty() || digits.len() > 5 || !digits.iter().all(u8::is_ascii_digit) {
-        return None;
-    }
-    Some(digits.iter().fold(0, |sum, digit| sum * 10 + u32::from(digit - b'0')))
+    u64::from_le_bytes(*view[at & 255..].first_chunk().expect("64 bytes are behind the last place"))
 }
 
 /// Takes the lowest mark: its position, or 64 where none is left.
@@ -500,51 +518,62 @@ fn low(position: usize) -> u64 {
     (1 << (position & 63)) - 1
 }
 
-/// The bits below `position`, which is at most the number of bits; all of them from there on.
+/// The number that one to sixteen digits of the view make; `None` where there are more or none (`careful`
+/// takes longer numbers).
 #[inline(always)]
-fn low_to(position: usize) -> u64 {
-    if position < 64 { low(position) } else { u64::MAX }
-}
-
-/// Reads one to sixteen digits between two offsets; `None` for anything else (`careful` takes longer
-/// numbers). At least sixteen bytes stand before `end`: the stamp.
-#[inline(always)]
-fn number(bytes: &[u8], start: usize, end: usize) -> Option<u64> {
+fn id_of<M: Masks>(view: &[u8; LOOKAHEAD], start: usize, end: usize) -> Option<u64> {
     let digits = end.wrapping_sub(start);
     if digits.wrapping_sub(1) <= 7 {
-        return eight(bytes, end, digits);
+        return Some(eight::<M>(word(view, end - 8), digits));
     }
     if digits.wrapping_sub(1) > 15 {
         return None;
     }
-    Some(eight(bytes, end - 8, digits - 8)? * 100_000_000 + eight(bytes, end, 8)?)
+    let high = eight::<M>(word(view, end - 16), digits - 8);
+    Some(high * 100_000_000 + eight::<M>(word(view, end - 8), 8))
 }
 
-/// Reads one to eight `digits` that end before `end`.
+/// The same where the bytes were not looked at: `None` where one is no digit, too.
 #[inline(always)]
-fn eight(bytes: &[u8], end: usize, digits: usize) -> Option<u64> {
-    let raw = u64::from_le_bytes(*bytes.get(end.wrapping_sub(8)..)?.first_chunk()?);
-    let unused = (8 - digits) * 8;
-    let value = (raw ^ 0x3030_3030_3030_3030) >> unused << unused;
-    if (value.wrapping_add(0x7676_7676_7676_7676) | value) & 0x8080_8080_8080_8080 != 0 {
-        return None;
-    }
-    // Neighbouring digits are united to pairs, pairs to fours, fours to the number.
-    let pairs = (value.wrapping_mul(10) + (value >> 8)) & 0x00ff_00ff_00ff_00ff;
-    let fours = (pairs.wrapping_mul(100) + (pairs >> 16)) & 0x0000_ffff_0000_ffff;
-    Some((fours.wrapping_mul(10_000) + (fours >> 32)) & 0xffff_ffff)
+fn number<M: Masks>(view: &[u8; LOOKAHEAD], start: usize, end: usize) -> Option<u64> {
+    let digits = end.wrapping_sub(start);
+    let fits = are_digits(word(view, end.wrapping_sub(8)), digits.min(8))
+        & ((digits <= 8) | are_digits(word(view, end.wrapping_sub(16)), digits.clamp(8, 16) - 8));
+    if fits { id_of::<M>(view, start, end) } else { None }
+}
+
+/// Are the last of eight bytes digits, so many of them?
+#[inline(always)]
+fn are_digits(raw: u64, digits: usize) -> bool {
+    let unused = (8 - digits as u32) * 8;
+    let value = (raw ^ 0x3030_3030_3030_3030).unbounded_shr(unused);
+    (value.wrapping_add(0x7676_7676_7676_7676) | value) & 0x8080_8080_8080_8080 == 0
+}
+
+/// The number that the last one to eight of eight bytes make, which are digits.
+#[inline(always)]
+fn eight<M: Masks>(raw: u64, digits: usize) -> u64 {
+    // What stands before the digits goes out at the lower end.
+    let unused = 64 - 8 * digits as u32;
+    M::number((raw >> (unused & 63) << (unused & 63)) & 0x0f0f_0f0f_0f0f_0f0f)
 }
 
 /// The port of `10.0.0.7:54312` (MariaDB 12) and how many bytes it takes with its colon. `None` for a
 /// host that needs care (IPv6, `localhost:unavailable`).
-fn port(view: &[u8; LOOKAHEAD], start: usize, end: usize) -> Option<(u16, usize)> {
+fn port(view: &[u8; LOOKAHEAD], start: usize, end: usize) -> Option<(u16, u8)> {
     let host = view.get(start..end)?;
     let colon = host.iter().position(|&byte| byte == b':')?;
-    if colon == 0 || host.len() - colon > 6 || !host[..colon].iter().all(is_host_byte) {
+    let name = &host[..colon];
+    // A host of digits alone is none.
+    let fits = name.iter().all(is_host_byte) && !name.iter().all(u8::is_ascii_digit);
+    if !fits || host.len() - colon > 6 {
         return None;
     }
-    let port = u16::try_from(number(view, start + colon + 1, end)?).ok()?;
-    (port != 0).then_some((port, host.len() - colon))
+    let port = host[colon + 1..].iter().try_fold(0, |sum: u32, digit| {
+        digit.is_ascii_digit().then(|| sum * 10 + u32::from(digit - b'0'))
+    })?;
+    let port = u16::try_from(port).ok()?;
+    (port != 0).then_some((port, (host.len() - colon) as u8))
 }
 
 /// The time, where only the seconds differ from what is remembered: nearly always.

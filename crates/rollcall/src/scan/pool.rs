@@ -31,8 +31,8 @@ const BATCH_BYTES: usize = 12 << 20;
 /// Parts are at least this long: below it, threads cost more than they gain.
 const PART_BYTES_MIN: u64 = 16 << 20;
 
-/// Parts are at most this long, so that they come out even.
-const PART_BYTES_MAX: u64 = 256 << 20;
+/// Parts are at most this long, so that the sums of one fit a batch.
+const PART_BYTES_MAX: u64 = 512 << 20;
 
 /// How many parts beyond the one whose turn it is may be begun, per thread.
 const AHEAD: usize = 1;
@@ -80,6 +80,7 @@ pub(super) fn run(
     progress: &Progress<'_>,
     counter: &mut dyn Counter,
 ) -> anyhow::Result<()> {
+    crate::memory::share();
     let parts = split(files, threads);
     let (turn, changed) = (Mutex::new(0), Condvar::new());
     let (next, stop) = (AtomicUsize::new(0), AtomicBool::new(false));
@@ -132,13 +133,15 @@ pub(super) fn run(
     })
 }
 
-/// Cuts files into parts: large plain ones into several where that can help.
+/// Cuts files into parts: large plain ones into several where that can help, as few as keep all threads
+/// busy to the end, because each part has sums of its own, which take memory and are united in the end.
 fn split(files: &[FileWork], threads: usize) -> Vec<Part> {
     let mut parts = Vec::new();
     for (file, work) in files.iter().enumerate() {
         let (mut start, end) = (work.offset, work.end());
         let length = end.saturating_sub(start);
-        let wanted = (length / (2 * threads as u64)).clamp(PART_BYTES_MIN, PART_BYTES_MAX);
+        let rounds = length.div_ceil(threads as u64 * PART_BYTES_MAX).max(1);
+        let wanted = (length / (rounds * threads as u64)).max(PART_BYTES_MIN);
         let mut first = true;
         while work.can_be_split() && threads > 1 && end - start >= 2 * wanted {
             parts.push(Part { file, start, until: Some(start + wanted), first });

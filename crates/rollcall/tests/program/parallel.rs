@@ -8,7 +8,7 @@ use bench::{Mode, Order, generate};
 
 use super::house::{House, QUIET};
 
-/// Where parts meet: they are 16 MiB long, and a file is cut where it holds two.
+/// Where parts meet with four threads: they are 16 MiB long at least, and a file is cut where it holds two.
 const PART_BYTES: u64 = 16 << 20;
 
 /// Enough for three parts.
