@@ -69,6 +69,7 @@ mod doubts;
 mod pairs;
 mod place;
 mod runs;
+mod switches;
 
 mod facts;
 mod files;
