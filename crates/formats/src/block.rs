@@ -100,6 +100,12 @@ impl<'a> Block<'a> {
         )
     }
 
+    /// What the record is about, as [`Event::object`].
+    #[inline(always)]
+    pub fn object(&self, line: &Line) -> &'a [u8] {
+        self.text(line.object, line.object_end)
+    }
+
     /// The whole record.
     pub fn event(&self, line: &Line) -> Event<'a> {
         Event {
@@ -112,7 +118,7 @@ impl<'a> Block<'a> {
             kind: line.kind,
             error: line.error,
             database: self.text(line.database, line.database_end),
-            object: self.text(line.object, line.object_end),
+            object: self.object(line),
             account_user: None,
         }
     }

@@ -66,6 +66,7 @@ mod timeline;
 mod batch;
 mod connections;
 mod doubts;
+mod holes;
 mod pairs;
 mod place;
 mod runs;
@@ -73,6 +74,7 @@ mod switches;
 
 mod facts;
 mod files;
+mod hole_rows;
 mod hours;
 mod ingest;
 mod keeping;
@@ -86,6 +88,7 @@ mod watched;
 mod answers;
 mod coverage;
 mod holdings;
+mod missing;
 mod rows;
 
 pub use batch::{Batch, BatchOptions};

@@ -276,7 +276,9 @@ fn assigned(tokens: &[Token], global: &mut bool, switch: &mut Switch) -> bool {
 fn uninstall(lexer: &mut Lexer<'_>, switch: &mut Switch) -> Parsed {
     loop {
         let name = match lexer.next() {
-            Token::Word(word) if [&b"plugin"[..], b"soname", b"if", b"exists"].contains(&&*word) => {
+            Token::Word(word)
+                if [&b"plugin"[..], b"soname", b"if", b"exists"].contains(&&*word) =>
+            {
                 continue;
             }
             Token::Word(name) | Token::Name(name) | Token::Text(name) => name,
@@ -391,7 +393,8 @@ impl Lexer<'_> {
         let Some(&first) = rest.first() else {
             return if self.in_code { Token::Cut } else { Token::End };
         };
-        let is_word = |byte: &u8| byte.is_ascii_alphanumeric() || b"_$".contains(byte) || *byte >= 128;
+        let is_word =
+            |byte: &u8| byte.is_ascii_alphanumeric() || b"_$".contains(byte) || *byte >= 128;
         let words = rest.iter().take_while(|byte| is_word(byte)).count();
         if words > 0 {
             self.at += words;
@@ -473,13 +476,18 @@ fn line_bytes(text: &[u8]) -> usize {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use formats::{Peer, Stamp};
     use proptest::prelude::*;
 
     fn record(kind: Kind, object: &[u8], error: u32) -> Switch {
-        of(&Event {
+        of(&event(kind, object, error))
+    }
+
+    /// A record of root.
+    pub(crate) fn event(kind: Kind, object: &[u8], error: u32) -> Event<'_> {
+        Event {
             time: Stamp::Local(0),
             server: b"db1",
             peer: Peer::new(b"root,localhost", 4),
@@ -491,7 +499,7 @@ mod tests {
             database: b"",
             object,
             account_user: None,
-        })
+        }
     }
 
     /// A statement as its client sent it.
@@ -656,7 +664,10 @@ mod tests {
             ("SET GLOBAL server_audit_output_type='FILE'", Stop::ToFile),
             ("SET GLOBAL server_audit_output_type=default", Stop::ToFile),
             ("SET GLOBAL server_audit_output_type=@a", Stop::Moved),
-            ("SET GLOBAL server_audit_file_path='/var/log/A.log'", Stop::ToPath(b"/var/log/A.log".into())),
+            (
+                "SET GLOBAL server_audit_file_path='/var/log/A.log'",
+                Stop::ToPath(b"/var/log/A.log".into()),
+            ),
             ("SET GLOBAL server_audit_file_path=@a", Stop::Moved),
             ("SET GLOBAL server_audit_output_type=syslog, server_audit_logging=0", Stop::Off),
             ("SET GLOBAL server_audit_logging=0, server_audit_output_type=syslog", Stop::Off),
