@@ -329,6 +329,7 @@ impl Ledger {
             evidence,
         )?;
         let mut rows = coverage::join(pieces, &adjoin, gaps, self.holes()?);
+        self.add_lost_ids(&mut rows)?;
         rows.extend(self.hole_rests()?);
         // A doubtful line names no server to be believed; where a source has one server it is that.
         rows.extend(self.rows(

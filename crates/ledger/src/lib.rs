@@ -88,6 +88,7 @@ mod watched;
 mod answers;
 mod coverage;
 mod holdings;
+mod lost_ids;
 mod missing;
 mod rows;
 
