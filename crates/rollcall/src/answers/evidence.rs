@@ -563,7 +563,13 @@ mod tests {
         let answer = |rows: &[Evidence]| {
             let options = EvidenceOptions::default();
             let answer = with_view(|view| evidence(rows, &[], &options, view));
-            answer.text(Format::Table, Some(100)).lines().skip(1).take(2).collect::<Vec<_>>().join("\n")
+            answer
+                .text(Format::Table, Some(100))
+                .lines()
+                .skip(1)
+                .take(2)
+                .collect::<Vec<_>>()
+                .join("\n")
         };
         assert_snapshot!(answer(&rows[..1]), @r"
         db1: newest record 17 d ago; nothing is known of the time since

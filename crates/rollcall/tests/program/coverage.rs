@@ -299,7 +299,10 @@ fn what_is_torn_is_unconfirmed_until_an_archive_has_it() {
     assert!(reason.starts_with("torn or unreadable at byte ") && reason.contains(LOG), "{reason}");
     // NUL bytes that a crash left.
     let crashed = House::new();
-    crashed.write(LOG, [sessions(0..100).as_bytes(), &[0; 4096], sessions(130..140).as_bytes()].concat());
+    crashed.write(
+        LOG,
+        [sessions(0..100).as_bytes(), &[0; 4096], sessions(130..140).as_bytes()].concat(),
+    );
     crashed.run(&["scan", "."]);
     assert_eq!(coverage(&crashed)[1], "unconfirmed 01T01:39:05Z 01T02:10:00Z");
     for house in [&house, &crashed] {
