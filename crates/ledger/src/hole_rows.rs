@@ -12,7 +12,7 @@ use crate::missing::KnownHole;
 use crate::rows::{Evidence, EvidenceState};
 use crate::store::{Ledger, damaged, name};
 use rusqlite::{Connection, Row, params};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A server's number in the ledger; 0 stands for all of a source.
 fn stored(server: u32, servers: &[i64]) -> i64 {
@@ -39,11 +39,14 @@ pub(crate) fn add(
     let (mut segments, mut holes, rest) = batch.holes();
     segments.iter_mut().for_each(|it| it.server = number(stored(it.server, servers)));
     holes.iter_mut().for_each(|it| it.server = number(stored(it.server, servers)));
-    let files: BTreeSet<i64> =
-        segments.iter().map(|it| it.file).chain(holes.iter().map(|it| it.file)).collect();
-    for file in files {
-        let mut segments: Vec<Segment> = segments.extract_if(.., |it| it.file == file).collect();
-        let mut holes: Vec<Hole> = holes.extract_if(.., |it| it.file == file).collect();
+    let mut files: BTreeMap<i64, (Vec<Segment>, Vec<Hole>)> = BTreeMap::new();
+    for segment in segments {
+        files.entry(segment.file).or_default().0.push(segment);
+    }
+    for hole in holes {
+        files.entry(hole.file).or_default().1.push(hole);
+    }
+    for (file, (mut segments, mut holes)) in files {
         take_out(db, source, file, &mut segments, &mut holes)?;
         settle(&mut holes, &mut segments);
         put_back(db, source, file, &segments, &holes)?;

@@ -30,6 +30,9 @@ pub(crate) const HOLES_MAX: usize = 1000;
 /// lines of others stand between them they do not adjoin.
 pub(crate) const SEGMENTS_MAX: usize = 16;
 
+/// As many segments wait in memory before they are united.
+const SETTLE_MIN: usize = 1024;
+
 /// The most bytes of names and paths that are kept with a hole.
 const TEXT_BYTES_MAX: usize = 256;
 
@@ -176,6 +179,8 @@ pub(crate) struct Holes {
     segments: Vec<Segment>,
     holes: Vec<Hole>,
     rest: BTreeMap<u32, Rest>,
+    /// Segments are united when there are more than this.
+    settle_at: usize,
 }
 
 impl Holes {
@@ -191,6 +196,7 @@ impl Holes {
             segments: Vec::new(),
             holes: Vec::new(),
             rest: BTreeMap::new(),
+            settle_at: SETTLE_MIN,
         }
     }
 
@@ -209,8 +215,8 @@ impl Holes {
         let fresh = Holes::new(file);
         let (segments, holes) =
             (std::mem::take(&mut self.segments), std::mem::take(&mut self.holes));
-        let rest = std::mem::take(&mut self.rest);
-        *self = Holes { segments, holes, rest, ..fresh };
+        let (rest, settle_at) = (std::mem::take(&mut self.rest), self.settle_at);
+        *self = Holes { segments, holes, rest, settle_at, ..fresh };
     }
 
     /// Adds those of another batch, whose last record was at `last`; `numbers` are its servers'.
@@ -259,8 +265,12 @@ impl Holes {
         (segments, open.chain(&self.doubt).cloned().collect())
     }
 
+    /// The ledger settles all again: this only keeps them few.
     fn tidy(&mut self) {
-        settle(&mut self.holes, &mut self.segments);
+        if self.segments.len() > self.settle_at {
+            settle(&mut self.holes, &mut self.segments);
+            self.settle_at = SETTLE_MIN.max(2 * self.segments.len());
+        }
         if self.holes.len() > 2 * HOLES_MAX {
             self.trim();
         }
@@ -386,8 +396,10 @@ fn cut(text: &[u8]) -> Vec<u8> {
 pub(crate) fn settle(holes: &mut Vec<Hole>, segments: &mut Vec<Segment>) {
     segments.sort_by_key(|it| (it.file, it.server, it.from, it.to));
     for hole in holes.iter_mut() {
-        let mine = segments.iter().filter(|it| (it.file, it.server) == (hole.file, hole.server));
-        for segment in mine {
+        let key = |it: &Segment| (it.file, it.server);
+        let own = (hole.file, hole.server);
+        let mine = &segments[segments.partition_point(|it| key(it) < own)..];
+        for segment in mine.iter().take_while(|it| key(it) == own) {
             let start = if hole.why.is_of_logins() { segment.login } else { Some(segment.first) };
             if let Some(place) = start.filter(|it| it.byte > hole.byte)
                 && hole.behind.is_none_or(|it| place < it)

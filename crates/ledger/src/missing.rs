@@ -99,7 +99,7 @@ fn missing_of(known: &KnownHole, server: &Name, pieces: &[Piece]) -> Option<Miss
             it.file != hole.file && if everywhere { it.by_plugin } else { here }
         })
     };
-    let of_server = || others().filter(|it| !everywhere || it.row.server == *server);
+    let of_server = || others().filter(|it| known.server.is_none() || it.row.server == *server);
     let from = match (hole.before, hole.behind) {
         (Some(before), _) => before.at,
         // A file begins with it: from where the one before it ends.

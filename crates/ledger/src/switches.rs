@@ -15,7 +15,8 @@
 //! # What it does not see
 //! * A switch that is a later statement of one packet (`SELECT 1; SET GLOBAL …`): that is not written, or
 //!   as the text of the first.
-//! * `UNINSTALL` where statements are not audited: that is not written either.
+//! * `UNINSTALL` where statements are not audited, and a `server_audit_events` without `QUERY`: these are not
+//!   written either.
 //!
 //! # Invariants
 //! * Text in strings and comments is no switch.
