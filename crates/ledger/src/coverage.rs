@@ -116,8 +116,18 @@ fn join_server(
     }
     for it in &missing {
         let others = pieces.iter().zip(&parts).filter(|(piece, _)| !it.is_of(piece));
-        let others = unite(others.flat_map(|(_, parts)| parts.iter().copied()));
-        for (from, to) in without((it.from, it.to), &others) {
+        let mut others: Vec<(i64, i64)> =
+            others.flat_map(|(_, parts)| parts.iter().copied()).collect();
+        if !it.everywhere {
+            // That is told by itself.
+            let off = missing.iter().filter(|other| other.everywhere);
+            others.extend(off.map(|other| (other.from, other.to)));
+        }
+        for (from, to) in without((it.from, it.to), &unite(others.into_iter())) {
+            // Other logs have what followed: behind their ends nothing is covered anyway.
+            if !it.everywhere && to == i64::MAX && from > it.from {
+                continue;
+            }
             known.push((from, to));
             rows.push(it.part(from, to));
         }

@@ -33,7 +33,7 @@ pub(crate) struct Missing {
     pub(crate) to: i64,
     source: i64,
     /// Whether all logs of the plugin lack it.
-    everywhere: bool,
+    pub(crate) everywhere: bool,
 }
 
 impl Missing {

@@ -283,6 +283,25 @@ fn syslog_closes_what_went_there() {
 }
 
 #[test]
+fn another_file_closes_what_went_there() {
+    let house = House::new();
+    let to_path = statement(9, "SET GLOBAL server_audit_file_path='/var/log/other.log'");
+    house.write("a/server_audit.log", sessions(0..10) + &to_path);
+    house.scan(&["a"]);
+    assert_eq!(
+        coverage(&house),
+        ["covered 01T00:00:00Z 01T00:09:30Z", "unconfirmed 01T00:09:30Z …"]
+    );
+    let off = statement(19, "SET GLOBAL server_audit_logging=OFF");
+    house.write("b/other.log", sessions(10..20) + &off + &sessions(30..40));
+    house.scan(&["b"]);
+    let open: Vec<String> =
+        coverage(&house).into_iter().filter(|it| !it.starts_with("covered")).collect();
+    let expected = ["unconfirmed 01T00:09:30Z 01T00:10:00Z", "gap 01T00:19:30Z 01T00:30:00Z"];
+    assert_eq!(open, expected);
+}
+
+#[test]
 fn what_is_torn_is_unconfirmed_until_an_archive_has_it() {
     let house = House::new();
     let records = sessions(0..50);
