@@ -2,7 +2,9 @@
 //!
 //! # Invariants
 //! * Nothing is told where a server may have started again in between: then ids started again, too.
-//! * The ids that are missing lie within those that are told, however few are known.
+//! * The ids that are missing lie within those that are told, however few are known: the lowest and the
+//!   highest of each ten minutes (old ones: each day). What is kept of connections depends on how logs were
+//!   parted, so it is not asked.
 
 use crate::error::Error;
 use crate::ingest::run_part;
@@ -15,14 +17,12 @@ use std::collections::BTreeMap;
 #[derive(Debug, Default)]
 struct Ids {
     lives: Vec<Life>,
-    /// By time.
     points: Vec<Point>,
 }
 
 impl Ids {
-    fn new(parts: &[RunPart], mut points: Vec<Point>) -> Ids {
-        points.extend(parts.iter().flat_map(|part| [part.low, part.high]));
-        points.sort_unstable_by_key(|point| (point.at, point.id));
+    fn new(parts: &[RunPart]) -> Ids {
+        let points = parts.iter().flat_map(|part| [part.low, part.high]).collect();
         Ids { lives: runs::lives(parts), points }
     }
 
@@ -67,31 +67,16 @@ impl Ledger {
     }
 
     fn known_ids(&self) -> Result<BTreeMap<(Name, Name), Ids>, Error> {
-        let mut parts: BTreeMap<(Name, Name), (Vec<RunPart>, Vec<Point>)> = BTreeMap::new();
+        let mut parts: BTreeMap<(Name, Name), Vec<RunPart>> = BTreeMap::new();
         let runs = self.rows(
             "SELECT server.name, location, start_us, day, low_id, low_us, high_id, high_us
              FROM run JOIN server ON server.id = server JOIN source ON source.id = source",
             |row| Ok(((name(row.get_ref(0)?), name(row.get_ref(1)?)), run_part(row, 2)?)),
         )?;
         for (key, part) in runs {
-            parts.entry(key).or_default().0.push(part);
+            parts.entry(key).or_default().push(part);
         }
-        let connections = self.rows(
-            "SELECT server.name, location, connection.id, from_us
-             FROM connection JOIN server ON server.id = server JOIN source ON source.id = source
-             WHERE from_us IS NOT NULL",
-            |row| {
-                let key = (name(row.get_ref(0)?), name(row.get_ref(1)?));
-                Ok((key, Point { id: row.get::<_, i64>(2)? as u64, at: row.get(3)? }))
-            },
-        )?;
-        for (key, point) in connections {
-            parts.entry(key).or_default().1.push(point);
-        }
-        Ok(parts
-            .into_iter()
-            .map(|(key, (parts, points))| (key, Ids::new(&parts, points)))
-            .collect())
+        Ok(parts.into_iter().map(|(key, parts)| (key, Ids::new(&parts))).collect())
     }
 }
 
@@ -100,37 +85,42 @@ mod tests {
     use super::*;
     use crate::runs::RunTracker;
 
-    const SECOND: i64 = 1_000_000;
+    const MINUTE: i64 = 60_000_000;
 
-    /// Of logins at these seconds; `facts`: all are known as connections, too.
-    fn ids(logins: &[(u64, i64)], facts: bool) -> Ids {
+    /// Of logins at these minutes.
+    fn ids(logins: &[(u64, i64)]) -> Ids {
         let mut runs = RunTracker::default();
-        logins.iter().for_each(|&(id, second)| runs.connected(id, second * SECOND));
-        let parts: Vec<RunPart> = runs::unite(runs.parts(), i64::MIN);
-        let points = logins.iter().map(|&(id, second)| Point { id, at: second * SECOND });
-        Ids::new(&parts, points.filter(|_| facts).collect())
+        logins.iter().for_each(|&(id, minute)| runs.connected(id, minute * MINUTE));
+        Ids::new(&runs::unite(runs.parts(), i64::MIN))
     }
 
     #[test]
     fn ids_between_the_nearest_that_are_known() {
-        let logins = [(5, 0), (6, 10), (7, 20), (12, 60), (11, 61), (13, 70)];
-        let known = ids(&logins, true);
-        let lost = |from: i64, to: i64| known.lost(from * SECOND, to * SECOND);
-        assert_eq!(lost(20, 60), Some((8, 10)));
-        assert_eq!(lost(25, 55), Some((8, 10)));
-        assert_eq!(lost(10, 20), Some((7, 6)));
-        assert_eq!(lost(-1, 20), None);
-        assert_eq!(lost(60, 71), None);
-        // The lowest and the highest of ten minutes are always known.
-        assert_eq!(ids(&logins, false).lost(20 * SECOND, 60 * SECOND), Some((6, 12)));
-        assert_eq!(ids(&[(u64::MAX, 0)], true).lost(0, 0), None);
+        let known = ids(&[(5, 0), (6, 3), (7, 9), (12, 60), (13, 65)]);
+        let lost = |from: i64, to: i64| known.lost(from * MINUTE, to * MINUTE);
+        assert_eq!(lost(9, 60), Some((8, 11)));
+        assert_eq!(lost(12, 55), Some((8, 11)));
+        // Of ten minutes the lowest and the highest are known.
+        assert_eq!(lost(3, 5), Some((6, 6)));
+        assert_eq!(lost(60, 65), Some((13, 12)));
+        assert_eq!(lost(-1, 60), None);
+        assert_eq!(lost(60, 66), None);
+        assert_eq!(ids(&[(u64::MAX, 0)]).lost(0, 0), None);
     }
 
     #[test]
     fn nothing_is_told_over_a_restart() {
-        let known = ids(&[(500, 0), (501, 10), (3, 4000), (4, 4010)], true);
-        assert_eq!(known.lost(10 * SECOND, 4000 * SECOND), None);
-        assert_eq!(known.lost(0, 10 * SECOND), Some((501, 500)));
-        assert_eq!(known.lost(4000 * SECOND, 4010 * SECOND), Some((4, 3)));
+        let known = ids(&[(500, 0), (501, 10), (3, 70), (4, 80)]);
+        assert_eq!(known.lost(10 * MINUTE, 70 * MINUTE), None);
+        assert_eq!(known.lost(0, 10 * MINUTE), Some((501, 500)));
+        assert_eq!(known.lost(70 * MINUTE, 80 * MINUTE), Some((4, 3)));
+    }
+
+    #[test]
+    fn a_late_handshake_is_not_taken_for_the_next_id() {
+        let known = ids(&[(5, 0), (9, 10), (8, 30), (14, 30)]);
+        assert_eq!(known.lost(10 * MINUTE, 30 * MINUTE), None);
+        let known = ids(&[(5, 0), (9, 10), (10, 20), (14, 30)]);
+        assert_eq!(known.lost(10 * MINUTE, 15 * MINUTE), Some((10, 9)));
     }
 }
