@@ -271,3 +271,53 @@ fn place(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Place>> {
     let at: Option<i64> = row.get(column + 1)?;
     Ok(byte.zip(at).map(|(byte, at)| Place { byte: byte as u64, at }))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{BatchOptions, Filter, Keeping, LocalClock};
+    use formats::{Dialect, Input, Reader};
+
+    /// What is told of `count` switches, each a second longer than the one before, read in two pieces.
+    fn told(count: usize) -> (usize, Vec<Evidence>) {
+        let mut log = String::new();
+        let mut at = 1_773_500_000i64;
+        for i in 0..=count as i64 {
+            let time = jiff::Timestamp::from_second(at).unwrap().strftime("%Y%m%d %H:%M:%S");
+            let off = "2,7,QUERY,,'SET GLOBAL server_audit_logging=OFF',0";
+            let last = "2,0,DISCONNECT,,,0";
+            let record = if i < count as i64 { off } else { last };
+            log += &format!("{time},db1,root,localhost,{record}\n");
+            at += i + 1;
+        }
+        let mut ledger = Ledger::in_memory().unwrap();
+        let ingest = ledger.ingest(Keeping::new(at * 1_000_000)).unwrap();
+        let source = ingest.source(b"/log", b"", "server_audit").unwrap();
+        let middle = log.len() / 2 + log[log.len() / 2..].find('\n').unwrap() + 1;
+        for (offset, part) in [(0, &log[..middle]), (middle, &log[middle..])] {
+            let clock = LocalClock::new(jiff::tz::TimeZone::UTC, 0);
+            let options = BatchOptions { server: None, keep_connections: 0 };
+            let mut batch = Batch::new(options, clock, 1);
+            batch.at(offset as u64);
+            Reader::new(Dialect::ServerAudit).read(part.as_bytes(), Input::Ended, &mut batch);
+            batch.at((offset + part.len()) as u64);
+            ingest.add(source, &batch).unwrap();
+        }
+        ingest.finish().unwrap();
+        let kept: i64 =
+            ledger.db.query_row("SELECT count(*) FROM hole", [], |row| row.get(0)).unwrap();
+        let mut rests = ledger.evidence(&Filter::default()).unwrap();
+        rests.retain(|row| row.from.is_none());
+        (kept as usize, rests)
+    }
+
+    #[test]
+    fn the_longest_holes_are_kept_and_the_others_told_of() {
+        assert_eq!(told(HOLES_MAX), (HOLES_MAX, Vec::new()));
+        let (kept, rests) = told(HOLES_MAX + 3);
+        assert_eq!((kept, rests.len(), rests[0].records), (HOLES_MAX, 1, 3));
+        let reason = "shorter stretches than are kept one by one, of 4 s at most, \
+                      from 2026-03-14T14:53:20Z to 2026-03-14T14:53:26Z";
+        assert_eq!(rests[0].reason, reason);
+    }
+}
