@@ -8,10 +8,13 @@ use crate::clock::LocalClock;
 use crate::connections::{Beginning, Connections, End, Fact, HALVES_NOTED, join_all};
 use crate::contested::Contested;
 use crate::doubts::Doubts;
+use crate::holes::{self, Hole, Holes, Rest, Segment};
 use crate::pairs::{Moment, PEER_BYTES_MAX, Pairs, same};
 use crate::runs::{RunPart, RunTracker};
 use crate::settling::{Deed, Item, Mark, Place, Stretch, Teller, name_of};
+use crate::switches::may_switch;
 use formats::{BLOCK_LINES_MAX, Block, Doubt, Event, Kind, Reason, Sink, Stamp, Standing, Turn};
+use std::collections::BTreeMap;
 use std::hint::select_unpredictable;
 
 /// What holds for all records of a batch.
@@ -67,6 +70,7 @@ pub struct Batch {
     /// Unbroken pieces of log by server, of other files or batches, in the order in which they came.
     stretches: Vec<(u32, Stretch)>,
     pub(crate) contested: Contested,
+    holes: Holes,
     pub(crate) unnamed_changes: u64,
     ambiguous_times: u64,
     step_back: i64,
@@ -114,6 +118,7 @@ impl Batch {
             doubts: Doubts::default(),
             stretches: Vec::new(),
             contested: Contested::default(),
+            holes: Holes::new(file),
             unnamed_changes: 0,
             ambiguous_times: 0,
             step_back: 0,
@@ -124,13 +129,15 @@ impl Batch {
         }
     }
 
-    /// Tells where the bytes of the following calls of the reader stand in the file.
+    /// Tells where the bytes of the following calls of the reader stand in the file: what is before, from
+    /// the last time this was told on, is used.
     pub fn at(&mut self, offset: u64) {
         self.base = offset;
         if self.start.is_none() {
             (self.start, self.end) = (Some(offset), offset);
             self.servers.iter_mut().for_each(|server| server.stretch.begins_at(offset));
         }
+        self.holes.at(offset);
     }
 
     /// The ledger's number of the file the batch is at.
@@ -144,6 +151,7 @@ impl Batch {
         self.step_back = 0;
         self.end_file();
         self.connections.interrupt(|pair| is_cut(self.pairs.get(pair).user));
+        self.holes.go_on(self.moment.utc, fresh.file);
         self.clock = fresh.clock;
         self.file = fresh.file;
         (self.base, self.start, self.end) = (0, None, 0);
@@ -273,6 +281,7 @@ impl Batch {
             + self.doubts.bytes()
             + self.contested.bytes()
             + self.stretches().map(|(_, stretch)| stretch.bytes()).sum::<usize>()
+            + self.holes.bytes()
             + self.servers.iter().map(|server| server.runs.bytes()).sum::<usize>()
     }
 
@@ -305,6 +314,7 @@ impl Batch {
         self.ambiguous_times += other.ambiguous_times();
         self.step_back = self.step_back.max(other.step_back());
         self.unnamed_changes += other.unnamed_changes();
+        self.holes.absorb(&other.holes, other.moment.utc, &numbers);
         self.doubts.absorb(other.doubts);
         self.server = u32::MAX;
     }
@@ -462,7 +472,7 @@ pub(crate) fn is_cut(user: &[u8]) -> bool {
 
 /// What a login or the end of a connection is to the judge.
 #[inline(always)]
-fn seen(login: bool, long: bool, end: End) -> (Deed, u16) {
+fn told_of(login: bool, long: bool, end: End) -> (Deed, u16) {
     let begins = select_unpredictable(long, Deed::LoginLong, Deed::Login);
     let sign = select_unpredictable(end.is_sign(), Mark::SESSION, 0);
     let odd = select_unpredictable(end == End::Session, 0, Mark::ODD);
@@ -528,6 +538,7 @@ impl Sink for Batch {
         let own = &mut self.servers[server as usize];
         own.records += 1;
         own.stretch.is_at(self.moment.utc);
+        self.look_for_holes(server, span.start, event);
         self.count(span, server, pair, event);
     }
 
@@ -541,6 +552,9 @@ impl Sink for Batch {
         self.connections.make_room(lines.len());
         self.pairs.make_room(lines.len());
         let mut time = None;
+        // A few records of a piece, and those behind a switch, end what may be missing.
+        let statements = || lines.iter().all(|line| line.turn == Turn::Statement);
+        let mut awaits_end = self.holes.awaits(server, statements);
         let mut awaits_names = self.connections.awaits_names();
         for (i, (&pair, line)) in pairs.iter().zip(lines).enumerate() {
             if time != Some(line.time) {
@@ -549,6 +563,11 @@ impl Sink for Batch {
             }
             self.wary = self.wary.saturating_sub(1);
             self.servers[server as usize].stretch.is_at(self.moment.utc);
+            let seen = awaits_end;
+            if seen {
+                self.look_for_holes(server, block.span(line).start, &block.event(line));
+                awaits_end = self.holes.awaits(server, statements);
+            }
             if (line.turn == Turn::Other) | awaits_names {
                 self.count(block.span(line), server, pair, &block.event(line));
                 awaits_names = self.connections.awaits_names();
@@ -570,11 +589,16 @@ impl Sink for Batch {
                         Mark::SESSION,
                     );
                 }
+                let query = line.kind == Kind::Query;
+                if !seen & query & may_switch(block.object(line)) {
+                    self.look_for_holes(server, block.span(line).start, &block.event(line));
+                    awaits_end = self.holes.awaits(server, statements);
+                }
                 continue;
             }
             let (id, at, login) = (line.connection, self.moment.utc, line.turn == Turn::Login);
             let end = self.connections.step(server, id, pair, line.port, at, login);
-            let (deed, mark) = seen(login, is_cut(block.peer(line).user()), end);
+            let (deed, mark) = told_of(login, is_cut(block.peer(line).user()), end);
             let mut item = place(self.base, block.span(line), Item::new(at, id, pair, deed, mark));
             if !login & (end == End::Refused) {
                 item.name = name_of(block.peer(line).user());
@@ -616,6 +640,7 @@ impl Sink for Batch {
             self.wary = WARY_BEHIND;
             self.servers.iter_mut().for_each(|server| server.stretch.spoil(from, to));
         }
+        self.holes.doubt(self.base + span.start as u64, doubt, self.moment.utc);
         self.doubts.add(
             self.file,
             self.base + span.start as u64,
@@ -643,13 +668,24 @@ impl Batch {
         self.servers[server as usize].stretch.push(place(self.base, span, item));
     }
 
+    /// Shows a record to what may be missing before and behind it.
+    fn look_for_holes(&mut self, server: u32, start: usize, event: &Event<'_>) {
+        let place = holes::Place { byte: self.base + start as u64, at: self.moment.utc };
+        self.holes.see(server, place, event);
+    }
+
+    /// What may be missing inside the files, and what the pieces begin and end with.
+    pub(crate) fn holes(&self) -> (Vec<Segment>, Vec<Hole>, BTreeMap<u32, Rest>) {
+        self.holes.all(self.moment.utc)
+    }
+
     fn count(&mut self, span: formats::Span, number: u32, pair: u32, event: &Event<'_>) {
         let at = self.moment;
         let server = &mut self.servers[number as usize];
         match event.kind {
             Kind::Connect => {
                 server.runs.connected(event.connection, at.utc);
-                let (deed, mark) = seen(true, is_cut(event.peer.user()), End::Unknown);
+                let (deed, mark) = told_of(true, is_cut(event.peer.user()), End::Unknown);
                 self.judge(span, number, pair, event, deed, mark);
                 let (id, port) = (event.connection, event.port.unwrap_or(0));
                 self.connections.begin(number, id, pair, port, at.utc, Beginning::Login);
@@ -663,7 +699,7 @@ impl Batch {
                     self.named(span, number, event.connection, pair);
                 }
                 let end = self.connections.end(number, event.connection, pair, at.utc);
-                let (deed, mark) = seen(false, false, end);
+                let (deed, mark) = told_of(false, false, end);
                 self.judge(span, number, pair, event, deed, mark);
             }
             Kind::Failed => {

@@ -17,6 +17,7 @@ use crate::doubts::{Doubts, SAMPLES_MAX};
 use crate::edges;
 use crate::error::Error;
 use crate::facts;
+use crate::hole_rows;
 use crate::keeping::Keeping;
 use crate::lock::Lock;
 use crate::pairs::Pairs;
@@ -122,6 +123,7 @@ impl Ingest<'_> {
             })
             .collect::<rusqlite::Result<_>>()?;
         self.add_spans(source, batch, &servers)?;
+        hole_rows::add(db, source, batch, &servers)?;
         let settled = edges::settle(db, &self.keeping, source, batch, &servers)?;
         self.add_counts(source, &batch.pairs, &servers)?;
         self.add_counts(source, &settled.pairs, &servers)?;

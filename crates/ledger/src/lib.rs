@@ -67,14 +67,17 @@ mod batch;
 mod connections;
 mod contested;
 mod doubts;
+mod holes;
 mod pairs;
 mod place;
 mod runs;
 mod settling;
+mod switches;
 
 mod edges;
 mod facts;
 mod files;
+mod hole_rows;
 mod hours;
 mod ingest;
 mod keeping;
@@ -88,6 +91,8 @@ mod watched;
 mod answers;
 mod coverage;
 mod holdings;
+mod lost_ids;
+mod missing;
 mod rows;
 
 pub use batch::{Batch, BatchOptions};

@@ -263,7 +263,7 @@ impl Ledger {
         }
         if (1..4).contains(&version) {
             transaction.execute_batch(FROM_3)?;
-            for made in ["TABLE unsettled", "TABLE edge", "TABLE contested", "VIEW Accounts"] {
+            for made in SINCE_3 {
                 transaction.execute_batch(statement(made))?;
             }
         }
@@ -328,6 +328,18 @@ fn statement(what: &str) -> &'static str {
     let end = MAKE[from..].find(';').map_or(MAKE.len(), |length| from + length);
     &MAKE[from..end]
 }
+
+/// What version 4 has and version 3 had not, or had otherwise.
+const SINCE_3: [&str; 8] = [
+    "TABLE unsettled",
+    "TABLE edge",
+    "TABLE contested",
+    "VIEW Accounts",
+    "TABLE hole",
+    "INDEX hole_file",
+    "TABLE hole_rest",
+    "TABLE segment",
+];
 
 /// Part of the ledger cannot be what it is; becomes [`Error::Damaged`].
 pub(crate) fn damaged(what: &str) -> rusqlite::Error {

@@ -12,7 +12,9 @@ fn log() -> Log {
     log.push(line(UTC_START, "db1", "app", "10.0.0.7", 4, "CONNECT", 0));
     log.push(line(UTC_START, "db1", "eve", "192.0.2.9", 5, "FAILED_CONNECT", 1045));
     // The login is settled.
-    log.push(line(UTC_START + 60_000_000, "db1", "app", "10.0.0.7", 4, "QUERY", 0));
+    for _ in 0..4 {
+        log.push(line(UTC_START + 60_000_000, "db1", "app", "10.0.0.7", 4, "QUERY", 0));
+    }
     log
 }
 
@@ -128,6 +130,7 @@ fn an_older_ledger_is_brought_up_to_date() {
 
 /// Takes away what schema 4 brought.
 const AS_SCHEMA_3: &str = "DROP TABLE edge; DROP TABLE contested; DROP TABLE unsettled;
+    DROP TABLE hole; DROP TABLE hole_rest; DROP TABLE segment;
     CREATE TABLE unsettled (
       server INTEGER NOT NULL, source INTEGER NOT NULL, at_us INTEGER NOT NULL, id INTEGER NOT NULL,
       user NOT NULL, host NOT NULL,
