@@ -76,7 +76,7 @@ fn settle_server(number: u32, batch: &Batch, current: &mut Stretch, settled: &mu
         }
         let mut other = Stretch::default_behind();
         other.join(stretch, &mut counter);
-        if other.latest().newest() > current.latest().newest() {
+        if other.latest().reached() > current.latest().reached() {
             std::mem::swap(current, &mut other);
         }
         others.push(other);
