@@ -472,6 +472,24 @@ fn one_writes_and_others_ask() {
     house.scan(&["logs"]);
 }
 
+/// SQLite removes the `-wal` when the last connection closes. The watch's own must count as one, also where
+/// it has made the ledger itself.
+#[test]
+fn who_asks_with_other_tools_does_not_take_the_ledger_away() {
+    let house = House::new();
+    house.write("logs/server_audit.log", sessions(1..10));
+    let watch = Watch::start(&house, &["logs"]);
+    for turn in 1..4 {
+        await_answers(&house, &sessions(1..turn * 10));
+        let db = rusqlite::Connection::open(house.path("ledger.sqlite")).unwrap();
+        db.query_row("SELECT count(*) FROM tally", [], |_| Ok(())).unwrap();
+        db.close().unwrap();
+        house.append("logs/server_audit.log", sessions(turn * 10..turn * 10 + 10));
+    }
+    await_answers(&house, &sessions(1..40));
+    assert!(watch.end().success());
+}
+
 /// The lock keeps two from doing the same work; that nothing counts twice does not rest on it.
 #[test]
 fn who_writes_without_the_lock_doubles_nothing() {
