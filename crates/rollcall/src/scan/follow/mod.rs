@@ -29,6 +29,8 @@ use ledger::{Ingest, Ledger, Lock, Mark};
 use source::{Candidate, Compression, OpenFile};
 
 use super::inputs::{self, Found, Group};
+#[cfg(test)]
+use super::trial;
 use super::work::FileWork;
 use super::{Look, Pacing, ReadDone, keeping, read_files, take_over};
 use crate::job::ReadJob;
@@ -137,6 +139,8 @@ impl Follower {
         }
         if says_so || ingest.changes() != changes {
             ingest.watching(true)?;
+            #[cfg(test)]
+            trial::stop()?;
             ingest.finish()?;
         } else {
             drop(ingest);
@@ -172,6 +176,8 @@ impl Follower {
             whole &= following.read(&mut ingest, &mut look, grown, instant)?;
         }
         ingest.watching(true)?;
+        #[cfg(test)]
+        trial::stop()?;
         ingest.finish()?;
         // Where one of them could not be read, the next step is a look.
         self.version = whole.then_some(version);
@@ -211,6 +217,13 @@ impl Follower {
         };
         let grown = self.groups.iter().map(&mut of_group).collect();
         (grown, unclear)
+    }
+
+    /// What is open, and whether it stands where it was opened.
+    #[cfg(test)]
+    pub(crate) fn open_files(&self) -> impl Iterator<Item = (&OpenFile, bool)> {
+        let held = self.groups.iter().flat_map(|following| &following.held);
+        held.map(|held| (&held.file, held.stands_there()))
     }
 
     /// Where to wait for changes.
