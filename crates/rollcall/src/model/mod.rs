@@ -364,7 +364,9 @@ impl Trial {
             let path = seen.path.display().to_string();
             let texts = done.failed.iter().chain(&done.notes);
             let unread = |text: &&String| done.failed.contains(text) || text.contains("is read");
-            texts.filter(unread).any(|text| text.starts_with(&format!("{path}: ")))
+            // That nothing stands at a path says nothing of a file that was opened there.
+            let mut texts = texts.filter(unread).filter(|text| !text.contains("no such file"));
+            texts.any(|text| text.starts_with(&format!("{path}: ")))
         };
         let mut due = BTreeSet::new();
         for seen in files.iter().filter(|seen| !named(seen)) {
@@ -428,12 +430,13 @@ impl Trial {
             let stretches = &self.world.stretches;
             let Some(stretch) = stretches.iter().rposition(|it| is_it(&it.bytes)) else { continue };
             let read = self.world.whole(stretch);
-            let is_kept = kept.iter().any(|it| is_it(&it.bytes));
+            let is_open = kept.iter().any(|it| is_it(&it.bytes));
+            let is_kept = kept.iter().any(|it| it.path == live && is_it(&it.bytes));
             let named =
                 what == What::Folder && files[..open_from].iter().any(|it| is_it(&it.bytes));
             let ends_whole = read == seen.bytes.len();
             self.expected.followed.retain(|it| it.stretch != stretch || read == 0);
-            if is_kept || !ends_whole && !named {
+            if is_kept || !is_open && !ends_whole && !named {
                 let (number, since) = (None, Vec::new());
                 open_yet.push(Followed { stretch, read, number, since, sure: true });
             }

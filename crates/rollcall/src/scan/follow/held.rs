@@ -1,12 +1,12 @@
 //! A file that stays open because it may grow, and its mark.
 
 use std::os::unix::fs::MetadataExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use formats::Dialect;
 use ledger::{Checkpoint, Ingest, Mark};
-use source::{Candidate, Error, Fingerprint, OpenFile};
+use source::{Candidate, Error, Fingerprint, OpenFile, Raw};
 
 use crate::scan::inputs::Found;
 
@@ -69,9 +69,25 @@ impl Held {
         })
     }
 
+    /// Whether a rotated file holds all that was read of this one, which stood under the live name.
+    pub(super) fn is_copied(&self, copy: &Mark) -> bool {
+        self.file.path() == self.location
+            && copy.source == self.source
+            && self.fingerprint.offset > 0
+            && copy.known.fingerprint == self.fingerprint
+    }
+
+    /// Notes that the log was rotated (packed, and the plain file deleted) to where its copy stands: when
+    /// that goes, nothing is missing.
+    pub(super) fn move_to(&mut self, path: &Path, ingest: &Ingest<'_>) -> anyhow::Result<()> {
+        self.file = self.file.clone().called(path);
+        let raw = Candidate::new(self.file.clone())?.raw(true);
+        self.store(raw, ingest)
+    }
+
     /// Notes that a file without a name was read to its end: whatever stands at its place later, nothing
     /// of this one is lost. Its mark stays, for it may be found elsewhere.
-    pub(super) fn part(self, ingest: &Ingest<'_>) -> anyhow::Result<()> {
+    pub(super) fn part(&self, ingest: &Ingest<'_>) -> anyhow::Result<()> {
         let facts = self.file.facts();
         if self.fingerprint.offset < facts.len {
             return Ok(());
@@ -79,9 +95,13 @@ impl Held {
         let mut raw = Candidate::new(self.file.clone())?.raw(true);
         // A file that holds nothing has nothing that could be lost.
         raw.facts.len = 0;
+        self.store(raw, ingest)
+    }
+
+    fn store(&self, raw: Raw, ingest: &Ingest<'_>) -> anyhow::Result<()> {
         let mark = Checkpoint {
             path: self.file.path().to_path_buf(),
-            fingerprint: self.fingerprint,
+            fingerprint: self.fingerprint.clone(),
             raw,
             mid_record: self.mid_record,
             newest: self.newest,

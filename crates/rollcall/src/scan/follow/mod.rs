@@ -78,6 +78,8 @@ pub(crate) struct Follower {
 struct Following {
     group: Group,
     held: Vec<Held>,
+    /// Let go by the step that is under way; held again where that is not stored.
+    parting: Vec<Held>,
 }
 
 impl Follower {
@@ -91,7 +93,7 @@ impl Follower {
                 "standard input cannot be followed: rollcall scan - reads it to its end".into()
             );
         }
-        let following = |group| Following { group, held: Vec::new() };
+        let following = |group| Following { group, held: Vec::new(), parting: Vec::new() };
         let groups = inputs::groups(&job).into_iter().map(following).collect();
         Ok(Follower { job, groups, version: None })
     }
@@ -104,6 +106,7 @@ impl Follower {
             };
             if let Some(old) = self.groups.iter_mut().find(alike) {
                 new.held = std::mem::take(&mut old.held);
+                new.parting = std::mem::take(&mut old.parting);
             }
         }
         *self = other;
@@ -145,6 +148,7 @@ impl Follower {
         } else {
             drop(ingest);
         }
+        self.groups.iter_mut().for_each(|following| following.parting.clear());
         self.version = Some(version);
         Ok(look.done)
     }
@@ -239,6 +243,7 @@ impl Following {
         look: &mut Look<'_>,
         instant: Instant,
     ) -> anyhow::Result<()> {
+        self.held.append(&mut self.parting);
         let (named, unread) =
             inputs::find(&self.group.paths, inputs::forced(look.job), &mut look.done);
         let is_named = |held: &&Held| {
@@ -269,6 +274,8 @@ impl Following {
         for mark in &marks {
             at_path.entry(&mark.known.path).or_default().push(mark);
         }
+        let copies: Vec<&Mark> =
+            found[unnamed..].iter().filter_map(|it| rotated(it, &at_path)).collect();
         let before = std::mem::take(&mut self.held);
         let mut nameless = Vec::new();
         for (index, found) in found.into_iter().enumerate() {
@@ -300,7 +307,10 @@ impl Following {
             if is_unnamed { nameless.push(held) } else { self.held.push(held) }
         }
         nameless.sort_by_key(|held| std::cmp::Reverse(held.unnamed));
-        for (index, held) in nameless.into_iter().enumerate() {
+        for (index, mut held) in nameless.into_iter().enumerate() {
+            if let Some(copy) = copies.iter().find(|copy| held.is_copied(copy)) {
+                held.move_to(&copy.known.path, ingest)?;
+            }
             let deleted = held.file.is_deleted()?;
             let patience = if deleted { DELETED_PATIENCE } else { MOVED_PATIENCE };
             let waits = held.unnamed.is_none_or(|since| instant - since < patience);
@@ -308,6 +318,7 @@ impl Following {
                 self.held.push(held);
             } else {
                 held.part(ingest)?;
+                self.parting.push(held);
             }
         }
         Ok(())
@@ -359,4 +370,12 @@ impl Following {
         }
         Ok(marks.len() == candidates.len() && look.done.failed.len() == failed)
     }
+}
+
+/// The mark of a rotated file that was found.
+fn rotated<'m>(found: &Found, at_path: &HashMap<&Path, Vec<&'m Mark>>) -> Option<&'m Mark> {
+    let file = found.candidate.file();
+    let same = |mark: &&&Mark| mark.known.raw.facts.same_file(&file.facts());
+    let mark = at_path.get(file.path())?.iter().rev().find(same)?;
+    (mark.known.path != mark.location && mark.known.raw.drained).then_some(mark)
 }

@@ -177,6 +177,51 @@ fn a_deleted_log_is_let_go_when_it_is_silent_and_its_successor_is_no_gap() {
 }
 
 #[test]
+fn what_is_let_go_stays_open_until_that_is_stored() {
+    let patience = DELETED_PATIENCE.as_secs();
+    let mut desk = Desk::new();
+    desk.append("logs/audit.log");
+    desk.look(0);
+    fs::remove_file(desk.path("logs/audit.log")).unwrap();
+    desk.append("logs/other/audit.log");
+    assert_eq!(desk.look(1), 2);
+    let at = (0, desk.start + Duration::from_secs(2 + patience));
+    let pacing = Pacing::watching(&|| true);
+    let failed = trial::run(Some(0), false, || {
+        desk.follower.look((&mut desk.ledger, &desk.lock), at, pacing, true)
+    });
+    assert!(failed.is_err());
+    desk.append("logs/audit.log");
+    assert_eq!(desk.look(3 + patience), 2);
+    // The one of the other log counts in the same hour: the larger of both stands.
+    assert_eq!((desk.logins(), desk.gaps()), (2, 0));
+}
+
+#[test]
+fn a_log_that_was_packed_at_once_leaves_no_gap_when_the_archive_goes() {
+    let mut desk = Desk::new();
+    let mut writer = desk.append("logs/audit.log");
+    desk.look(0);
+    let (log, archive) = (desk.path("logs/audit.log"), desk.path("logs/audit.log.1.gz"));
+    let file = fs::File::create(&archive).unwrap();
+    let mut packed = flate2::write::GzEncoder::new(file, flate2::Compression::fast());
+    std::io::Write::write_all(&mut packed, &fs::read(&log).unwrap()).unwrap();
+    packed.finish().unwrap();
+    fs::remove_file(&log).unwrap();
+    desk.append("logs/audit.log");
+    assert_eq!(desk.look(1), 2);
+    // Whoever still has it open is heard.
+    let line = desk.line();
+    std::io::Write::write_all(&mut writer, line.as_bytes()).unwrap();
+    assert_eq!(desk.read(), (1, false));
+    fs::remove_file(&archive).unwrap();
+    // As after a new start: nothing is open but what stands there.
+    desk.follower = Follower::new(desk.follower.job.clone()).unwrap();
+    assert_eq!(desk.look(2), 1);
+    assert_eq!((desk.logins(), desk.gaps()), (3, 0));
+}
+
+#[test]
 fn only_the_last_files_without_a_name_are_followed() {
     for (count, held) in [(UNNAMED_MAX, UNNAMED_MAX), (UNNAMED_MAX + 1, UNNAMED_MAX)] {
         let mut desk = Desk::new();
