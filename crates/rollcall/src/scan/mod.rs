@@ -12,6 +12,7 @@
 mod adjoin;
 mod chain;
 mod follow;
+mod forgotten;
 mod inputs;
 mod notes;
 mod pool;
