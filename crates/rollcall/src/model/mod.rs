@@ -37,7 +37,7 @@ use rusqlite::Connection;
 use crate::config::Limits;
 use crate::job::{Input, ReadJob, ZoneOrigin};
 use crate::out::Out;
-use crate::scan::{Follower, ReadDone, scan, trial};
+use crate::scan::{Follower, Grown, ReadDone, scan, trial};
 use crate::time::Zone;
 use step::{Fault, Step, What, steps};
 use watcher::Watcher;
@@ -236,10 +236,15 @@ impl Trial {
     /// Tells whether a look is asked for.
     fn read_on(&mut self) -> Result<bool, TestCaseError> {
         let Some(watch) = &mut self.watch else { return Ok(false) };
-        let grown = match watch.read(self.world.now, None) {
-            Ok(grown) => grown,
-            Err(error) => return fail(format!("the read failed: {error:#}")).map(|()| false),
-        };
+        match watch.read(self.world.now, None) {
+            Ok(grown) => self.check_read(&grown),
+            Err(error) => fail(format!("the read failed: {error:#}")).map(|()| false),
+        }
+    }
+
+    /// Holds a read against the model.
+    fn check_read(&mut self, grown: &Grown) -> Result<bool, TestCaseError> {
+        let Some(watch) = &self.watch else { return Ok(false) };
         let (open, waits_at) = (watch.open(), watch.waits_at());
         let mut due = BTreeSet::new();
         if !grown.unclear {
@@ -270,26 +275,29 @@ impl Trial {
     }
 
     fn come_to_grief(&mut self, read: bool, fault: Fault) -> Result<(), TestCaseError> {
+        let (open, now) = (self.nameless(), self.world.now);
         let Some(watch) = &mut self.watch else { return Ok(()) };
-        let now = self.world.now;
-        let step = |watch: &mut Watcher, asks| match read {
-            true => watch.read(now, asks).map(drop),
-            false => watch.look(now, asks).map(drop),
+        let what = watch.what;
+        let mut step = |asks| match read {
+            true => watch.read(now, asks).map(|grown| (None, grown)),
+            false => watch.look(now, asks).map(|done| (Some(done), Grown::default())),
         };
-        let goes_on = match fault {
+        let (taken, goes_on) = match fault {
             Fault::Ledger { stop, each_file, dies } => {
-                let _ = trial::run(Some(stop), each_file, || step(watch, None));
-                !dies
+                (trial::run(Some(stop), each_file, || step(None)), !dies)
             }
-            Fault::Told(asks) => {
-                let _ = step(watch, Some(asks));
-                false
-            }
+            Fault::Told(asks) => (step(Some(asks)), false),
+        };
+        // It may have been over before the fault.
+        let judged = match taken {
+            Ok((Some(done), _)) => self.check(what, &done, open),
+            Ok((None, grown)) => self.check_read(&grown).map(drop),
+            Err(_) => self.died(),
         };
         if !goes_on {
             self.watch = None;
         }
-        self.died()
+        judged
     }
 
     /// A scan has died or has named files: what it may have read to its end it may follow no more.
@@ -355,7 +363,13 @@ impl Trial {
     /// stand where it was opened.
     fn check(&mut self, what: What, done: &ReadDone, open: Vec<Seen>) -> Result<(), TestCaseError> {
         let mut files = self.world.files();
-        files.extend(open.iter().cloned());
+        let by_name = files.len();
+        // What is found by its name is spoken of by that.
+        let is_found = |it: &Seen| {
+            what == What::Folder && files[..by_name].iter().any(|seen| seen.bytes == it.bytes)
+        };
+        let nameless: Vec<Seen> = open.iter().filter(|it| !is_found(it)).cloned().collect();
+        files.extend(nameless);
         let holds = |seen: &Seen, followed: &Followed| {
             let read = &self.world.stretches[followed.stretch].bytes[..followed.read];
             seen.bytes.starts_with(read)
@@ -404,7 +418,7 @@ impl Trial {
             }
         }
         self.check_torn(&files, &gaps)?;
-        self.follow(what, &files, whole, named, fresh.len(), &open);
+        self.follow(what, (&files, by_name), whole, named, fresh.len(), &open);
         Ok(())
     }
 
@@ -412,7 +426,7 @@ impl Trial {
     fn follow(
         &mut self,
         what: What,
-        files: &[Seen],
+        (files, by_name): (&[Seen], usize),
         whole: bool,
         named: impl Fn(&Seen) -> bool,
         gaps: usize,
@@ -420,7 +434,6 @@ impl Trial {
     ) {
         let live = self.world.live_path();
         let kept = self.nameless();
-        let open_from = files.len() - open.len();
         let refused = files.iter().any(|seen| seen.path == live && named(seen));
         // What was opened under the live name is still followed where the watch has it open, or where it
         // was let go with the beginning of a record at its end.
@@ -432,8 +445,7 @@ impl Trial {
             let read = self.world.whole(stretch);
             let is_open = kept.iter().any(|it| is_it(&it.bytes));
             let is_kept = kept.iter().any(|it| it.path == live && is_it(&it.bytes));
-            let named =
-                what == What::Folder && files[..open_from].iter().any(|it| is_it(&it.bytes));
+            let named = what == What::Folder && files[..by_name].iter().any(|it| is_it(&it.bytes));
             let ends_whole = read == seen.bytes.len();
             self.expected.followed.retain(|it| it.stretch != stretch || read == 0);
             if is_kept || !is_open && !ends_whole && !named {

@@ -312,7 +312,9 @@ impl World {
                 }
             }
             // Readers change nothing.
-            _ => {}
+            Step::Scan(_) | Step::Crash { .. } | Step::SaveLedger | Step::RestoreLedger => {}
+            Step::Watch(_) | Step::Look | Step::Read | Step::End | Step::Kill => {}
+            Step::Fault { .. } => {}
         }
     }
 

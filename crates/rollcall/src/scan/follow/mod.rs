@@ -135,6 +135,7 @@ impl Follower {
         let (changes, version) = (ingest.changes(), ingest.version()?);
         take_over(&ingest, job)?;
         let mut look = Look { job, now, out: SILENT, pacing, done: ReadDone::default() };
+        look.done.notes.extend(ingest.new_warning()?);
         for following in &mut self.groups {
             let failed = look.done.failed.len();
             following.look(&mut ingest, &mut look, instant)?;
