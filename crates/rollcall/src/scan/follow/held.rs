@@ -92,6 +92,10 @@ impl Held {
         if self.fingerprint.offset < facts.len {
             return Ok(());
         }
+        if self.fingerprint.offset == 0 {
+            // Of an empty file only this tells it from one of which nothing was read yet.
+            ingest.gone(self.key)?;
+        }
         let mut raw = Candidate::new(self.file.clone())?.raw(true);
         // A file that holds nothing has nothing that could be lost.
         raw.facts.len = 0;

@@ -177,6 +177,19 @@ fn a_deleted_log_is_let_go_when_it_is_silent_and_its_successor_is_no_gap() {
 }
 
 #[test]
+fn an_empty_log_that_is_replaced_is_no_gap() {
+    let mut desk = Desk::new();
+    fs::write(desk.path("logs/audit.log"), "").unwrap();
+    desk.look(0);
+    fs::remove_file(desk.path("logs/audit.log")).unwrap();
+    desk.append("logs/audit.log");
+    assert_eq!(desk.look(1), 2);
+    assert_eq!(desk.look(2 + DELETED_PATIENCE.as_secs()), 1);
+    desk.look(3 + DELETED_PATIENCE.as_secs());
+    assert_eq!((desk.logins(), desk.gaps()), (1, 0));
+}
+
+#[test]
 fn what_is_let_go_stays_open_until_that_is_stored() {
     let patience = DELETED_PATIENCE.as_secs();
     let mut desk = Desk::new();
