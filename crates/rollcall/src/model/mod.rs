@@ -303,11 +303,16 @@ impl Trial {
     /// A scan has died or has named files: what it may have read to its end it may follow no more.
     fn doubt(&mut self) {
         let (files, live) = (self.world.files(), self.world.live_path());
-        let stretches = &self.world.stretches;
+        let (open, stretches) = (self.nameless(), &self.world.stretches);
         for followed in &mut self.expected.followed {
-            let read = &stretches[followed.stretch].bytes[..followed.read];
-            followed.sure &=
-                !files.iter().any(|seen| seen.path != live && seen.bytes.starts_with(read));
+            let stretch = &stretches[followed.stretch].bytes;
+            let read = &stretch[..followed.read];
+            let elsewhere =
+                files.iter().any(|seen| seen.path != live && seen.bytes.starts_with(read));
+            // A log that was cut to what was read of it passes for that log.
+            let is_cut =
+                |seen: &Seen| seen.bytes.starts_with(read) && !stretch.starts_with(&seen.bytes);
+            followed.sure &= !elsewhere && !files.iter().chain(&open).any(is_cut);
         }
     }
 
