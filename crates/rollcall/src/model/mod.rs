@@ -252,10 +252,22 @@ impl Trial {
             due.extend(waited.flat_map(|seen| seen.records));
         }
         if grown.done.files > 0 {
+            let (live, stretches) = (self.world.live_path(), &self.world.stretches);
             for followed in self.expected.followed.iter_mut().filter(|it| it.read > 0) {
-                let bytes = &self.world.stretches[followed.stretch].bytes;
-                if open.iter().any(|(seen, _)| seen.bytes == *bytes) {
-                    followed.read = self.world.whole(followed.stretch);
+                let own = &stretches[followed.stretch].bytes;
+                // A log that was cut to what was read of it passes for that log.
+                let goes_on = |seen: &Seen| {
+                    seen.path == live && seen.bytes.starts_with(&own[..followed.read])
+                };
+                let found = open.iter().map(|(seen, _)| seen);
+                let found = found.clone().find(|it| it.bytes == *own).or_else(|| {
+                    let mut found = found;
+                    found.find(|it| goes_on(it))
+                });
+                let Some(seen) = found else { continue };
+                if let Some(stretch) = stretches.iter().rposition(|it| it.bytes == seen.bytes) {
+                    followed.stretch = stretch;
+                    followed.read = self.world.whole(stretch);
                 }
             }
         }
