@@ -509,13 +509,13 @@ impl Teller for Counter<'_> {
     }
 }
 
-/// Whether input that is no record may be the first or the last part of one whose name has made those beside
-/// it: it begins like a record, or ends like one.
-fn may_be_of_a_name(bytes: &[u8]) -> bool {
+/// Which part of a record, whose name has made those beside it, this may be that is no record: the first, the
+/// last.
+fn part_of_a_name(doubt: Doubt, bytes: &[u8]) -> (bool, bool) {
     let text = bytes.trim_ascii_end();
-    let begins = bytes.iter().take(4).all(u8::is_ascii_digit) && bytes.contains(&b',');
     let last = text.iter().rposition(|byte| !byte.is_ascii_digit());
-    begins || last.is_some_and(|last| text[last] == b',' && text.len() < NAME_LINE_MAX)
+    let ends = last.is_some_and(|last| text[last] == b',') && text.len() < NAME_LINE_MAX;
+    (doubt.reason == Reason::BadShape, doubt.reason == Reason::NotARecord && ends)
 }
 
 fn current(servers: &[Server], file: i64) -> impl Iterator<Item = Span> {
@@ -636,9 +636,17 @@ impl Sink for Batch {
     fn doubt(&mut self, span: formats::Span, doubt: Doubt, bytes: &[u8]) {
         let (from, to) = (self.base + span.start as u64, self.base + span.end as u64);
         self.end = to;
-        if may_be_of_a_name(bytes) {
+        let (first, last) = part_of_a_name(doubt, bytes);
+        if first | last {
             self.wary = WARY_BEHIND;
-            self.servers.iter_mut().for_each(|server| server.stretch.spoil(from, to));
+            for server in &mut self.servers {
+                if first {
+                    server.stretch.spoil_behind(to);
+                }
+                if last {
+                    server.stretch.spoil_before(from);
+                }
+            }
         }
         self.holes.doubt(self.base + span.start as u64, doubt, self.moment.utc);
         self.doubts.add(

@@ -85,6 +85,15 @@ fn settle_server(number: u32, batch: &Batch, current: &mut Stretch, settled: &mu
     others.into_iter().for_each(|other| current.adopt(other));
 }
 
+/// What waits of one pair: its logins, its newest other sign of a session, the newest of both that is
+/// contradicted already.
+#[derive(Default)]
+struct Waiting {
+    slots: Vec<Slot>,
+    active: Option<i64>,
+    contested: Option<i64>,
+}
+
 /// Writes what waits, summed by user and host.
 fn store_waiting(
     db: &Connection,
@@ -96,14 +105,14 @@ fn store_waiting(
     db.prepare_cached("DELETE FROM unsettled WHERE server = ?1 AND source = ?2")?
         .execute([server, source])?;
     // What is contradicted already is known to be, and becomes contested when all is read.
-    let mut sums: BTreeMap<u32, (Vec<Slot>, Option<i64>, Option<i64>)> = BTreeMap::new();
+    let mut sums: BTreeMap<u32, Waiting> = BTreeMap::new();
     current.outlook(&mut |item, reason| {
         let at = Moment::new(item.at).utc;
         let (login, sign) = (item.deed.is_login(), item.mark.is_sign());
         if !login && !sign {
             return;
         }
-        let (slots, active, contested) = sums.entry(item.pair).or_default();
+        let Waiting { slots, active, contested } = sums.entry(item.pair).or_default();
         match reason {
             None if login => slots.push(Slot::at(at)),
             None => *active = (*active).max(Some(at)),
@@ -114,7 +123,7 @@ fn store_waiting(
         "INSERT INTO unsettled VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
     )?;
     let (days, gone) = (keeping.days_before(), keeping.gone_before());
-    for (pair, (mut slots, active, contested)) in sums {
+    for (pair, Waiting { mut slots, active, contested }) in sums {
         let (user, host) = (Bytes(pairs.get(pair).user), Bytes(pairs.get(pair).host));
         let count = slots.len() as i64;
         let first = slots.iter().map(|slot| slot.first).min();

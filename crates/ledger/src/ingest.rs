@@ -28,6 +28,7 @@ use crate::tally::{LOGINS, Row, Sums, Tallies};
 use crate::timeline::{self, Slot};
 use rusqlite::{Connection, OptionalExtension, params};
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 /// What a statement would have to undo by itself (several rows of counts) stays in memory, a few pages,
 /// instead of going to a temporary file that there may be no place for: that is decided when the
@@ -93,6 +94,13 @@ impl Drop for Ingest<'_> {
 impl Ingest<'_> {
     pub(crate) fn db(&self) -> &Connection {
         &self.ledger.db
+    }
+
+    /// The ledger's folder without symbolic links, and what is to be said of it.
+    pub(crate) fn warning(&self) -> Option<(PathBuf, String)> {
+        let (warning, path) = (self.ledger.warning()?, self.ledger.path());
+        let path = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
+        Some((path.parent().unwrap_or(&path).to_path_buf(), warning))
     }
 
     pub(crate) fn failed(&self) -> impl Fn(rusqlite::Error) -> Error + use<'_> {

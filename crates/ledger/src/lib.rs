@@ -77,6 +77,7 @@ mod switches;
 mod edges;
 mod facts;
 mod files;
+mod forgotten;
 mod hole_rows;
 mod hours;
 mod ingest;

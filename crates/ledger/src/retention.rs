@@ -44,6 +44,7 @@ impl Ingest<'_> {
         )?;
         db.execute("DELETE FROM contested WHERE last_us < ?1", [gone])?;
         db.execute("DELETE FROM gap WHERE noticed_us < ?1", [gone])?;
+        self.prune_files()?;
         db.execute(
             "UPDATE file SET lines = substr(lines, 1, ?1) WHERE length(lines) > ?1
              AND id <= (SELECT max(id) FROM file) - ?2",

@@ -376,8 +376,7 @@ impl Judge {
         self.items.push(Item { mark: Mark(item.mark.0 & !Mark::FOUND | found), ..item });
     }
 
-    /// What is rejected or quarantined between these bytes may be part of a name that has made the records
-    /// right before it.
+    /// What is rejected from this byte on may be the last part of a name that has made the records before it.
     fn spoil(&mut self, from: u64) {
         let near = |item: &&mut Item| item.offset.saturating_add(NAME_BYTES) > from;
         let waiting = self.items[self.told..].iter_mut().rev().take(NAME_RECORDS);
@@ -606,15 +605,14 @@ impl Judge {
     }
 
     /// Those that wait, with their files, in whatever light they stand now.
-    fn into_waiting(mut self) -> impl Iterator<Item = (i64, Item)> {
-        for index in self.told..self.seen {
-            if self.waits(index) && self.items[index].mark.has(Mark::DOUBTFUL) {
+    fn into_waiting(mut self) -> Vec<(i64, Item)> {
+        let waiting: Vec<usize> = (self.told..self.seen).filter(|&i| self.waits(i)).collect();
+        for &index in &waiting {
+            if self.items[index].mark.has(Mark::DOUBTFUL) {
                 self.weigh(index);
             }
         }
-        (self.told..self.seen).filter_map(move |index| {
-            self.waits(index).then(|| (self.file_of(index), self.items[index]))
-        })
+        waiting.into_iter().map(|index| (self.file_of(index), self.items[index])).collect()
     }
 
     fn waits(&self, index: usize) -> bool {

@@ -68,9 +68,8 @@ impl Stretch {
         self.judge.push(item);
     }
 
-    /// What was rejected or quarantined, from and to these bytes, may be part of a name that has made the
-    /// records beside it.
-    pub(crate) fn spoil(&mut self, from: u64, to: u64) {
+    /// What was rejected from this byte on may be the last part of a name that has made the records before it.
+    pub(crate) fn spoil_before(&mut self, from: u64) {
         self.judge.spoil(from);
         let near = |(_, item): &&mut (i64, Item)| item.offset.saturating_add(NAME_BYTES) > from;
         let head = self.head.iter_mut().rev().take(NAME_RECORDS).take_while(near);
@@ -78,6 +77,10 @@ impl Stretch {
         if from < self.start.saturating_add(NAME_BYTES) && self.early.len() < NAME_RECORDS {
             self.early.push(from);
         }
+    }
+
+    /// What was rejected up to this byte may be the first part of a name that has made the records behind it.
+    pub(crate) fn spoil_behind(&mut self, to: u64) {
         self.spoiled = (to.saturating_add(NAME_BYTES), NAME_RECORDS);
     }
 
@@ -165,7 +168,7 @@ impl Stretch {
     /// Goes on with `next`, whose head it judges.
     pub(crate) fn join(&mut self, next: Stretch, teller: &mut impl Teller) {
         if next.file == self.judge.end.0 {
-            next.early.iter().for_each(|&from| self.spoil(from, from));
+            next.early.iter().for_each(|&from| self.spoil_before(from));
         }
         let border = next.border.filter(|_| next.headed).unwrap_or(next.head.len());
         for (i, (file, mut item)) in next.head.into_iter().enumerate() {
@@ -204,11 +207,10 @@ impl Stretch {
 
     /// Those that wait, judged by what is known so far.
     pub(crate) fn outlook(&self, tell: &mut impl FnMut(&Item, Option<Reason>)) {
-        self.judge.clone().into_waiting().chain(self.apart.iter().copied()).for_each(
-            |(_, item)| {
-                tell(&item, item.mark.reason());
-            },
-        );
+        let waiting = self.judge.clone().into_waiting();
+        for (_, item) in waiting.iter().chain(&self.apart) {
+            tell(item, item.mark.reason());
+        }
     }
 
     /// Takes over what waits in another, which does not go on from here: nothing here speaks against it.

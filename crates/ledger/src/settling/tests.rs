@@ -201,7 +201,8 @@ fn what_stands_beside_rejected_input_is_contested() {
     // The fiftieth login and its end stand at 6000 and 6060, and between them something that is no record.
     for item in &items {
         if item.offset == 6060 {
-            stretch.spoil(6050, 6060);
+            stretch.spoil_before(6050);
+            stretch.spoil_behind(6060);
         }
         stretch.push(*item);
     }
