@@ -509,13 +509,21 @@ impl Teller for Counter<'_> {
     }
 }
 
-/// Which part of a record, whose name has made those beside it, this may be that is no record: the first, the
-/// last.
+/// Which part of a record, whose name has made those beside it, this may be that cannot be read for certain:
+/// the first, the last.
 fn part_of_a_name(doubt: Doubt, bytes: &[u8]) -> (bool, bool) {
     let text = bytes.trim_ascii_end();
-    let last = text.iter().rposition(|byte| !byte.is_ascii_digit());
-    let ends = last.is_some_and(|last| text[last] == b',') && text.len() < NAME_LINE_MAX;
-    (doubt.reason == Reason::BadShape, doubt.reason == Reason::NotARecord && ends)
+    let last = match doubt.reason {
+        Reason::Ambiguous | Reason::NotARecord | Reason::BadTime if text.len() < NAME_LINE_MAX => {
+            let code = text.iter().rposition(|byte| !byte.is_ascii_digit());
+            let rest = code.map_or(&[][..], |code| &text[..=code]);
+            let named = |operation: &&[u8]| rest.ends_with(operation);
+            [&b"FAILED_CONNECT,,,"[..], b"DISCONNECT,,,", b"CHANGEUSER,,,"].iter().any(named)
+                || (doubt.reason == Reason::NotARecord && rest.ends_with(b","))
+        }
+        _ => false,
+    };
+    (doubt.reason == Reason::BadShape, last)
 }
 
 fn current(servers: &[Server], file: i64) -> impl Iterator<Item = Span> {
@@ -610,20 +618,17 @@ impl Sink for Batch {
     }
 
     fn end_of_call(&mut self) {
-        let Batch { servers, pairs, contested, doubts, connections, .. } = self;
-        for (server, number) in servers.iter_mut().zip(0..) {
-            let news = contested.logins();
+        let Batch { servers, pairs, contested, doubts, .. } = self;
+        for server in &mut *servers {
             server.stretch.run(&mut Counter { pairs, contested, doubts });
-            for &(pair, id, _) in contested.logins_since(news) {
-                connections.contest(number, id, pair);
-            }
         }
         if servers.len() > 1 {
             // What a name has written may name another server.
-            let names: Vec<(u64, u64)> =
-                servers.iter_mut().flat_map(|server| server.stretch.names()).collect();
-            for name in names {
-                servers.iter_mut().for_each(|server| server.stretch.taint(name));
+            for number in 0..servers.len() {
+                for name in servers[number].stretch.names() {
+                    let others = servers.iter_mut().enumerate().filter(|(i, _)| *i != number);
+                    others.for_each(|(_, server)| server.stretch.taint(name));
+                }
             }
         } else {
             servers.iter_mut().for_each(|server| drop(server.stretch.names()));

@@ -296,18 +296,6 @@ impl Connections {
         End::of(session, open.pair == pair)
     }
 
-    /// The beginning of this connection, if it is open, was none of a session.
-    #[cold]
-    pub(crate) fn contest(&mut self, server: u32, id: u64, pair: u32) {
-        let slot = &mut self.near[id as usize % NEAR_SLOTS];
-        let near = slot.is(server, id).then_some(slot);
-        if let Some(open) =
-            near.or(self.far.get_mut(&(server, id))).filter(|open| open.pair == pair)
-        {
-            open.owner = Owner::new(server, Beginning::Refused);
-        }
-    }
-
     #[cold]
     fn end_far(&mut self, server: u32, id: u64, pair: u32, to: i64) -> End {
         if let Some(open) = self.far.remove(&(server, id)) {

@@ -49,14 +49,9 @@ impl Contested {
         doubts.add(file, item.offset, item.bytes.into(), doubt, &text);
     }
 
-    /// How many logins are known.
-    pub(crate) fn logins(&self) -> usize {
-        self.logins.len()
-    }
-
-    /// Pair, connection id and time of the logins behind the first `known`.
-    pub(crate) fn logins_since(&self, known: usize) -> &[(u32, u64, i64)] {
-        &self.logins[known..]
+    /// Pair, connection id and time of the logins.
+    pub(crate) fn logins(&self) -> &[(u32, u64, i64)] {
+        &self.logins
     }
 
     fn put(&mut self, pair: u32, sum: Sum) {

@@ -155,7 +155,7 @@ pub(crate) fn add_contested(
         "UPDATE connection SET refused = 1
          WHERE server = ?1 AND source = ?2 AND id = ?3 AND from_us = ?4 AND user = ?5 AND host = ?6",
     )?;
-    for &(pair, id, at) in contested.logins_since(0) {
+    for &(pair, id, at) in contested.logins() {
         let pair = pairs.get(pair);
         let (server, user, host) =
             (servers[pair.server as usize], Bytes(pair.user), Bytes(pair.host));

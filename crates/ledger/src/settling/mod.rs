@@ -39,7 +39,7 @@ mod tests;
 pub(crate) use stretch::Stretch;
 
 use formats::Reason;
-use rules::{NAME_BYTES, NAME_RECORDS};
+use rules::NAME_BYTES;
 use std::hint::select_unpredictable;
 
 /// A login is settled when its source goes on for longer than a handshake usually takes
@@ -169,9 +169,7 @@ impl Mark {
     const TWICE: u16 = 1;
     const IN_NAME: u16 = 2;
     const MISPLACED: u16 = 4;
-    /// The end of a login that is contested.
-    const OF_CONTESTED: u16 = 8;
-    const CONTESTED: u16 = Mark::TWICE | Mark::IN_NAME | Mark::MISPLACED | Mark::OF_CONTESTED;
+    const CONTESTED: u16 = Mark::TWICE | Mark::IN_NAME | Mark::MISPLACED;
     /// Its id is not the next that was to be expected.
     const UNEXPECTED: u16 = 16;
     /// The same id began before or begins again.
@@ -214,7 +212,6 @@ impl Mark {
             bits if bits & Mark::TWICE != 0 => Some(Reason::IdTwice),
             bits if bits & Mark::IN_NAME != 0 => Some(Reason::InRefusedName),
             bits if bits & Mark::MISPLACED != 0 => Some(Reason::IdOutOfPlace),
-            bits if bits & Mark::OF_CONTESTED != 0 => Some(Reason::IdTwice),
             _ => None,
         }
     }
@@ -376,19 +373,10 @@ impl Judge {
         self.items.push(Item { mark: Mark(item.mark.0 & !Mark::FOUND | found), ..item });
     }
 
-    /// What is rejected from this byte on may be the last part of a name that has made the records before it.
-    fn spoil(&mut self, from: u64) {
-        let near = |item: &&mut Item| item.offset.saturating_add(NAME_BYTES) > from;
-        let waiting = self.items[self.told..].iter_mut().rev().take(NAME_RECORDS);
-        waiting.take_while(near).for_each(|item| item.mark.0 |= Mark::IN_NAME);
-    }
-
-    /// Marks what waits and stands between these bytes.
-    fn taint(&mut self, (from, to): (u64, u64)) {
-        let waiting = self.items[self.told..].iter_mut().rev();
-        let inside =
-            waiting.skip_while(|item| item.offset >= to).take_while(|it| it.offset >= from);
-        inside.for_each(|item| item.mark.0 |= Mark::IN_NAME);
+    /// What is rejected from this byte on may be the last part of a name that has made the records before it,
+    /// at most so many; how many more there may be.
+    fn spoil(&mut self, from: u64, records: usize) -> usize {
+        spoil(self.items[self.told..].iter_mut().rev(), from, records)
     }
 
     /// Looks at what was pushed, and tells of the items whose time has come.
@@ -632,6 +620,20 @@ impl Judge {
     fn bytes(&self) -> usize {
         self.items.capacity() * size_of::<Item>() + self.recent.len() * 4
     }
+}
+
+/// Marks the logins among the last items before this byte, as far as one name may have made them: of so many
+/// items, statements not counted, the last first. How many more there may be.
+fn spoil<'a>(items: impl Iterator<Item = &'a mut Item>, from: u64, records: usize) -> usize {
+    let mut left = records;
+    for item in items {
+        if left == 0 || item.offset.saturating_add(NAME_BYTES) <= from {
+            return 0;
+        }
+        item.mark.0 |= if item.deed.is_login() { Mark::IN_NAME } else { 0 };
+        left -= usize::from(item.deed != Deed::Statement);
+    }
+    left
 }
 
 /// What stamps one after another say of the time.

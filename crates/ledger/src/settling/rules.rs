@@ -170,7 +170,7 @@ impl Judge {
 
     /// What stands before a refusal and once more before its end, the name has written.
     fn mark_written_twice(&mut self, refusal: usize, end: usize) {
-        for i in refusal.saturating_sub(NAME_RECORDS)..refusal {
+        for i in refusal.saturating_sub(NAME_RECORDS - 1)..refusal {
             let item = self.items[i];
             let same = |it: &Item| {
                 (it.deed, it.at, it.id, it.pair, it.bytes)
@@ -197,20 +197,36 @@ impl Judge {
         self.names.push((item.offset.saturating_sub(NAME_BYTES), item.offset));
     }
 
-    /// The records before this one that its name may have made.
+    /// The records before this one that its name may have made. They stand together: a record that it cannot
+    /// have made is the end of them.
     fn name_before(&self, index: usize) -> std::ops::Range<usize> {
-        let (file, to) = (self.file_of(index), self.items[index].offset);
-        let first = index.saturating_sub(NAME_RECORDS);
-        let from = (first..index).rev().take_while(|&i| {
-            self.items[i].offset.saturating_add(NAME_BYTES) > to && self.file_of(i) == file
-        });
-        from.last().unwrap_or(index)..index
+        let (file, Item { offset, id, .. }) = (self.file_of(index), self.items[index]);
+        let mut first = index;
+        let mut left = NAME_RECORDS;
+        while first > 0 && left > 0 {
+            let before = &self.items[first - 1];
+            let own = before.deed.begins() && before.id == id && !before.mark.has(Mark::UNEXPECTED);
+            let near = before.offset.saturating_add(NAME_BYTES) > offset;
+            if own || !near || self.file_of(first - 1) != file {
+                break;
+            }
+            left -= usize::from(before.deed != Deed::Statement);
+            first -= 1;
+        }
+        first..index
+    }
+
+    /// A name may have made this record. What is no login is told by twins alone: not all statements are here,
+    /// nor is it known of all ends whether they are those of a session.
+    fn mark_in_name(&mut self, index: usize) {
+        let login = self.items[index].deed.is_login();
+        self.mark(index, if login { Mark::IN_NAME } else { 0 });
     }
 
     /// What stands right before this record is the name's.
     fn mark_name_before(&mut self, index: usize) {
         for i in self.name_before(index) {
-            self.mark(i, Mark::IN_NAME);
+            self.mark_in_name(i);
         }
         let to = self.items[index].offset;
         self.names.push((to.saturating_sub(NAME_BYTES), to));
@@ -224,11 +240,12 @@ impl Judge {
         if item.deed.begins() && item.mark.has(Mark::UNEXPECTED) {
             self.weigh_id(index);
         }
-        if item.id == 0 {
-            self.mark(index, Mark::MISPLACED);
-        }
         if !item.deed.is_login() {
             return;
+        }
+        if item.id == 0 && self.items[..index].iter().any(|it| it.deed.begins()) {
+            // The first of a server has id 1.
+            self.mark(index, Mark::MISPLACED);
         }
         if item.mark.has(Mark::CLOSELY) && self.is_twice(index) {
             self.mark(index, Mark::TWICE);
@@ -240,9 +257,11 @@ impl Judge {
             self.mark(index, Mark::MISPLACED);
         }
         if self.items[index].mark.has(Mark::CONTESTED) {
-            let end = |it: &Item| (it.deed, it.id, it.pair) == (Deed::End, item.id, item.pair);
-            if let Some(ahead) = self.items[index..self.seen].iter().position(end) {
-                self.mark(index + ahead, Mark::OF_CONTESTED);
+            // Nor is its end a sign of a session.
+            let waiting = self.items[index..self.seen].iter().take_while(|it| near(it, &item));
+            let is_end = |it: &Item| (it.deed, it.id, it.pair) == (Deed::End, item.id, item.pair);
+            if let Some(ahead) = waiting.map(is_end).position(|is_end| is_end) {
+                self.items[index + ahead].mark.0 &= !Mark::SESSION;
             }
         }
     }

@@ -2,8 +2,13 @@
 //! those that stand before them.
 
 use super::rules::{NAME_BYTES, NAME_RECORDS, STEP_BACK};
-use super::{EDGE_MAX, Item, Judge, Known, LATE, Latest, Mark, Place, SETTLING, Teller};
+use super::{
+    Deed, EDGE_MAX, Item, Judge, Known, LATE, Latest, Mark, Place, SETTLING, Teller, spoil,
+};
 use formats::Reason;
+
+/// Rejected lines that are kept of the first bytes of a stretch: no more have room there.
+const EARLY_MAX: usize = super::rules::NAME_BYTES as usize;
 
 /// A piece of log, or several that stand one behind the other.
 ///
@@ -19,8 +24,9 @@ pub(crate) struct Stretch {
     /// The file and the offset with which it begins.
     file: i64,
     start: u64,
-    /// Where something was rejected so early that it may belong to what stands before.
-    early: Vec<u64>,
+    /// Where something was rejected so early that it may belong to what stands before, and to how many
+    /// records of it.
+    early: Vec<(u64, usize)>,
     head: Vec<(i64, Item)>,
     border: Option<usize>,
     /// There is more than the head.
@@ -61,8 +67,8 @@ impl Stretch {
     #[inline(always)]
     pub(crate) fn push(&mut self, mut item: Item) {
         if self.spoiled.1 > 0 {
-            self.spoiled.1 -= 1;
-            let inside = item.offset < self.spoiled.0;
+            self.spoiled.1 -= usize::from(item.deed != Deed::Statement);
+            let inside = item.offset < self.spoiled.0 && item.deed.is_login();
             item.mark.0 |= if inside { Mark::IN_NAME } else { 0 };
         }
         self.judge.push(item);
@@ -70,12 +76,15 @@ impl Stretch {
 
     /// What was rejected from this byte on may be the last part of a name that has made the records before it.
     pub(crate) fn spoil_before(&mut self, from: u64) {
-        self.judge.spoil(from);
-        let near = |(_, item): &&mut (i64, Item)| item.offset.saturating_add(NAME_BYTES) > from;
-        let head = self.head.iter_mut().rev().take(NAME_RECORDS).take_while(near);
-        head.for_each(|(_, item)| item.mark.0 |= Mark::IN_NAME);
-        if from < self.start.saturating_add(NAME_BYTES) && self.early.len() < NAME_RECORDS {
-            self.early.push(from);
+        self.spoil(from, NAME_RECORDS);
+    }
+
+    fn spoil(&mut self, from: u64, records: usize) {
+        let left = self.judge.spoil(from, records);
+        spoil(self.head.iter_mut().rev().map(|(_, item)| item), from, records);
+        let reaches = from < self.start.saturating_add(NAME_BYTES);
+        if left > 0 && reaches && self.early.len() < EARLY_MAX {
+            self.early.push((from, left));
         }
     }
 
@@ -89,11 +98,12 @@ impl Stretch {
         std::mem::take(&mut self.judge.names)
     }
 
-    /// A name that stands between these bytes of the log has made the records there.
-    pub(crate) fn taint(&mut self, name: (u64, u64)) {
-        self.judge.taint(name);
-        let inside = |(_, item): &&mut (i64, Item)| (name.0..name.1).contains(&item.offset);
-        self.head.iter_mut().filter(inside).for_each(|(_, item)| item.mark.0 |= Mark::IN_NAME);
+    /// A name that stands between these bytes of the log may have made the records there.
+    pub(crate) fn taint(&mut self, (from, to): (u64, u64)) {
+        let inside = |item: &&mut Item| (from..to).contains(&item.offset) && item.deed.is_login();
+        let waiting = self.judge.items[self.judge.told..].iter_mut();
+        let head = self.head.iter_mut().map(|(_, item)| item);
+        waiting.chain(head).filter(inside).for_each(|item| item.mark.0 |= Mark::IN_NAME);
     }
 
     /// Looks at what was pushed, and tells of the items that are not part of the head.
@@ -168,7 +178,7 @@ impl Stretch {
     /// Goes on with `next`, whose head it judges.
     pub(crate) fn join(&mut self, next: Stretch, teller: &mut impl Teller) {
         if next.file == self.judge.end.0 {
-            next.early.iter().for_each(|&from| self.spoil_before(from));
+            next.early.iter().for_each(|&(from, left)| self.spoil(from, left));
         }
         let border = next.border.filter(|_| next.headed).unwrap_or(next.head.len());
         for (i, (file, mut item)) in next.head.into_iter().enumerate() {
