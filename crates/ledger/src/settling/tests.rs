@@ -138,6 +138,9 @@ fn an_id_begins_once() {
     // The highest id there is hides nothing.
     let between = [(0, u64::MAX, Refused, 3), (0, 1100, Login, 7), (0, 1100, Login, 7)];
     assert_eq!(contested(100, &between, 1101, 40), [(1100, 7, Reason::IdTwice); 2]);
+    let max = u64::MAX;
+    let between = [(0, max, Login, 7), (60, max, End, 7), (0, max, Login, 7), (60, max, End, 7)];
+    assert_eq!(contested(100, &between, 1100, 40), [(max, 7, Reason::IdTwice); 2]);
     // It ends as somebody else.
     let between = [(0, 1100, Login, 7), (0, 1100, End, 8)];
     assert_eq!(contested(100, &between, 1101, 40), [(1100, 7, Reason::IdTwice)]);
