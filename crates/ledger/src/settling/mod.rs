@@ -321,6 +321,8 @@ pub(crate) struct Judge {
     past: Vec<(i64, u64)>,
     /// With the item of this number ids start again.
     restart: Option<u32>,
+    /// Where ids were found to fall last: what is asked for many logins is looked for once.
+    fell: Option<u32>,
     /// Refused logins whose end did not come yet, by their numbers.
     refused: Vec<u32>,
     /// Where names stand that have made records, from and to which byte: news for the other servers of the
@@ -351,6 +353,7 @@ impl Default for Judge {
             old: 0,
             past: Vec::new(),
             restart: None,
+            fell: None,
             refused: Vec::new(),
             names: Vec::new(),
             end: (0, 0),

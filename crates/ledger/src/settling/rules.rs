@@ -21,6 +21,9 @@ const FOLLOWERS: usize = 64;
 /// A refusal and its end stand no further apart than this, in bytes, unless they are near in time.
 const BESIDE_BYTES: u64 = 16 << 10;
 
+/// How many ids say where they are: a name has made few of them.
+const SOME: usize = 16;
+
 /// How many neighbours a stamp is held against on each side.
 const NEIGHBOURS: usize = AGREE;
 
@@ -79,7 +82,8 @@ impl Judge {
                 self.mark(same, Mark::CLOSELY);
                 self.mark(index, Mark::CLOSELY);
             }
-            if self.items[same].deed.refuses() && item.deed.refuses() && self.is_near(same, index) {
+            if self.items[same].deed.refuses() && item.deed.refuses() && self.one_name(same, index)
+            {
                 // What a name has made of a refusal, and the rest of it.
                 self.mark_name_before(index);
             }
@@ -214,6 +218,12 @@ impl Judge {
             first -= 1;
         }
         first..index
+    }
+
+    /// Do the two stand so close together that one name may have made the first, and the second is the rest?
+    fn one_name(&self, first: usize, second: usize) -> bool {
+        let [a, b] = [first, second].map(|index| self.items[index].offset);
+        self.file_of(first) == self.file_of(second) && a.saturating_add(NAME_BYTES) > b
     }
 
     /// A name may have made this record. What is no login is told by twins alone: not all statements are here,
@@ -393,18 +403,38 @@ impl Judge {
     }
 
     /// Whether ids start again behind the first of two items and not behind the second.
-    fn restarts_between(&self, first: usize, second: usize) -> bool {
-        let known = self.restart.and_then(|number| self.index(number, self.seen));
-        if let Some(restart) = known.filter(|restart| (first + 1..=second).contains(restart)) {
-            return restart > first;
+    fn restarts_between(&mut self, first: usize, second: usize) -> bool {
+        let known = [self.restart, self.fell].into_iter().flatten();
+        let mut known = known.filter_map(|number| self.index(number, self.seen));
+        if known.any(|restart| (first + 1..=second).contains(&restart)) {
+            return true;
         }
-        let floor = self.items[first].id;
-        let first_again = (first + 1..=second)
-            .find(|&i| self.items[i].deed.begins() && self.items[i].id <= floor.min(LOW_ID));
-        first_again.is_some_and(|i| {
-            let before = self.items[..i].iter().rev().find(|it| it.deed.begins() && it.id > floor);
-            before.is_some_and(|before| self.is_restart(i, before.id))
-        })
+        drop(known);
+        // They start low; and now and then a low one comes late.
+        let id = self.items[first].id.min(LOW_ID);
+        let lower = |&i: &usize| self.items[i].deed.begins() && self.items[i].id <= id;
+        let mut low = (first + 1..=second).filter(lower).take(FOLLOWERS);
+        let higher = self.items[first].id;
+        let starts = |i: usize| {
+            let mut before = self.items[..i].iter().rev().filter(|it| it.deed.begins());
+            let before = before.find(|it| it.id > higher);
+            before.is_some_and(|before| self.is_restart(i, before.id)) || self.ids_fall(i)
+        };
+        let Some(restart) = low.find(|&i| starts(i)) else { return false };
+        drop(low);
+        self.fell = Some(self.number(restart));
+        true
+    }
+
+    /// Whether the ids from here on are below most of those before.
+    fn ids_fall(&self, index: usize) -> bool {
+        let begun = |it: &&Item| it.deed.begins();
+        let before = self.items[..index].iter().rev().filter(begun).take(SOME).map(|it| it.id);
+        let mut before: Vec<u64> = before.collect();
+        before.sort_unstable();
+        let Some(&middle) = before.get(before.len() / 2) else { return false };
+        let mut behind = self.items[index..self.seen].iter().filter(begun).take(SOME);
+        behind.all(|it| it.id < middle)
     }
 
     /// Whether the first of two items waits until the second comes. Time is asked for now and then: where

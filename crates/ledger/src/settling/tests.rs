@@ -231,3 +231,34 @@ fn a_stamp_long_ago_does_not_hurry_anything() {
         judged(&items(&records), &[]).into_iter().filter_map(|it| Some((it.1, it.3?))).collect();
     assert_eq!(doubted, [(1100, Reason::IdTwice); 2]);
 }
+
+#[test]
+fn refusals_of_two_lives_speak_against_nobody() {
+    let life = |second: i64, ids: std::ops::Range<u64>| {
+        let session =
+            move |id| [(second, id, Refused, 9), (second, id, End, 9), (second, id + 1, Login, 1)];
+        ids.step_by(2).flat_map(session)
+    };
+    let records: Vec<_> = life(0, 5..1200).chain(life(4, 5..1000)).collect();
+    let doubted = judged(&items(&records), &[]).into_iter().filter(|it| it.3.is_some());
+    assert_eq!(doubted.count(), 0);
+}
+
+#[test]
+fn ids_that_are_in_use_again_within_seconds_are_those_of_another_life() {
+    // Some handshakes are overtaken by others, and ids are high already when the log begins.
+    let life = |second: i64, ids: std::ops::Range<u64>| {
+        ids.map(move |id| (second + id as i64 / 1000, id ^ 3, Login, 1 + (id % 7) as u32))
+    };
+    for (first, second) in
+        [(5..3000, 5..3000), (5..3000, 6..900), (800..3000, 5..3500), (5..900, 5..3000)]
+    {
+        let records: Vec<_> = life(0, first.clone()).chain(life(4, second.clone())).collect();
+        let doubted: Vec<_> = judged(&items(&records), &[])
+            .into_iter()
+            .filter(|it| it.3.is_some())
+            .map(|it| (it.0, it.1))
+            .collect();
+        assert_eq!(doubted, [], "{first:?} and {second:?}");
+    }
+}
