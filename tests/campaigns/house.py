@@ -114,6 +114,15 @@ class House:
             self.command(*arguments), env=self.environment(), cwd=self.folder,
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
 
+    def start_watch(self, log):
+        """A watch over what is configured, when it follows."""
+        watch = subprocess.Popen(
+            self.command("watch", "-q"), env=self.environment(), cwd=self.folder,
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=log)
+        while not self.ledger.exists() and watch.poll() is None:
+            time.sleep(0.01)
+        return watch
+
     def counted(self):
         """Logins by user over all sources, as the ledger holds them; nothing where it holds none."""
         if not self.ledger.exists():

@@ -60,6 +60,8 @@ pub struct Holdings {
     pub evidence: Vec<Evidence>,
     /// Every file of which something was read, by source, then the oldest first.
     pub files: Vec<ReadFile>,
+    /// Numbers of the sources of which files were read that the ledger has forgotten since.
+    pub forgotten: Vec<i64>,
     /// What was doubted, by source, standing and reason.
     pub doubts: Vec<DoubtTotal>,
 }
@@ -83,7 +85,9 @@ impl Ledger {
             .optional()
             .map_err(self.failed())?;
         let evidence = self.evidence(&Filter::default())?;
-        Ok(Holdings { id, evidence, files: self.read_files()?, doubts: self.doubt_totals()? })
+        let forgotten = self.sources_with_forgotten_files().map_err(self.failed())?;
+        let (files, doubts) = (self.read_files()?, self.doubt_totals()?);
+        Ok(Holdings { id, evidence, files, forgotten, doubts })
     }
 
     fn read_files(&self) -> Result<Vec<ReadFile>, Error> {

@@ -25,6 +25,7 @@ use crate::tally::{LOGINS, Row, Sums, Tallies};
 use crate::timeline::{self, Slot};
 use rusqlite::{Connection, OptionalExtension, params};
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 /// A login is settled when its source goes on for longer than a handshake may take
 /// (`connect_timeout` is 10 s by default) without a contradiction.
@@ -94,6 +95,13 @@ impl Drop for Ingest<'_> {
 impl Ingest<'_> {
     pub(crate) fn db(&self) -> &Connection {
         &self.ledger.db
+    }
+
+    /// The ledger's folder without symbolic links, and what is to be said of it.
+    pub(crate) fn warning(&self) -> Option<(PathBuf, String)> {
+        let (warning, path) = (self.ledger.warning()?, self.ledger.path());
+        let path = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
+        Some((path.parent().unwrap_or(&path).to_path_buf(), warning))
     }
 
     pub(crate) fn failed(&self) -> impl Fn(rusqlite::Error) -> Error + use<'_> {

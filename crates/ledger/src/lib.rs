@@ -72,6 +72,7 @@ mod runs;
 
 mod facts;
 mod files;
+mod forgotten;
 mod hours;
 mod ingest;
 mod keeping;

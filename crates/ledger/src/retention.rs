@@ -39,6 +39,7 @@ impl Ingest<'_> {
         facts::prune(db, &self.keeping)?;
         self.prune_runs(days, gone)?;
         db.execute("DELETE FROM gap WHERE noticed_us < ?1", [gone])?;
+        self.prune_files()?;
         db.execute(
             "UPDATE file SET lines = substr(lines, 1, ?1) WHERE length(lines) > ?1
              AND id <= (SELECT max(id) FROM file) - ?2",

@@ -68,11 +68,13 @@ impl Ledger {
         place::check(path)?;
         let made = std::fs::OpenOptions::new().create_new(true).write(true).mode(0o640).open(path);
         match made {
-            Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
-                Err(failed("making the ledger")(error))
-            }
-            _ => Ledger::connect(path),
+            // Closed before SQLite opens it: a process that closes any descriptor of a file loses all its
+            // locks on it, and who comes next would take the `-wal` for nobody's and remove it.
+            Ok(file) => drop(file),
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(failed("making the ledger")(error)),
         }
+        Ledger::connect(path)
     }
 
     /// A ledger that is gone when it is dropped.

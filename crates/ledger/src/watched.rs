@@ -1,4 +1,4 @@
-//! What a running `watch` and inputs that cannot be read leave for `status`.
+//! What a running `watch` and inputs that cannot be read leave for `status`, and what was said already.
 //!
 //! Trouble is kept per scope, a name that the caller gives to a set of inputs: each look at them takes
 //! the place of the one before, so trouble that is over is forgotten.
@@ -10,7 +10,7 @@ use crate::{Place, Trouble};
 use rusqlite::{OptionalExtension, params};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The most messages that are kept of one scope: beyond it, a number tells more than a list.
 pub const TROUBLES_MAX: usize = 100;
@@ -57,6 +57,29 @@ impl Ingest<'_> {
         )?
         .execute(params![Bytes(scope), now, now.saturating_sub(FORGOTTEN_AFTER)])?;
         Ok(())
+    }
+
+    /// What is to be said of the place where the ledger stands, as [`Ledger::warning`] says it, where that was
+    /// not said yet of this folder: from now on it was.
+    ///
+    /// # Errors
+    /// Where SQLite fails.
+    pub fn new_warning(&self) -> Result<Option<String>, Error> {
+        let Some((folder, warning)) = self.warning() else { return Ok(None) };
+        let is_new = self.is_new_folder(&folder).map_err(self.failed())?;
+        Ok(is_new.then_some(warning))
+    }
+
+    /// Whether the ledger stands in another folder than it did when this was asked last.
+    fn is_new_folder(&self, folder: &Path) -> rusqlite::Result<bool> {
+        let changed = self
+            .db()
+            .prepare_cached(
+                "INSERT INTO meta VALUES ('warned_of_folder', ?1)
+                 ON CONFLICT DO UPDATE SET value = excluded.value WHERE value IS NOT excluded.value",
+            )?
+            .execute([Bytes(folder.as_os_str().as_bytes())])?;
+        Ok(changed > 0)
     }
 
     /// Rows changed since the ledger was opened: where it stays the same, there is nothing to commit.
@@ -184,6 +207,21 @@ mod tests {
             ingest.finish().unwrap();
             assert_eq!(ledger.status().unwrap().watch, told);
         }
+    }
+
+    #[test]
+    fn a_folder_is_new_once() {
+        let mut ledger = Ledger::in_memory().unwrap();
+        for (now, folder, is_new) in [(1, "/a", true), (2, "/a", false), (3, "/b", true)] {
+            let ingest = ledger.ingest(Keeping::new(now)).unwrap();
+            assert_eq!(ingest.is_new_folder(Path::new(folder)).unwrap(), is_new, "{now}");
+            ingest.finish().unwrap();
+            // What is not stored was not said.
+            let ingest = ledger.ingest(Keeping::new(now)).unwrap();
+            assert!(ingest.is_new_folder(Path::new("/never stored")).unwrap());
+        }
+        let ingest = ledger.ingest(Keeping::new(4)).unwrap();
+        assert_eq!(ingest.new_warning().unwrap(), None);
     }
 
     #[test]

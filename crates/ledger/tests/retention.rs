@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{Log, UTC_START, add_log, checkpoint, difference, fresh, keeping, line};
+use common::{Log, UTC_START, add_log, batch, checkpoint, difference, fresh, keeping, line};
 use ledger::{Filter, Ledger};
 
 const HOUR: i64 = 3_600_000_000;
@@ -206,4 +206,100 @@ fn the_lines_of_heads_are_bounded() {
     let cut = marks.iter().filter(|mark| mark.known.fingerprint.lines == [(10, [1; 8])]).count();
     let whole = marks.iter().filter(|mark| mark.known.fingerprint == at.fingerprint).count();
     assert_eq!((cut, whole), (3, 1000));
+}
+
+/// Reads a file of one login, at so many days; returns its number.
+fn add_file(ledger: &mut Ledger, days: i64, location: &str, number: i64) -> i64 {
+    let at = UTC_START + days * DAY;
+    let ingest = ledger.ingest(keeping(at)).unwrap();
+    let dialect = if location == "/syslog" { "server_audit_syslog" } else { "server_audit" };
+    let source = ingest.source(location.as_bytes(), b"", dialect).unwrap();
+    let text = line(at, "db1", "app", "10.0.0.7", number as u64, "CONNECT", 0);
+    let mut mark = checkpoint(&format!("{location}.{number}"), text.len());
+    mark.newest = Some(at);
+    let file = ingest.checkpoint(None, source, &mark).unwrap();
+    ingest.add(source, &batch(file, 0, &text)).unwrap();
+    ingest.finish().unwrap();
+    file
+}
+
+/// The files whose marks are there after a scan at so many days that finds these.
+fn scanned(ledger: &mut Ledger, days: i64, found: &[i64]) -> Vec<i64> {
+    let ingest = ledger.ingest(keeping(UTC_START + days * DAY)).unwrap();
+    ingest.sighted(&found.iter().copied().collect()).unwrap();
+    ingest.finish().unwrap();
+    let ingest = ledger.ingest(keeping(UTC_START + days * DAY)).unwrap();
+    ingest.marks(b"").unwrap().iter().map(|mark| mark.known.key).collect()
+}
+
+fn forgotten(ledger: &mut Ledger, label: &[u8]) -> Option<i64> {
+    ledger.ingest(keeping(UTC_START)).unwrap().forgotten(label).unwrap()
+}
+
+#[test]
+fn marks_of_files_that_are_gone_are_forgotten() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut ledger = Ledger::create(&fresh(folder.path())).unwrap();
+    let stays = add_file(&mut ledger, 0, "/log", 1);
+    let goes = add_file(&mut ledger, 1, "/log", 2);
+    let syslog = add_file(&mut ledger, 1, "/syslog", 3);
+    let newer = add_file(&mut ledger, 2, "/syslog", 4);
+    let newest = add_file(&mut ledger, 2, "/log", 5);
+    let all = [stays, goes, syslog, newer, newest];
+    assert_eq!(scanned(&mut ledger, 3, &all), all);
+    // The one that is found now and then stays; gone is what nobody found for 400 days.
+    for days in (10..=400).step_by(30).chain([403]) {
+        assert_eq!(scanned(&mut ledger, days, &[stays]), all, "{days}");
+    }
+    assert_eq!(forgotten(&mut ledger, b""), None);
+    let left = [stays, syslog, newer, newest];
+    assert_eq!(scanned(&mut ledger, 404, &[stays]), left);
+    // A clock change of some hours is no way in.
+    assert_eq!(forgotten(&mut ledger, b""), Some(UTC_START + 3 * DAY));
+    assert_eq!(forgotten(&mut ledger, b"other"), None);
+    let holdings = ledger.holdings().unwrap();
+    assert_eq!((holdings.files.len(), holdings.forgotten.len()), (4, 1));
+    let covered = ledger.evidence(&Filter::default()).unwrap();
+    assert_eq!(covered.iter().map(|row| row.records).sum::<u64>(), 4);
+    // Its login counts as before.
+    assert_eq!(ledger.seen(&Filter::default()).unwrap()[0].logins, 3);
+    // The last of a source is never forgotten, however long it is gone.
+    for days in (410..=900).step_by(30) {
+        scanned(&mut ledger, days, &[]);
+    }
+    assert_eq!(scanned(&mut ledger, 901, &[]), [syslog, newer, newest]);
+    assert_eq!(forgotten(&mut ledger, b""), Some(UTC_START + 3 * DAY));
+}
+
+#[test]
+fn files_are_not_forgotten_after_a_month_whatever_is_set() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut ledger = Ledger::create(&fresh(folder.path())).unwrap();
+    let files = [add_file(&mut ledger, 0, "/log", 1), add_file(&mut ledger, 0, "/log", 2)];
+    let scan = |ledger: &mut Ledger, days: i64, found: &[i64]| {
+        let mut keeping = keeping(UTC_START + days * DAY);
+        (keeping.hour_days, keeping.day_days) = (1, 1);
+        let ingest = ledger.ingest(keeping).unwrap();
+        ingest.sighted(&found.iter().copied().collect()).unwrap();
+        ingest.finish().unwrap();
+        ledger.holdings().unwrap().files.len()
+    };
+    assert_eq!(scan(&mut ledger, 1, &files), 2);
+    for days in [30, 60, 91] {
+        assert_eq!(scan(&mut ledger, days, &[]), 2, "{days}");
+    }
+    assert_eq!(scan(&mut ledger, 92, &[]), 1);
+}
+
+#[test]
+fn a_ledger_that_knows_of_no_sightings_begins_with_today() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut ledger = Ledger::create(&fresh(folder.path())).unwrap();
+    let files = [add_file(&mut ledger, 0, "/log", 1), add_file(&mut ledger, 0, "/log", 2)];
+    for days in (10..=800).step_by(30) {
+        add_log(&mut ledger, keeping(UTC_START + days * DAY), "/none", &empty());
+        let db = rusqlite::Connection::open(ledger.path()).unwrap();
+        db.execute_batch("DROP TABLE sighting; DROP TABLE forgotten").unwrap();
+    }
+    assert_eq!(scanned(&mut ledger, 801, &[])[..2], files);
 }

@@ -199,9 +199,6 @@ impl<'a> Session<'a> {
         let ledger = self.ledger()?;
         self.out.detail(&format!("log times in {}", job.zone_text()));
         let mut opened = Ledger::create(&ledger)?;
-        if let Some(warning) = opened.warning() {
-            self.out.note(&warning);
-        }
         let done = scan(&mut opened, &job, self.now, self.out)?;
         let exit = self.say(&done);
         let doubts = match self.global.fail_on.is_empty() {
@@ -435,6 +432,9 @@ impl<'a> Session<'a> {
     fn status(&self) -> anyhow::Result<Exit> {
         let path = self.ledger()?;
         let ledger = Ledger::open(&path)?;
+        if let Some(warning) = ledger.warning() {
+            self.out.note(&warning);
+        }
         let doubts = Doubts::of(&ledger.evidence(&self.filter)?);
         let status = ledger.status()?;
         let unread: Vec<_> = status.sources.iter().map(|it| unread(&it.places)).collect();

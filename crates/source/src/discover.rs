@@ -312,6 +312,9 @@ impl<'a, D> Search<'a, D> {
 
     /// Looks into a file; `path` leads over no symbolic link.
     fn file(&mut self, path: &Path, named: Named) {
+        if is_open_database(path) {
+            return self.refuse(path, named, Error::Database { path: path.to_path_buf() });
+        }
         let file = match OpenFile::open_found(path) {
             Ok(file) => file,
             Err(error) => return self.refuse(path, named, error),
@@ -405,6 +408,9 @@ impl<'a, D> Search<'a, D> {
     fn refuse(&mut self, path: &Path, named: Named, error: Error) {
         let foreign = matches!(error, Error::NotAuditLog { .. } | Error::NoCompleteLine { .. });
         match named {
+            Named::Pattern if matches!(error, Error::Database { .. }) => {
+                self.skip(path, SkipReason::Database);
+            }
             Named::Pattern if foreign => self.skip(path, SkipReason::NotAuditLog),
             Named::Outright | Named::Pattern => self.fail(path, error),
             // Deleted since the folder was listed.
@@ -485,6 +491,7 @@ fn not_a_log(path: &Path, head: &[u8]) -> Error {
 fn skip_reason(error: &Error) -> SkipReason {
     match error {
         Error::Denied { .. } => SkipReason::Denied,
+        Error::Database { .. } => SkipReason::Database,
         Error::NotRegular { kind, .. } => SkipReason::NotRegular(*kind),
         Error::Io { source, .. } => SkipReason::Failed(source.to_string()),
         Error::CutShort { .. } => SkipReason::Failed("compressed data, cut off".to_owned()),
@@ -518,6 +525,17 @@ pub fn is_server_file(name: &OsStr) -> bool {
     let name = name.as_bytes().to_ascii_lowercase();
     SERVER_PREFIXES.iter().any(|start| name.starts_with(start.as_bytes()))
         || SERVER_ENDINGS.iter().any(|end| name.ends_with(end.as_bytes()))
+}
+
+/// Whether a file is an SQLite database that somebody has open (in WAL mode), or stands beside one. It may be
+/// the ledger, open in this very process, whose locks on a file all go when it closes any descriptor of it
+/// (`fcntl(2)`; "How To Corrupt An SQLite Database File", 2.2).
+fn is_open_database(path: &Path) -> bool {
+    let name = path.as_os_str().as_bytes();
+    let memory = [name, b"-shm"].concat();
+    name.ends_with(b"-shm")
+        || name.ends_with(b"-wal")
+        || fs::symlink_metadata(OsStr::from_bytes(&memory)).is_ok()
 }
 
 /// The first bytes of a binary or relay log, plain and encrypted.

@@ -94,6 +94,16 @@ pub enum Error {
         /// How many decompressed bytes were looked at.
         looked_bytes: usize,
     },
+    /// An SQLite database that somebody has open, or one of the files beside it.
+    #[error(
+        "{}: belongs to an SQLite database that is in use (NAME-shm stands beside NAME); not opened, so \
+         that its locks stay whole: if it is a log, rename it",
+        .path.display()
+    )]
+    Database {
+        /// Of the file.
+        path: PathBuf,
+    },
     /// A file without any line break yet.
     #[error(
         "{}: holds no complete line yet ({len} bytes); read it again when the server has written \
@@ -219,6 +229,7 @@ impl Error {
             | Error::NotRegular { path, .. }
             | Error::Loop { path }
             | Error::NotAuditLog { path, .. }
+            | Error::Database { path }
             | Error::NoCompleteLine { path, .. }
             | Error::NothingFound { path, .. }
             | Error::TooMany { path, .. }

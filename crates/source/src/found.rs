@@ -64,6 +64,8 @@ pub struct Skipped {
 pub enum SkipReason {
     /// Its name is that of a table, binlog or engine file; it was not opened.
     ServerFile,
+    /// Of an SQLite database that somebody has open: it was not opened.
+    Database,
     /// Mostly NUL bytes or a known binary format.
     Binary,
     /// The detector finds no audit log in it.
@@ -92,6 +94,7 @@ impl fmt::Display for SkipReason {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             SkipReason::ServerFile => out.write_str("a table, binlog or engine file by its name"),
+            SkipReason::Database => out.write_str("of an SQLite database that is in use"),
             SkipReason::Binary => out.write_str("binary"),
             SkipReason::NotAuditLog => out.write_str("no audit log of a known dialect"),
             SkipReason::Empty => out.write_str("empty"),

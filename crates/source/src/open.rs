@@ -176,6 +176,11 @@ impl OpenFile {
         Ok(OpenFile { facts: self.facts_now()?, ..self.clone() })
     }
 
+    /// The same open file under another name: where a copy of it stands, once its own name is gone.
+    pub fn called(self, path: &Path) -> OpenFile {
+        OpenFile { path: path.to_path_buf(), ..self }
+    }
+
     /// Whether no name leads to the file any more: it was deleted, and goes when it is closed.
     ///
     /// # Errors

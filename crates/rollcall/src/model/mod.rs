@@ -1,7 +1,8 @@
-//! Generated histories of a log, read by `scan` and held against what was really written.
+//! Generated histories of a log, read by `scan` and `watch` and held against what was really written.
 //!
 //! The model knows every record, which stretch of log it was written to, and reads the files as anybody
-//! can. It knows nothing of marks, inodes and names. After each scan these must hold:
+//! can, and what a watch keeps open besides. It knows nothing of marks, inodes and names. After each scan
+//! and each look of a watch these must hold:
 //!
 //! * No record counts twice, over all sources, ever.
 //! * A record that stands complete in a file that was asked for counts, unless the scan names that file
@@ -10,6 +11,11 @@
 //!   to which that log had been read, and its times hold every record that was lost from there up to the
 //!   next record that is known. Where that log is in some file, no such gap is noted.
 //! * What is written between the copy and the cut of a log lies in a gap, too.
+//! * A file that a watch keeps open is a file like any other, whatever happened to its name. One that it has
+//!   read to its end and let go leaves no gap.
+//!
+//! And after each read of a watch that asks for no look, every record in the files in which it waits for
+//! more counts.
 //!
 //! Not asked for, because nothing in the files tells of it: records that a server wrote to a rotated file
 //! after that had been read, and that were deleted with it; a rotated file that nobody had read when it was
@@ -19,6 +25,7 @@
 //! shrunk to the shortest history that shows it.
 
 mod step;
+mod watcher;
 mod world;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -30,9 +37,10 @@ use rusqlite::Connection;
 use crate::config::Limits;
 use crate::job::{Input, ReadJob, ZoneOrigin};
 use crate::out::Out;
-use crate::scan::{ReadDone, scan, trial};
+use crate::scan::{Follower, Grown, ReadDone, scan, trial};
 use crate::time::Zone;
-use step::{Step, What, steps};
+use step::{Fault, Step, What, steps};
+use watcher::Watcher;
 use world::{Seen, World};
 
 /// A log that was the live one when it was read, and may go on elsewhere.
@@ -71,22 +79,25 @@ struct Trial {
     ledger: PathBuf,
     expected: Expected,
     saved: Option<(Vec<u8>, Expected)>,
+    watch: Option<Watcher>,
     _folders: [tempfile::TempDir; 2],
 }
 
-/// The reader that is held against the model. Whatever reads logs into a ledger can stand here.
-fn read(ledger: &Path, path: PathBuf, now: i64) -> anyhow::Result<ReadDone> {
+fn job(path: PathBuf) -> ReadJob {
     let (zone, zone_origin) = (Zone::utc(), ZoneOrigin::Flag);
-    let job = ReadJob {
+    ReadJob {
         inputs: vec![Input { path, server: None, zone, zone_origin }],
         dialect: None,
         threads: Some(1),
         limits: Limits::default(),
         conntracker: None,
         is_configured: false,
-    };
+    }
+}
+
+fn read(ledger: &Path, path: PathBuf, now: i64) -> anyhow::Result<ReadDone> {
     let out = Out { quiet: true, verbose: 0 };
-    scan(&mut ledger::Ledger::create(ledger)?, &job, now, out)
+    scan(&mut ledger::Ledger::create(ledger)?, &job(path), now, out)
 }
 
 fn fail(text: String) -> Result<(), TestCaseError> {
@@ -108,6 +119,7 @@ impl Trial {
             ledger: home.path().join("ledger.sqlite"),
             expected: Expected::default(),
             saved: None,
+            watch: None,
             _folders: [logs, home],
         }
     }
@@ -128,27 +140,37 @@ impl Trial {
         }
         self.world.act(step);
         match *step {
-            Step::Scan(what) => self.scan(what),
+            Step::Scan(what) => {
+                self.stand_aside();
+                self.scan(what)
+            }
             Step::Crash { stop, each_file } => {
+                self.stand_aside();
                 let (ledger, folder) = (&self.ledger, self.world.folder().to_path_buf());
                 let now = self.world.now;
                 let done = trial::run(Some(stop), each_file, || read(ledger, folder, now));
                 match done {
-                    Ok(done) => self.check(What::Folder, &done),
-                    Err(_) => {
-                        self.expected.unsure = true;
-                        self.doubt();
-                        self.expected.gaps = self.gaps().len();
-                        self.check_counts(&BTreeSet::new())
-                    }
+                    Ok(done) => self.check(What::Folder, &done, Vec::new()),
+                    Err(_) => self.died(),
                 }
             }
+            Step::Watch(what) => self.begin_watch(what),
+            Step::Look => self.look(),
+            Step::Read => self.read_on().map(drop),
+            Step::End => self.end_watch(),
+            Step::Kill => {
+                self.watch = None;
+                Ok(())
+            }
+            Step::Fault { read, fault } => self.come_to_grief(read, fault),
             Step::SaveLedger => {
+                self.watch = None;
                 let content = std::fs::read(&self.ledger).unwrap_or_default();
                 self.saved = Some((content, self.expected.clone()));
                 Ok(())
             }
             Step::RestoreLedger => {
+                self.watch = None;
                 if let Some((content, expected)) = self.saved.clone() {
                     std::fs::write(&self.ledger, content).unwrap();
                     self.expected = expected;
@@ -159,24 +181,156 @@ impl Trial {
         }
     }
 
+    /// A reader has died: what it had read is not known.
+    fn died(&mut self) -> Result<(), TestCaseError> {
+        self.expected.unsure = true;
+        self.doubt();
+        self.expected.gaps = self.gaps().len();
+        self.check_counts(&BTreeSet::new())
+    }
+
+    /// Lets a scan write beside the watch, as where the lock is lost. A scan does not find what only the
+    /// watch has open: then the watch is killed before.
+    fn stand_aside(&mut self) {
+        if self.nameless().is_empty() {
+            let _ = std::fs::remove_file(format!("{}.lock", self.ledger.display()));
+        } else {
+            self.watch = None;
+        }
+    }
+
+    fn path(&self, what: What) -> PathBuf {
+        match what {
+            What::Folder => self.world.folder().to_path_buf(),
+            What::Live => self.world.live_path(),
+        }
+    }
+
+    fn begin_watch(&mut self, what: What) -> Result<(), TestCaseError> {
+        let follower = Follower::new(job(self.path(what))).unwrap();
+        match &mut self.watch {
+            Some(watch) => watch.reload(what, follower),
+            None => {
+                let watch = Watcher::start(&self.ledger, what, follower, self.world.now);
+                self.watch = Some(watch.unwrap());
+            }
+        }
+        self.look()
+    }
+
+    /// What the watch keeps open that does not stand where it was opened.
+    fn nameless(&self) -> Vec<Seen> {
+        self.watch.as_ref().map_or_else(Vec::new, Watcher::nameless)
+    }
+
+    fn look(&mut self) -> Result<(), TestCaseError> {
+        let open = self.nameless();
+        let Some(watch) = &mut self.watch else { return Ok(()) };
+        let what = watch.what;
+        match watch.look(self.world.now, None) {
+            Ok(done) => self.check(what, &done, open),
+            Err(error) => fail(format!("the look failed: {error:#}")),
+        }
+    }
+
+    /// Tells whether a look is asked for.
+    fn read_on(&mut self) -> Result<bool, TestCaseError> {
+        let Some(watch) = &mut self.watch else { return Ok(false) };
+        match watch.read(self.world.now, None) {
+            Ok(grown) => self.check_read(&grown),
+            Err(error) => fail(format!("the read failed: {error:#}")).map(|()| false),
+        }
+    }
+
+    /// Holds a read against the model.
+    fn check_read(&mut self, grown: &Grown) -> Result<bool, TestCaseError> {
+        let Some(watch) = &self.watch else { return Ok(false) };
+        let (open, waits_at) = (watch.open(), watch.waits_at());
+        let mut due = BTreeSet::new();
+        if !grown.unclear {
+            let waited = self.world.files().into_iter().filter(|it| waits_at.contains(&it.path));
+            due.extend(waited.flat_map(|seen| seen.records));
+        }
+        if grown.done.files > 0 {
+            let (live, stretches) = (self.world.live_path(), &self.world.stretches);
+            for followed in self.expected.followed.iter_mut().filter(|it| it.read > 0) {
+                let own = &stretches[followed.stretch].bytes;
+                // A log that was cut to what was read of it passes for that log.
+                let goes_on = |seen: &Seen| {
+                    seen.path == live && seen.bytes.starts_with(&own[..followed.read])
+                };
+                let found = open.iter().map(|(seen, _)| seen);
+                let found = found.clone().find(|it| it.bytes == *own).or_else(|| {
+                    let mut found = found;
+                    found.find(|it| goes_on(it))
+                });
+                let Some(seen) = found else { continue };
+                if let Some(stretch) = stretches.iter().rposition(|it| it.bytes == seen.bytes) {
+                    followed.stretch = stretch;
+                    followed.read = self.world.whole(stretch);
+                }
+            }
+        }
+        self.check_counts(&due)?;
+        Ok(grown.unclear)
+    }
+
+    /// Ends the watch as the daemon does.
+    fn end_watch(&mut self) -> Result<(), TestCaseError> {
+        if self.read_on()? {
+            self.look()?;
+        }
+        if let Some(watch) = self.watch.take() {
+            watch.end(self.world.now).unwrap();
+        }
+        Ok(())
+    }
+
+    fn come_to_grief(&mut self, read: bool, fault: Fault) -> Result<(), TestCaseError> {
+        let (open, now) = (self.nameless(), self.world.now);
+        let Some(watch) = &mut self.watch else { return Ok(()) };
+        let what = watch.what;
+        let mut step = |asks| match read {
+            true => watch.read(now, asks).map(|grown| (None, grown)),
+            false => watch.look(now, asks).map(|done| (Some(done), Grown::default())),
+        };
+        let (taken, goes_on) = match fault {
+            Fault::Ledger { stop, each_file, dies } => {
+                (trial::run(Some(stop), each_file, || step(None)), !dies)
+            }
+            Fault::Told(asks) => (step(Some(asks)), false),
+        };
+        // It may have been over before the fault.
+        let judged = match taken {
+            Ok((Some(done), _)) => self.check(what, &done, open),
+            Ok((None, grown)) => self.check_read(&grown).map(drop),
+            Err(_) => self.died(),
+        };
+        if !goes_on {
+            self.watch = None;
+        }
+        judged
+    }
+
     /// A scan has died or has named files: what it may have read to its end it may follow no more.
     fn doubt(&mut self) {
         let (files, live) = (self.world.files(), self.world.live_path());
-        let stretches = &self.world.stretches;
+        let (open, stretches) = (self.nameless(), &self.world.stretches);
         for followed in &mut self.expected.followed {
-            let read = &stretches[followed.stretch].bytes[..followed.read];
-            followed.sure &=
-                !files.iter().any(|seen| seen.path != live && seen.bytes.starts_with(read));
+            let stretch = &stretches[followed.stretch].bytes;
+            let read = &stretch[..followed.read];
+            let elsewhere =
+                files.iter().any(|seen| seen.path != live && seen.bytes.starts_with(read));
+            // A log that was cut to what was read of it passes for that log.
+            let is_cut =
+                |seen: &Seen| seen.bytes.starts_with(read) && !stretch.starts_with(&seen.bytes);
+            followed.sure &= !elsewhere && !files.iter().chain(&open).any(is_cut);
         }
     }
 
     fn scan(&mut self, what: What) -> Result<(), TestCaseError> {
-        let path = match what {
-            What::Folder => self.world.folder().to_path_buf(),
-            What::Live => self.world.live_path(),
-        };
-        match read(&self.ledger, path, self.world.now) {
-            Ok(done) => self.check(what, &done),
+        match read(&self.ledger, self.path(what), self.world.now) {
+            Ok(done) => self.check(what, &done, Vec::new()),
             Err(error) => fail(format!("the scan failed: {error:#}")),
         }
     }
@@ -222,9 +376,17 @@ impl Trial {
         }
     }
 
-    /// Holds a scan that came to its end against the model.
-    fn check(&mut self, what: What, done: &ReadDone) -> Result<(), TestCaseError> {
-        let files = self.world.files();
+    /// Holds a scan or look that came to its end against the model. `open`: what it had open that does not
+    /// stand where it was opened.
+    fn check(&mut self, what: What, done: &ReadDone, open: Vec<Seen>) -> Result<(), TestCaseError> {
+        let mut files = self.world.files();
+        let by_name = files.len();
+        // What is found by its name is spoken of by that.
+        let is_found = |it: &Seen| {
+            what == What::Folder && files[..by_name].iter().any(|seen| seen.bytes == it.bytes)
+        };
+        let nameless: Vec<Seen> = open.iter().filter(|it| !is_found(it)).cloned().collect();
+        files.extend(nameless);
         let holds = |seen: &Seen, followed: &Followed| {
             let read = &self.world.stretches[followed.stretch].bytes[..followed.read];
             seen.bytes.starts_with(read)
@@ -233,7 +395,9 @@ impl Trial {
             let path = seen.path.display().to_string();
             let texts = done.failed.iter().chain(&done.notes);
             let unread = |text: &&String| done.failed.contains(text) || text.contains("is read");
-            texts.filter(unread).any(|text| text.starts_with(&format!("{path}: ")))
+            // That nothing stands at a path says nothing of a file that was opened there.
+            let mut texts = texts.filter(unread).filter(|text| !text.contains("no such file"));
+            texts.any(|text| text.starts_with(&format!("{path}: ")))
         };
         let mut due = BTreeSet::new();
         for seen in files.iter().filter(|seen| !named(seen)) {
@@ -271,14 +435,41 @@ impl Trial {
             }
         }
         self.check_torn(&files, &gaps)?;
-        self.follow(&files, whole, named, fresh.len());
+        self.follow(what, (&files, by_name), whole, named, fresh.len(), &open);
         Ok(())
     }
 
     /// Goes on from what a scan has seen.
-    fn follow(&mut self, files: &[Seen], whole: bool, named: impl Fn(&Seen) -> bool, gaps: usize) {
+    fn follow(
+        &mut self,
+        what: What,
+        (files, by_name): (&[Seen], usize),
+        whole: bool,
+        named: impl Fn(&Seen) -> bool,
+        gaps: usize,
+        open: &[Seen],
+    ) {
         let live = self.world.live_path();
+        let kept = self.nameless();
         let refused = files.iter().any(|seen| seen.path == live && named(seen));
+        // What was opened under the live name is still followed where the watch has it open, or where it
+        // was let go with the beginning of a record at its end.
+        let mut open_yet = Vec::new();
+        for seen in open.iter().filter(|seen| seen.path == live) {
+            let is_it = |bytes: &[u8]| bytes == seen.bytes;
+            let stretches = &self.world.stretches;
+            let Some(stretch) = stretches.iter().rposition(|it| is_it(&it.bytes)) else { continue };
+            let read = self.world.whole(stretch);
+            let is_open = kept.iter().any(|it| is_it(&it.bytes));
+            let is_kept = kept.iter().any(|it| it.path == live && is_it(&it.bytes));
+            let named = what == What::Folder && files[..by_name].iter().any(|it| is_it(&it.bytes));
+            let ends_whole = read == seen.bytes.len();
+            self.expected.followed.retain(|it| it.stretch != stretch || read == 0);
+            if is_kept || !is_open && !ends_whole && !named {
+                let (number, since) = (None, Vec::new());
+                open_yet.push(Followed { stretch, read, number, since, sure: true });
+            }
+        }
         if whole {
             self.expected.followed.clear();
             self.expected.unsure = false;
@@ -301,6 +492,7 @@ impl Trial {
                 });
             }
         }
+        self.expected.followed.extend(open_yet);
         self.expected.gaps = gaps;
     }
 
@@ -370,6 +562,7 @@ fn sequence(steps: &[Step]) -> Result<(), TestCaseError> {
     for (number, step) in steps.iter().enumerate() {
         trial.step(step).map_err(|error| TestCaseError::fail(format!("step {number}: {error}")))?;
     }
+    trial.end_watch()?;
     trial.scan(What::Folder)?;
     // Nothing is new now.
     let before = (trial.counts(), trial.gaps().len());

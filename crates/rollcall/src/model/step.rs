@@ -53,10 +53,32 @@ pub(super) enum Step {
         stop: u32,
         each_file: bool,
     },
+    /// A watch is started, or reads its configuration anew; then it looks.
+    Watch(What),
+    Look,
+    Read,
+    /// The watch is told to end.
+    End,
+    /// The watch is killed.
+    Kill,
+    /// A step of the watch comes to grief.
+    Fault {
+        read: bool,
+        fault: Fault,
+    },
     /// The ledger is copied away.
     SaveLedger,
     /// The copy takes the ledger's place.
     RestoreLedger,
+}
+
+/// What can happen to a step of a watch.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Fault {
+    /// The ledger cannot be written from the n-th point on; `dies`: and that is the end of the watch.
+    Ledger { stop: u32, each_file: bool, dies: bool },
+    /// It is told to end while it reads, when it asks for the n-th time.
+    Told(u32),
 }
 
 /// How a log is rotated.
@@ -96,14 +118,15 @@ fn pack() -> impl Strategy<Value = Pack> {
     (any::<bool>(), 1..4_usize).prop_map(|(zstd, members)| Pack { zstd, members })
 }
 
-fn step() -> impl Strategy<Value = Step> {
+/// What happens to the log.
+fn act() -> impl Strategy<Value = Step> {
     let nth = 0..8_usize;
     prop_oneof![
         8 => prop::collection::vec(prop_oneof![3 => 0..200_u16, 1 => 0..3000_u16], 1..6)
             .prop_map(Step::Write),
         1 => prop::collection::vec(0..900_u16, 10..40).prop_map(Step::Write),
         1 => (0..500_u16).prop_map(Step::WriteHalf),
-        1 => (1..9000_u16).prop_map(Step::Pause),
+        1 => prop_oneof![1..9000_u16, 1..200_u16].prop_map(Step::Pause),
         5 => (how(), prop::bool::weighted(0.8))
             .prop_map(|(how, reopen)| Step::Rotate { how, reopen }),
         1 => Just(Step::Reopen),
@@ -117,6 +140,11 @@ fn step() -> impl Strategy<Value = Step> {
         3 => (nth.clone(), pack(), prop::bool::weighted(0.3))
             .prop_map(|(nth, pack, keep)| Step::Pack { nth, pack, keep }),
         1 => (nth, pack()).prop_map(|(nth, pack)| Step::PackHalf { nth, pack }),
+    ]
+}
+
+fn scan() -> impl Strategy<Value = Step> {
+    prop_oneof![
         7 => Just(Step::Scan(What::Folder)),
         2 => Just(Step::Scan(What::Live)),
         2 => (0..12_u32, any::<bool>())
@@ -126,7 +154,27 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// One history of a log.
+fn watch() -> impl Strategy<Value = Step> {
+    let what = prop_oneof![3 => Just(What::Folder), 1 => Just(What::Live)];
+    let ledger = (0..12_u32, any::<bool>(), any::<bool>())
+        .prop_map(|(stop, each_file, dies)| Fault::Ledger { stop, each_file, dies });
+    let fault = prop_oneof![3 => ledger, 1 => (0..6_u32).prop_map(Fault::Told)];
+    prop_oneof![
+        5 => what.prop_map(Step::Watch),
+        5 => Just(Step::Look),
+        7 => Just(Step::Read),
+        1 => Just(Step::End),
+        1 => Just(Step::Kill),
+        2 => (any::<bool>(), fault).prop_map(|(read, fault)| Step::Fault { read, fault }),
+    ]
+}
+
+/// One history of a log: read by scans alone, or by watches, with a scan now and then.
 pub(super) fn steps() -> impl Strategy<Value = Vec<Step>> {
-    prop::collection::vec(step(), 1..24)
+    let scanned = prop_oneof![29 => act(), 13 => scan()];
+    let watched = prop_oneof![29 => act(), 3 => scan(), 18 => watch()];
+    prop_oneof![
+        1 => prop::collection::vec(scanned, 1..24),
+        2 => prop::collection::vec(watched, 1..30),
+    ]
 }

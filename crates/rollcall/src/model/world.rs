@@ -49,6 +49,7 @@ pub(super) struct World {
 }
 
 /// What stands in a file: its bytes, decompressed, and the records in it.
+#[derive(Debug, Clone)]
 pub(super) struct Seen {
     pub(super) path: PathBuf,
     pub(super) bytes: Vec<u8>,
@@ -237,7 +238,7 @@ impl World {
         (name, packed)
     }
 
-    /// Does what a step says to the files; scans are none of it.
+    /// Does what a step says to the files.
     pub(super) fn act(&mut self, step: &Step) {
         match step {
             Step::Write(paddings) => {
@@ -310,7 +311,10 @@ impl World {
                     fs::write(name, &bytes[..bytes.len() / 2]).unwrap();
                 }
             }
+            // Readers change nothing.
             Step::Scan(_) | Step::Crash { .. } | Step::SaveLedger | Step::RestoreLedger => {}
+            Step::Watch(_) | Step::Look | Step::Read | Step::End | Step::Kill => {}
+            Step::Fault { .. } => {}
         }
     }
 
@@ -389,7 +393,7 @@ fn is_plain(path: &Path) -> bool {
 }
 
 /// The records that are complete in some bytes of log.
-fn records_in(bytes: &[u8]) -> Vec<u32> {
+pub(super) fn records_in(bytes: &[u8]) -> Vec<u32> {
     let number = |line: &[u8]| {
         let text = std::str::from_utf8(line.strip_suffix(b"\n")?).ok()?;
         text.split(',').nth(2)?.strip_prefix('u')?.parse().ok()

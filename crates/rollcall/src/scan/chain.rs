@@ -82,6 +82,7 @@ pub(super) fn follow(
         }
     }
     let there = &decision.found;
+    ingest.sighted(there)?;
     let (mut lost, mut given_up) = (Vec::new(), Vec::new());
     for mark in &marks {
         if there.contains(&mark.known.key) || mark.gone || !followed(mark, found) {

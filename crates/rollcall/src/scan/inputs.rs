@@ -11,7 +11,7 @@ use source::{Candidate, Compression, Fingerprint, HEAD_BYTES, Known, OpenFile, R
 
 use super::chain::Chain;
 use super::work::FileWork;
-use super::{Look, ReadDone, adjoin, chain, read_files, standard_input};
+use super::{Look, ReadDone, adjoin, chain, forgotten, read_files, standard_input};
 use crate::job::ReadJob;
 use crate::render::thousands;
 
@@ -256,6 +256,7 @@ fn read_found(
     chain: &mut Chain,
 ) -> anyhow::Result<bool> {
     let mut unread = false;
+    let forgotten = ingest.forgotten(&group.label)?;
     // What has been dealt with is not looked at again.
     let mut open: Vec<usize> = (0..found.len()).collect();
     while !open.is_empty() {
@@ -277,6 +278,9 @@ fn read_found(
                     continue;
                 }
             };
+            if resume == Resume::New && may_be_forgotten(forgotten, group, file, &mut look.done) {
+                continue;
+            }
             match resume {
                 Resume::Twin { .. } => waiting.push(index),
                 resume if resume.reads() => {
@@ -287,8 +291,10 @@ fn read_found(
         }
         if files.is_empty() && waiting.len() == open.len() {
             // Each waits for the other: read the first alone.
-            let first = waiting.remove(0);
-            files.push(to_read(ingest, look.job, group, &found[first], Resume::New, &marks)?);
+            let first = &found[waiting.remove(0)];
+            if !may_be_forgotten(forgotten, group, first, &mut look.done) {
+                files.push(to_read(ingest, look.job, group, first, Resume::New, &marks)?);
+            }
         }
         if !files.is_empty() {
             read_files(ingest, look, &files)?;
@@ -296,6 +302,16 @@ fn read_found(
         open = waiting;
     }
     Ok(unread)
+}
+
+/// Whether a file without a mark may have been read before the ledger forgot it; then that is told.
+fn may_be_forgotten(until: Option<i64>, group: &Group, found: &Found, done: &mut ReadDone) -> bool {
+    let Some(until) = until else { return false };
+    let refusal = forgotten::refuse_file(found.candidate.file(), found.dialect, &group.zone, until);
+    // Where it cannot be read, that is told when it is tried.
+    let refusal = refusal.ok().flatten();
+    done.failed.extend(refusal.clone());
+    refusal.is_some()
 }
 
 /// A file to be read, under its number in the ledger.

@@ -12,6 +12,7 @@
 mod adjoin;
 mod chain;
 mod follow;
+mod forgotten;
 mod inputs;
 mod notes;
 mod pool;
@@ -110,6 +111,9 @@ pub(crate) fn scan(
     let mut ingest = ledger.ingest(keeping(job, now))?;
     take_over(&ingest, job)?;
     let mut look = Look { job, now, out, pacing: TO_THE_END, done: ReadDone::default() };
+    if !out.quiet {
+        look.done.notes.extend(ingest.new_warning()?);
+    }
     for group in inputs::groups(job) {
         let failed = look.done.failed.len();
         inputs::read_group(&mut ingest, &mut look, &group)?;

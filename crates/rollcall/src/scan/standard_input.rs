@@ -1,16 +1,17 @@
 //! Logs from a pipe. A pipe has no name, so it is known again by its content alone: what begins as
 //! a log that was piped before goes on where that one ended.
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use formats::Dialect;
 use ledger::{Batch, Checkpoint, Ingest, LocalClock, Mark};
 use source::{Capture, Facts, Fingerprint, HEAD_BYTES, Known, Raw, Stream};
 
-use super::ReadDone;
 use super::inputs::{Group, detect};
 use super::notes::{Before, Notes};
 use super::read::{Ended, LogReader};
+use super::{ReadDone, forgotten};
 use crate::job::ReadJob;
 
 /// How pipes are called in messages and in the ledger.
@@ -61,7 +62,15 @@ pub(super) fn read(
             rest = unread;
         }
     }
+    if let (None, Some(until)) = (mark, ingest.forgotten(&group.label)?) {
+        let refusal = forgotten::refuse_bytes(&NAME, rest, dialect, &group.zone, until);
+        if let Some(refusal) = refusal {
+            done.failed.push(refusal);
+            return Ok(());
+        }
+    }
     if let Some(Mark { known, .. }) = mark {
+        ingest.sighted(&HashSet::from([known.key]))?;
         let offset = known.fingerprint.offset;
         let inside = usize::try_from(offset).ok().filter(|&offset| offset <= ahead.len());
         if let Some(inside) = inside {

@@ -49,6 +49,7 @@ pub(crate) fn make(holdings: &Holdings, now: i64) -> Result<Result<Seal, Differe
     let mut sums: BTreeMap<i64, Sum> = BTreeMap::new();
     for file in files {
         let sum = sums.entry(file.source).or_default();
+        sum.missing |= holdings.forgotten.contains(&file.source);
         match find(file, &candidates)? {
             Search::Found(candidate, open, recount) => {
                 let (dialect, recount) = *recount;

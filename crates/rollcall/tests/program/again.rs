@@ -448,3 +448,40 @@ fn a_ledger_that_is_copied_moved_or_put_back_counts_nothing_twice() {
     house.scan(&["logs"]);
     assert_eq!((house.answers(), gaps(&house)), (whole, vec![]));
 }
+
+#[test]
+fn a_file_that_comes_back_after_it_was_forgotten_is_not_counted_again() {
+    let house = House::new();
+    let old = sessions(1..50).replace("202611", "202101");
+    house.write("logs/server_audit.log.1", &old);
+    house.write("logs/server_audit.log", sessions(50..60));
+    house.scan(&["logs"]);
+    house.scan(&["logs"]);
+    house.remove("logs/server_audit.log.1");
+    // As if it had been found last years ago.
+    let db = rusqlite::Connection::open(house.path("ledger.sqlite")).unwrap();
+    db.execute_batch("UPDATE sighting SET day_us = 0; DELETE FROM meta WHERE key = 'pruned_to'")
+        .unwrap();
+    db.execute("INSERT INTO meta VALUES ('pruned_to', '')", []).unwrap();
+    house.scan(&["logs"]);
+    let files =
+        || db.query_row("SELECT count(*) FROM file", [], |row| row.get::<_, u32>(0)).unwrap();
+    assert_eq!(files(), 1);
+    let answers = house.answers();
+    assert_eq!(answers, answers_of(&(old.clone() + &sessions(50..60))));
+    // Under another name, packed, or through a pipe.
+    let words = "it begins on 2021-01-01, and this ledger has forgotten";
+    house.write("logs/server_audit.log.7", &old);
+    house.write("logs/server_audit.log.8.gz", gz(&old));
+    let said = house.run(&["scan", "logs"]);
+    assert!(said.starts_with("exit 3") && said.matches(words).count() == 2, "{said}");
+    let said = house.pipe(&["scan", "-"], old.as_bytes());
+    assert!(said.starts_with("exit 3") && said.contains(words), "{said}");
+    assert_eq!((house.answers(), files()), (answers, 1));
+    // What is newer is read as ever, and a seal knows that something is missing.
+    house.write("logs/server_audit.log.1", sessions(60..70));
+    assert!(house.run(&["scan", "logs"]).starts_with("exit 3"));
+    assert_eq!(house.answers(), answers_of(&(old + &sessions(50..70))));
+    let said = house.run(&["evidence", "--seal", "seal.txt"]);
+    assert!(said.starts_with("exit 0") && files() == 2, "{said}");
+}

@@ -107,6 +107,22 @@ fn a_folder_of_rotated_files_is_one_set_oldest_first() {
 }
 
 #[test]
+fn open_databases_are_not_opened() {
+    let place = place();
+    for name in ["in/a.log", "in/ledger", "in/ledger-shm", "in/ledger-wal", "audit", "audit-shm"] {
+        place.log(name);
+    }
+    let skipped = ["in/ledger-shm", "in/ledger-wal", "in/ledger"]
+        .map(|name| format!("{name}: of an SQLite database that is in use"));
+    let skipped = skipped.each_ref().map(String::as_str);
+    place.check(&["in"], &["in/a.log: in/a.log"], &skipped, &[]);
+    place.check(&["in/*"], &["in/a.log: in/a.log"], &skipped, &[]);
+    let told = "~/audit: belongs to an SQLite database that is in use (NAME-shm stands beside NAME); not \
+                opened, so that its locks stay whole: if it is a log, rename it";
+    place.check(&["audit"], &[], &[], &[told]);
+}
+
+#[test]
 fn dated_names_and_those_before_the_ending() {
     let place = place();
     for name in [

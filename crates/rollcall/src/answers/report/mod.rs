@@ -1,6 +1,10 @@
 //! `report`: the overview.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+mod chart;
+mod records;
+mod root;
+
+use std::collections::{HashMap, HashSet};
 
 use ledger::{Evidence, Failure, Period, Run, Seen};
 use verdict::failure::FailureKind;
@@ -11,19 +15,14 @@ use super::overlap::overlaps;
 use super::seen::{NEVER_USED, server_cell};
 use super::{Doubts, View, plural, tally};
 use crate::cli::FailuresBy;
-use crate::render::{
-    Answer, Column, Page, Records, Table, Value, inert, shown, spark, thousands, unit_bytes,
-};
-use crate::time::{date, length_text, moment, table_text, table_text_or_dash};
+use crate::render::{Answer, Column, Page, Table, inert, shown, thousands, unit_bytes};
+use crate::time::{date, length_text, table_text, table_text_or_dash};
+use chart::chart;
+use records::records;
+use root::root_hosts;
 
 const HOUR: i64 = 3_600_000_000;
 const DAY: i64 = 24 * HOUR;
-
-/// A host of root is new where it was first seen within this time of the newest record.
-const NEW_WITHIN: i64 = 7 * DAY;
-
-/// The most bars of the chart: it fits an 80-column terminal with its label and peak.
-const BARS_MAX: i64 = 48;
 
 /// What the report is made of.
 #[derive(Debug, Clone, Copy)]
@@ -152,65 +151,6 @@ fn header(page: &mut Page, input: &ReportInput<'_>, facts: &Facts, view: View<'_
     page.line(counts.join(" · "));
 }
 
-/// Logins over time, one bar an hour, some hours, a day or some days.
-fn chart(page: &mut Page, periods: &[Period], view: View<'_>) {
-    let Some(bars) = bars(periods, view) else { return };
-    let values: Vec<u64> = bars.values.iter().map(|(_, logins)| *logins).collect();
-    let (start, most) =
-        bars.values.iter().max_by_key(|(start, logins)| (*logins, -start)).unwrap_or(&(0, 0));
-    let peak = match bars.hours < 24 {
-        true => table_text(*start, view.zone),
-        false => date(*start, view.zone).to_string(),
-    };
-    let unit = match bars.hours {
-        1 => "hour".to_owned(),
-        24 => "day".to_owned(),
-        hours if hours < 24 => format!("{hours} hours"),
-        hours => format!("{} days", hours / 24),
-    };
-    page.blank();
-    page.line(format!("logins per {unit}  {}", spark(&values)));
-    page.line(format!("most in one bar: {} from {peak}", thousands(*most)));
-}
-
-/// Equal stretches of time with their logins.
-struct Bars {
-    hours: i64,
-    /// Start in microseconds UTC, logins.
-    values: Vec<(i64, u64)>,
-}
-
-/// Sums periods into at most [`BARS_MAX`] bars; whole days begin at midnight of the zone.
-fn bars(periods: &[Period], view: View<'_>) -> Option<Bars> {
-    let busy = || periods.iter().filter(|it| it.logins > 0);
-    let first = busy().map(|it| it.start).min()?;
-    let last = busy().map(|it| it.start).max()?;
-    let coarse = busy().any(|it| it.seconds > 3600);
-    // In wall clock time: the bars of a day with a clock change are an hour short or long.
-    let local = |time: i64| {
-        let offset = view.zone.tz.to_offset(moment(time)).seconds();
-        time.saturating_add(i64::from(offset) * 1_000_000)
-    };
-    let (first, last) = (local(first).div_euclid(HOUR), local(last).div_euclid(HOUR));
-    let steps = [1, 3, 6, 24].into_iter().chain((2..).map(|days| days * 24));
-    let hours = steps
-        .filter(|&hours| !coarse || hours >= 24)
-        .find(|&hours| last.div_euclid(hours) - first.div_euclid(hours) < BARS_MAX)?;
-    let mut sums: BTreeMap<i64, u64> = BTreeMap::new();
-    for bar in first.div_euclid(hours)..=last.div_euclid(hours) {
-        sums.insert(bar, 0);
-    }
-    for period in busy() {
-        let bar = local(period.start).div_euclid(HOUR).div_euclid(hours);
-        *sums.entry(bar).or_default() += period.logins;
-    }
-    let start = |bar: i64| {
-        let wall = bar.saturating_mul(hours).saturating_mul(HOUR);
-        wall.saturating_sub(local(wall) - wall)
-    };
-    Some(Bars { hours, values: sums.into_iter().map(|(bar, sum)| (start(bar), sum)).collect() })
-}
-
 fn last_logins(page: &mut Page, input: &ReportInput<'_>, view: View<'_>) {
     // Also those of whom only the last login is known: taken over from conntracker.
     let mut rows: Vec<&Seen> = input.seen.iter().filter(|row| row.last_seen.is_some()).collect();
@@ -300,42 +240,6 @@ fn runs_per_server(runs: &[Run]) -> HashMap<&[u8], u64> {
     most
 }
 
-/// A client host that root logged in from.
-struct RootHost {
-    host: Vec<u8>,
-    logins: u64,
-    first: Option<i64>,
-    last: Option<i64>,
-    is_new: bool,
-}
-
-/// Hosts of root, most logins first. A host is new where it appeared in the last days of evidence
-/// that reaches back further than those days.
-fn root_hosts(seen: &[Seen], span: Option<(i64, i64)>) -> Vec<RootHost> {
-    let mut hosts: HashMap<&[u8], RootHost> = HashMap::new();
-    for row in seen.iter().filter(|row| row.user == b"root" && row.logins > 0) {
-        let host = hosts.entry(&row.host).or_insert_with(|| RootHost {
-            host: row.host.clone(),
-            logins: 0,
-            first: row.first_seen,
-            last: row.last_seen,
-            is_new: false,
-        });
-        host.logins += row.logins;
-        host.first = host.first.into_iter().chain(row.first_seen).min();
-        host.last = host.last.max(row.last_seen);
-    }
-    let mut hosts: Vec<RootHost> = hosts.into_values().collect();
-    if let Some((from, to)) = span {
-        let new_since = to.saturating_sub(NEW_WITHIN);
-        for host in &mut hosts {
-            host.is_new = from < new_since && host.first.is_some_and(|first| first >= new_since);
-        }
-    }
-    hosts.sort_by(|a, b| b.logins.cmp(&a.logins).then_with(|| a.host.cmp(&b.host)));
-    hosts
-}
-
 fn is_unnamed(row: &Failure) -> bool {
     verdict::failure::kind(row.error, row.user.as_deref()).0 == FailureKind::NoCredentials
 }
@@ -421,103 +325,11 @@ fn footer(page: &mut Page, input: &ReportInput<'_>, facts: &Facts, view: View<'_
     }
 }
 
-fn records(input: &ReportInput<'_>, facts: &Facts) -> Vec<Records> {
-    let section = |name: &str| Value::word(name);
-    let mut summary = Records::new(&[
-        "section",
-        "files",
-        "bytes",
-        "from",
-        "to",
-        "users",
-        "hosts",
-        "logins",
-        "failures",
-        "gaps",
-        "rejected",
-        "quarantined",
-    ]);
-    summary.push(vec![
-        section("summary"),
-        Value::Number(input.files),
-        Value::Number(input.bytes),
-        Value::time(facts.span.map(|(from, _)| from)),
-        Value::time(facts.span.map(|(_, to)| to)),
-        Value::Number(facts.users as u64),
-        Value::Number(facts.hosts as u64),
-        Value::Number(facts.logins),
-        Value::Number(facts.refused),
-        Value::Number(facts.doubts.gaps),
-        Value::Number(facts.doubts.rejected),
-        Value::Number(facts.doubts.quarantined),
-    ]);
-    let runs = runs_per_server(input.runs);
-    let mut servers = Records::new(&["section", "server", "logins", "runs"]);
-    for (server, logins) in tally(input.seen.iter().map(|row| (row.server.as_slice(), row.logins)))
-    {
-        let runs = Value::Number(runs.get(server).copied().unwrap_or(0));
-        servers.push(vec![section("server"), Value::server(server), Value::Number(logins), runs]);
-    }
-    let mut users = Records::new(&["section", "user", "logins"]);
-    let mut hosts = Records::new(&["section", "host", "logins"]);
-    let busy = || input.seen.iter().filter(|row| row.logins > 0);
-    for (user, logins) in tally(busy().map(|row| (row.user.as_slice(), row.logins))) {
-        users.push(vec![section("user"), Value::name(Some(user)), Value::Number(logins)]);
-    }
-    for (host, logins) in tally(busy().map(|row| (row.host.as_slice(), row.logins))) {
-        hosts.push(vec![section("host"), Value::name(Some(host)), Value::Number(logins)]);
-    }
-    let mut root = Records::new(&["section", "host", "logins", "first_seen", "last_seen", "new"]);
-    for host in root_hosts(input.seen, facts.span) {
-        root.push(vec![
-            section("root_from"),
-            Value::Name(host.host),
-            Value::Number(host.logins),
-            Value::time(host.first),
-            Value::time(host.last),
-            Value::Flag(host.is_new),
-        ]);
-    }
-    vec![summary, servers, users, hosts, root, refused_records(input)]
-}
-
-fn refused_records(input: &ReportInput<'_>) -> Records {
-    let mut records = Records::new(&[
-        "section",
-        "host",
-        "count",
-        "names",
-        "first",
-        "last",
-        "kind",
-        "health_check",
-        "then_logged_in",
-        "then_user",
-    ]);
-    for group in groups(input.failures, FailuresBy::Host) {
-        let login = group.login;
-        records.push(vec![
-            Value::word(if group.key.is_some() { "refused" } else { "folded" }),
-            Value::name(group.key.as_deref()),
-            Value::Number(group.tries),
-            Value::Number(group.names.len() as u64 + group.folded_pairs),
-            Value::Time(group.first),
-            Value::Time(group.last),
-            Value::word(group.kind().as_str()),
-            Value::Flag(group.is_health_check(input.health)),
-            Value::time(login.map(|(time, _)| time)),
-            Value::name(login.and_then(|(_, row)| row.user.as_deref())),
-        ]);
-    }
-    records
-}
-
 #[cfg(test)]
 pub(super) mod tests {
     use super::super::tests::*;
     use super::*;
-    use crate::render::{Format, html_page};
-    use crate::time::Zone;
+    use crate::render::{Format, Records, html_page};
     use insta::assert_snapshot;
 
     fn ask(limit: usize) -> Answer {
@@ -748,45 +560,5 @@ pub(super) mod tests {
         Accounts that never logged in leave no line in a log and cannot appear here:
         compare with SELECT user, host FROM mysql.user
         "#);
-    }
-
-    #[test]
-    fn bars_cover_any_span() {
-        let utc = Zone::utc();
-        let view = View { now: 0, zone: &utc, page: true, records: true };
-        let period = |start: i64, seconds: u32| Period {
-            server: Vec::new(),
-            start,
-            seconds,
-            logins: 1,
-            failures: 0,
-        };
-        for (span, hours) in [
-            (0, 1),
-            (47 * HOUR, 1),
-            (48 * HOUR, 3),
-            (47 * DAY, 24),
-            (48 * DAY, 48),
-            (3650 * DAY, 24 * 77),
-            (i64::MAX / 2, 24 * 1_112_000),
-        ] {
-            let bars = bars(&[period(0, 3600), period(span, 3600)], view).unwrap();
-            assert_eq!((bars.hours, bars.values.len() <= 48), (hours, true), "{span}");
-            assert_eq!(bars.values.iter().map(|(_, sum)| sum).sum::<u64>(), 2);
-        }
-        // Days stay days: their hours are not known.
-        assert_eq!(bars(&[period(0, 86_400)], view).unwrap().hours, 24);
-        assert!(bars(&[], view).is_none());
-    }
-
-    #[test]
-    fn a_host_is_new_only_where_the_past_is_known() {
-        let seen = [seen_row(b"root", b"10.0.0.5", "17T03:00", "18T03:00", 3)];
-        let new = |from: &str| root_hosts(&seen, Some((at(from), at("20T00:00"))))[0].is_new;
-        assert!(new("12T00:00"));
-        assert!(!new("13T00:00"));
-        assert!(!root_hosts(&seen, None)[0].is_new);
-        let old = [seen_row(b"root", b"10.0.0.5", "12T03:00", "18T03:00", 3)];
-        assert!(!root_hosts(&old, Some((at("01T00:00"), at("20T00:00"))))[0].is_new);
     }
 }
