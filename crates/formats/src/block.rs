@@ -104,6 +104,12 @@ impl<'a> Block<'a> {
         )
     }
 
+    /// What the record is about, as [`Event::object`].
+    #[inline(always)]
+    pub fn object(&self, line: &Line) -> &'a [u8] {
+        self.text(line.object, line.object_end)
+    }
+
     /// The whole record.
     pub fn event(&self, line: &Line) -> Event<'a> {
         let (query, error, database_end, object, object_end) = match line.turn {

@@ -17,7 +17,7 @@ use crate::runs::{self, RunPart};
 use crate::store::{Bytes, Ledger, SCHEMA, damaged, name};
 use crate::strangers::{self, Sketch};
 use crate::timeline::{self, Slot};
-use formats::Standing;
+use formats::{Dialect, Standing};
 use rusqlite::{OptionalExtension, Row, params};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -299,11 +299,23 @@ impl Ledger {
         let (since, until) = (filter.since.unwrap_or(i64::MIN), filter.until.unwrap_or(i64::MAX));
         let pieces = self.rows(
             "SELECT server.name, source.location, from_us, to_us, 'covered', records, file.path,
-               file.id, CASE WHEN print = zeroblob(16) THEN offset >= file.bytes ELSE drained END
+               file.id, CASE WHEN print = zeroblob(16) THEN offset >= file.bytes ELSE drained END,
+               print <> zeroblob(16), source.id, dialect, (SELECT min(login_us) FROM segment
+                 WHERE segment.file = stretch.file AND segment.server = stretch.server)
              FROM stretch JOIN server ON server.id = server
              JOIN source ON source.id = stretch.source
              JOIN file ON file.id = stretch.file",
-            |row| Ok(Piece { row: evidence(row)?, file: row.get(7)?, whole: row.get(8)? }),
+            |row| {
+                Ok(Piece {
+                    row: evidence(row)?,
+                    file: row.get(7)?,
+                    source: row.get(10)?,
+                    whole: row.get(8)?,
+                    packed: row.get(9)?,
+                    by_plugin: row.get_ref(11)?.as_str()? != Dialect::AuditLogin.as_str(),
+                    login: row.get(12)?,
+                })
+            },
         )?;
         let adjoin = self.rows("SELECT file, before FROM adjoin", |row| {
             Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?))
@@ -316,7 +328,9 @@ impl Ledger {
                SELECT min(server) FROM progress WHERE progress.source = gap.source)",
             evidence,
         )?;
-        let mut rows = coverage::join(pieces, &adjoin, gaps);
+        let mut rows = coverage::join(pieces, &adjoin, gaps, self.holes()?);
+        self.add_lost_ids(&mut rows)?;
+        rows.extend(self.hole_rests()?);
         // A doubtful line names no server to be believed; where a source has one server it is that.
         rows.extend(self.rows(
             "SELECT coalesce(server.name, source.label), source.location, NULL, NULL,

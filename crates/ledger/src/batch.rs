@@ -7,9 +7,12 @@
 use crate::clock::LocalClock;
 use crate::connections::{Beginning, Connections, End, Fact, HALVES_NOTED, join_all};
 use crate::doubts::Doubts;
+use crate::holes::{Hole, Holes, Place, Rest, Segment};
 use crate::pairs::{Moment, PEER_BYTES_MAX, Pairs, same};
 use crate::runs::{RunPart, RunTracker};
+use crate::switches::may_switch;
 use formats::{BLOCK_LINES_MAX, Block, Doubt, Event, Kind, Reason, Sink, Stamp, Standing, Turn};
+use std::collections::BTreeMap;
 
 /// What holds for all records of a batch.
 #[derive(Debug, Clone)]
@@ -57,6 +60,7 @@ pub struct Batch {
     /// Halves among the facts are joined when there are as many of both.
     join_facts_at: usize,
     pub(crate) doubts: Doubts,
+    holes: Holes,
     pub(crate) unnamed_changes: u64,
     ambiguous_times: u64,
     step_back: i64,
@@ -89,6 +93,7 @@ impl Batch {
             facts: Vec::new(),
             join_facts_at: 0,
             doubts: Doubts::default(),
+            holes: Holes::new(file),
             unnamed_changes: 0,
             ambiguous_times: 0,
             step_back: 0,
@@ -98,9 +103,11 @@ impl Batch {
         }
     }
 
-    /// Tells where the bytes of the following calls of the reader stand in the file.
+    /// Tells where the bytes of the following calls of the reader stand in the file: what is before, from
+    /// the last time this was told on, is used.
     pub fn at(&mut self, offset: u64) {
         self.base = offset;
+        self.holes.at(offset);
     }
 
     /// The ledger's number of the file the batch is at.
@@ -114,6 +121,7 @@ impl Batch {
         self.step_back = 0;
         self.end_file();
         self.connections.interrupt(|pair| is_cut(self.pairs.get(pair).user));
+        self.holes.go_on(self.moment.utc, fresh.file);
         self.clock = fresh.clock;
         self.file = fresh.file;
         self.base = 0;
@@ -189,6 +197,7 @@ impl Batch {
             + self.connections.bytes()
             + self.facts.len() * size_of::<Fact>()
             + self.doubts.bytes()
+            + self.holes.bytes()
             + self.servers.iter().map(|server| server.runs.bytes()).sum::<usize>()
     }
 
@@ -213,6 +222,7 @@ impl Batch {
         self.ambiguous_times += other.ambiguous_times();
         self.step_back = self.step_back.max(other.step_back());
         self.unnamed_changes += other.unnamed_changes();
+        self.holes.absorb(&other.holes, other.moment.utc, &numbers);
         self.doubts.absorb(other.doubts);
         self.server = u32::MAX;
     }
@@ -372,6 +382,7 @@ impl Sink for Batch {
         let pair = self.pairs.find_or_add(server, event.peer);
         self.begin_moment(server, event.time);
         self.servers[server as usize].records += 1;
+        self.look_for_holes(server, span.start, event);
         self.count(server, pair, event);
     }
 
@@ -384,11 +395,19 @@ impl Sink for Batch {
         self.connections.make_room(lines.len());
         self.pairs.make_room(lines.len());
         let mut time = None;
+        // A few records of a piece, and those behind a switch, end what may be missing.
+        let statements = || lines.iter().all(|line| line.turn == Turn::Statement);
+        let mut awaits_end = self.holes.awaits(server, statements);
         let mut awaits_names = self.connections.awaits_names();
         for (&pair, line) in pairs.iter().zip(lines) {
             if time != Some(line.time) {
                 time = Some(line.time);
                 self.begin_moment(server, Stamp::Local(line.time));
+            }
+            let seen = awaits_end;
+            if seen {
+                self.look_for_holes(server, block.span(line).start, &block.event(line));
+                awaits_end = self.holes.awaits(server, statements);
             }
             if (line.turn == Turn::Other) | awaits_names {
                 self.count(server, pair, &block.event(line));
@@ -397,6 +416,11 @@ impl Sink for Batch {
             }
             if line.turn == Turn::Statement {
                 self.pairs.step(pair, self.moment, false, true);
+                let query = line.kind == Kind::Query;
+                if !seen & query & may_switch(block.object(line)) {
+                    self.look_for_holes(server, block.span(line).start, &block.event(line));
+                    awaits_end = self.holes.awaits(server, statements);
+                }
                 continue;
             }
             let (id, at, login) = (line.connection, self.moment, line.turn == Turn::Login);
@@ -412,6 +436,7 @@ impl Sink for Batch {
 
     #[cold]
     fn doubt(&mut self, span: formats::Span, doubt: Doubt, bytes: &[u8]) {
+        self.holes.doubt(self.base + span.start as u64, doubt, self.moment.utc);
         self.doubts.add(
             self.file,
             self.base + span.start as u64,
@@ -423,6 +448,17 @@ impl Sink for Batch {
 }
 
 impl Batch {
+    /// Shows a record to what may be missing before and behind it.
+    fn look_for_holes(&mut self, server: u32, start: usize, event: &Event<'_>) {
+        let place = Place { byte: self.base + start as u64, at: self.moment.utc };
+        self.holes.see(server, place, event);
+    }
+
+    /// What may be missing inside the files, and what the pieces begin and end with.
+    pub(crate) fn holes(&self) -> (Vec<Segment>, Vec<Hole>, BTreeMap<u32, Rest>) {
+        self.holes.all(self.moment.utc)
+    }
+
     fn count(&mut self, number: u32, pair: u32, event: &Event<'_>) {
         let at = self.moment;
         let server = &mut self.servers[number as usize];

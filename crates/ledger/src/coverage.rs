@@ -7,13 +7,15 @@
 //!
 //! Between the last record of one file and the first of the next the server was silent, if the one goes
 //! on where the other ends (`adjoin`). Where nothing shows that, something may be missing. Where it is
-//! known to be missing, the ledger has a gap; what is read later of the same time takes away from it.
+//! known to be missing, the ledger has a gap; what is read later of the same time takes away from it. Holes
+//! inside files (`missing`) are cut out of what they cover.
 //!
 //! # Invariants
 //! * For each server, every moment between its first and its last record is in a row.
 //! * A gap ends where it is proven to: what is left of one when other logs were read for a part of it is
 //!   unconfirmed, because nothing shows that they held the rest.
 
+use crate::missing::{self, KnownHole, Missing};
 use crate::rows::{Evidence, EvidenceState, Name};
 use std::collections::{BTreeMap, HashMap};
 
@@ -24,16 +26,24 @@ pub(crate) struct Piece {
     pub(crate) row: Evidence,
     /// The file's number.
     pub(crate) file: i64,
+    /// The number of its source.
+    pub(crate) source: i64,
     /// Whether the file was read to its end.
     pub(crate) whole: bool,
+    /// Whether nothing is added to the file: it is compressed.
+    pub(crate) packed: bool,
+    /// Whether the server_audit plugin writes the source.
+    pub(crate) by_plugin: bool,
+    /// Its first connection record, where it is known.
+    pub(crate) login: Option<i64>,
 }
 
 impl Piece {
-    fn from(&self) -> i64 {
+    pub(crate) fn from(&self) -> i64 {
         self.row.from.unwrap_or(i64::MAX)
     }
 
-    fn to(&self) -> i64 {
+    pub(crate) fn to(&self) -> i64 {
         self.row.to.unwrap_or(i64::MIN)
     }
 }
@@ -44,7 +54,9 @@ pub(crate) fn join(
     pieces: Vec<Piece>,
     adjoin: &[(i64, i64)],
     gaps: Vec<Evidence>,
+    holes: Vec<KnownHole>,
 ) -> Vec<Evidence> {
+    let mut missing = missing::of(holes, &pieces);
     let mut before: HashMap<i64, Vec<i64>> = HashMap::new();
     for &(file, earlier) in adjoin {
         before.entry(file).or_default().push(earlier);
@@ -61,8 +73,9 @@ pub(crate) fn join(
             None => rows.push(gap),
         }
     }
-    for (pieces, gaps) in servers.into_values() {
-        join_server(pieces, &before, gaps, &mut rows);
+    for (server, (pieces, gaps)) in servers {
+        let missing = missing.remove(&server).unwrap_or_default();
+        join_server(pieces, &before, gaps, missing, &mut rows);
     }
     rows
 }
@@ -71,11 +84,13 @@ fn join_server(
     mut pieces: Vec<Piece>,
     before: &HashMap<i64, Vec<i64>>,
     gaps: Vec<Evidence>,
+    missing: Vec<Missing>,
     rows: &mut Vec<Evidence>,
 ) {
     prolong(&mut pieces, before, &gaps);
     pieces.sort_by_key(|piece| (piece.from(), piece.to(), piece.file));
-    let covered = unite(pieces.iter().map(|piece| (piece.from(), piece.to())));
+    let parts: Vec<Vec<(i64, i64)>> = pieces.iter().map(|it| parts(it, &missing)).collect();
+    let covered = unite(parts.iter().flatten().copied());
     let mut known = Vec::new();
     for gap in gaps {
         let (Some(from), Some(to)) = (gap.from, gap.to) else {
@@ -99,6 +114,24 @@ fn join_server(
             });
         }
     }
+    for it in &missing {
+        let others = pieces.iter().zip(&parts).filter(|(piece, _)| !it.is_of(piece));
+        let mut others: Vec<(i64, i64)> =
+            others.flat_map(|(_, parts)| parts.iter().copied()).collect();
+        if !it.everywhere {
+            // That is told by itself.
+            let off = missing.iter().filter(|other| other.everywhere);
+            others.extend(off.map(|other| (other.from, other.to)));
+        }
+        for (from, to) in without((it.from, it.to), &unite(others.into_iter())) {
+            // Other logs have what followed: behind their ends nothing is covered anyway.
+            if !it.everywhere && to == i64::MAX && from > it.from {
+                continue;
+            }
+            known.push((from, to));
+            rows.push(it.part(from, to));
+        }
+    }
     let known = unite(known.into_iter());
     let mut newest: Option<&Piece> = None;
     for piece in &pieces {
@@ -111,7 +144,38 @@ fn join_server(
             newest = Some(piece);
         }
     }
-    rows.extend(pieces.into_iter().map(|piece| piece.row));
+    if let Some(newest) = newest.filter(|it| it.packed && !it.whole) {
+        rows.push(Evidence {
+            from: Some(newest.to()),
+            to: None,
+            state: EvidenceState::Gap,
+            records: 0,
+            reason: not_whole(newest),
+            ..newest.row.clone()
+        });
+    }
+    for (piece, parts) in pieces.into_iter().zip(parts) {
+        // How the records are spread over the parts is not known.
+        let mut records = piece.row.records;
+        for (from, to) in parts {
+            let (from, to) = (Some(from), Some(to));
+            let records = std::mem::take(&mut records);
+            rows.push(Evidence { from, to, records, ..piece.row.clone() });
+        }
+    }
+}
+
+/// What a piece covers: all from its first record to its last that is not missing in it; at least its
+/// first moment.
+fn parts(piece: &Piece, missing: &[Missing]) -> Vec<(i64, i64)> {
+    let whole = (piece.from(), piece.to());
+    let cuts = unite(missing.iter().filter(|it| it.is_of(piece)).map(|it| (it.from, it.to)));
+    let parts = without(whole, &cuts);
+    if parts.is_empty() { vec![(whole.0, whole.0)] } else { parts }
+}
+
+fn not_whole(piece: &Piece) -> String {
+    format!("not read to its end, cut off or unreadable: {}", piece.row.reason)
 }
 
 /// Lets each piece begin where the one before it ends, where nothing lies between them.
@@ -144,10 +208,7 @@ fn between(older: &Piece, newer: &Piece, from: i64, to: i64) -> Evidence {
                 newer.row.reason, older.row.reason
             ),
         ),
-        false => (
-            EvidenceState::Gap,
-            format!("not read to its end, cut off or unreadable: {}", older.row.reason),
-        ),
+        false => (EvidenceState::Gap, not_whole(older)),
     };
     Evidence {
         server: newer.row.server.clone(),
@@ -203,7 +264,8 @@ mod tests {
     }
 
     fn piece(file: i64, from: i64, to: i64) -> Piece {
-        Piece { row: row(Covered, from, to), file, whole: true }
+        let (whole, packed, by_plugin, login) = (true, false, true, None);
+        Piece { row: row(Covered, from, to), file, source: 1, whole, packed, by_plugin, login }
     }
 
     fn check(
@@ -213,7 +275,7 @@ mod tests {
         expected: &[(EvidenceState, i64, i64)],
     ) {
         let gaps = gaps.iter().map(|&(from, to)| row(Gap, from, to)).collect();
-        let rows = join(pieces.to_vec(), adjoin, gaps);
+        let rows = join(pieces.to_vec(), adjoin, gaps, Vec::new());
         let mut found: Vec<_> =
             rows.iter().map(|row| (row.state, row.from.unwrap(), row.to.unwrap())).collect();
         found.sort_unstable_by_key(|it| (it.1, it.2));

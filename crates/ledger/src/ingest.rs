@@ -16,6 +16,7 @@ use crate::connections::Fact;
 use crate::doubts::SAMPLES_MAX;
 use crate::error::Error;
 use crate::facts;
+use crate::hole_rows;
 use crate::keeping::Keeping;
 use crate::lock::Lock;
 use crate::runs::{self, Point, RunPart};
@@ -132,6 +133,7 @@ impl Ingest<'_> {
             })
             .collect::<rusqlite::Result<_>>()?;
         self.add_spans(source, batch, &servers)?;
+        hole_rows::add(db, source, batch, &servers)?;
         self.add_counts(source, batch, &servers)?;
         self.add_runs(source, batch, &servers)?;
         let mut facts: Vec<Fact> = batch.connection_facts().collect();

@@ -66,13 +66,16 @@ mod timeline;
 mod batch;
 mod connections;
 mod doubts;
+mod holes;
 mod pairs;
 mod place;
 mod runs;
+mod switches;
 
 mod facts;
 mod files;
 mod forgotten;
+mod hole_rows;
 mod hours;
 mod ingest;
 mod keeping;
@@ -86,6 +89,8 @@ mod watched;
 mod answers;
 mod coverage;
 mod holdings;
+mod lost_ids;
+mod missing;
 mod rows;
 
 pub use batch::{Batch, BatchOptions};

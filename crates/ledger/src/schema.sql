@@ -1,4 +1,4 @@
--- The ledger, schema version 3. Times are microseconds since 1970-01-01T00:00:00Z. Names are TEXT
+-- The ledger, schema version 4. Times are microseconds since 1970-01-01T00:00:00Z. Names are TEXT
 -- where they are UTF-8 without NUL, else BLOB. docs/ledger.md tells what each table is for.
 
 CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -64,6 +64,29 @@ CREATE TABLE gap (
   id INTEGER PRIMARY KEY, source INTEGER NOT NULL, path NOT NULL, from_us INTEGER, to_us INTEGER,
   noticed_us INTEGER NOT NULL, reason TEXT NOT NULL,
   file INTEGER, from_byte INTEGER, to_byte INTEGER);
+
+-- What a log itself says may be missing in it (src/holes.rs). byte: where the switch or the doubt stands;
+-- server 0: all of the source. before_…: the last record before, or the switch; behind_…: the next record
+-- of this server (with why logins-…: login), NULL while it is not read.
+CREATE TABLE hole (
+  source INTEGER NOT NULL, server INTEGER NOT NULL, file INTEGER NOT NULL, byte INTEGER NOT NULL,
+  why TEXT NOT NULL, switched_by BLOB NOT NULL, detail BLOB NOT NULL,
+  before_byte INTEGER, before_us INTEGER, behind_byte INTEGER, behind_us INTEGER,
+  PRIMARY KEY (source, server, file, byte, why)) WITHOUT ROWID;
+CREATE INDEX hole_file ON hole (file);
+
+-- How many holes are not kept one by one, and when they were.
+CREATE TABLE hole_rest (
+  source INTEGER NOT NULL, server INTEGER NOT NULL, count INTEGER NOT NULL,
+  from_us INTEGER NOT NULL, to_us INTEGER NOT NULL, PRIMARY KEY (source, server)) WITHOUT ROWID;
+
+-- The ends of each piece of a file that was read in one go (pieces that adjoin: of all of them), as holes
+-- need them: the first record of the server (0: any), its first login, the last record.
+CREATE TABLE segment (
+  file INTEGER NOT NULL, server INTEGER NOT NULL, from_byte INTEGER NOT NULL,
+  to_byte INTEGER NOT NULL, first_byte INTEGER NOT NULL, first_us INTEGER NOT NULL,
+  login_byte INTEGER, login_us INTEGER, last_us INTEGER NOT NULL,
+  PRIMARY KEY (file, server, from_byte)) WITHOUT ROWID;
 
 -- Lives of a server: the lowest and the highest connection id of each ten minutes (old ones: each
 -- day), from which they follow (src/runs.rs).

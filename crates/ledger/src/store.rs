@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// The schema this program writes, in `PRAGMA user_version`.
-pub(crate) const SCHEMA: i64 = 3;
+pub(crate) const SCHEMA: i64 = 4;
 
 /// Marks an SQLite file as a rollcall ledger, in `PRAGMA application_id`: "rcll".
 const APPLICATION: i64 = 0x7263_6c6c;
@@ -260,6 +260,9 @@ impl Ledger {
         if version == 1 || version == 2 {
             transaction.execute_batch(FROM_2)?;
         }
+        if (1..4).contains(&version) {
+            transaction.execute_batch(FROM_3)?;
+        }
         if version < 2 {
             transaction.execute_batch(NEW_ID)?;
         }
@@ -310,6 +313,23 @@ const FROM_1: &str = "
 /// Version 2 did not say which files are consecutive pieces of one log.
 const FROM_2: &str = "CREATE TABLE adjoin (
     file INTEGER NOT NULL, before INTEGER NOT NULL, PRIMARY KEY (file, before)) WITHOUT ROWID;";
+
+/// Version 3 did not say what a log itself says may be missing in it.
+const FROM_3: &str = "
+    CREATE TABLE hole (
+      source INTEGER NOT NULL, server INTEGER NOT NULL, file INTEGER NOT NULL, byte INTEGER NOT NULL,
+      why TEXT NOT NULL, switched_by BLOB NOT NULL, detail BLOB NOT NULL,
+      before_byte INTEGER, before_us INTEGER, behind_byte INTEGER, behind_us INTEGER,
+      PRIMARY KEY (source, server, file, byte, why)) WITHOUT ROWID;
+    CREATE INDEX hole_file ON hole (file);
+    CREATE TABLE hole_rest (
+      source INTEGER NOT NULL, server INTEGER NOT NULL, count INTEGER NOT NULL,
+      from_us INTEGER NOT NULL, to_us INTEGER NOT NULL, PRIMARY KEY (source, server)) WITHOUT ROWID;
+    CREATE TABLE segment (
+      file INTEGER NOT NULL, server INTEGER NOT NULL, from_byte INTEGER NOT NULL,
+      to_byte INTEGER NOT NULL, first_byte INTEGER NOT NULL, first_us INTEGER NOT NULL,
+      login_byte INTEGER, login_us INTEGER, last_us INTEGER NOT NULL,
+      PRIMARY KEY (file, server, from_byte)) WITHOUT ROWID;";
 
 /// Part of the ledger cannot be what it is; becomes [`Error::Damaged`].
 pub(crate) fn damaged(what: &str) -> rusqlite::Error {

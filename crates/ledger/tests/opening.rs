@@ -81,9 +81,9 @@ fn a_newer_ledger_is_refused_and_left_alone() {
     let folder = tempfile::tempdir().unwrap();
     let path = fresh(folder.path());
     drop(filled(&path));
-    sql(&path, "PRAGMA user_version = 4");
+    sql(&path, "PRAGMA user_version = 5");
     let text = refusal(&path);
-    assert!(text.contains("schema 4, this program knows 3"), "{text}");
+    assert!(text.contains("schema 5, this program knows 4"), "{text}");
 }
 
 /// A ledger as the program with schema 1 made it, with a log that was replaced.
@@ -121,19 +121,23 @@ fn an_older_ledger_is_brought_up_to_date() {
     ingest.finish().unwrap();
     add_log(&mut ledger, keeping(UTC_START), "/log", &log());
     assert_eq!(ledger.seen(&Filter::default()).unwrap().len(), 2);
-    assert_eq!(ledger.status().unwrap().schema, 3);
+    assert_eq!(ledger.status().unwrap().schema, 4);
 }
 
 #[test]
-fn a_ledger_of_schema_2_keeps_its_number() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = fresh(folder.path());
-    let before = filled(&path).holdings().unwrap();
-    sql(&path, "DROP TABLE adjoin; PRAGMA user_version = 2");
-    let ledger = Ledger::open(&path).unwrap();
-    assert_eq!(ledger.holdings().unwrap(), before);
-    assert!(before.id.is_some());
-    assert_eq!(ledger.status().unwrap().schema, 3);
+fn ledgers_of_schemas_2_and_3_keep_their_number() {
+    let new = "DROP TABLE hole; DROP TABLE hole_rest; DROP TABLE segment";
+    for (version, missing) in [(2, "DROP TABLE adjoin;"), (3, "")] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = fresh(folder.path());
+        let before = filled(&path).holdings().unwrap();
+        sql(&path, &format!("{missing} {new}; PRAGMA user_version = {version}"));
+        let mut ledger = Ledger::open(&path).unwrap();
+        assert_eq!(ledger.holdings().unwrap(), before);
+        assert!(before.id.is_some());
+        assert_eq!(ledger.status().unwrap().schema, 4);
+        add_log(&mut ledger, keeping(UTC_START), "/other", &log());
+    }
 }
 
 #[test]

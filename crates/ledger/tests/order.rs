@@ -41,7 +41,20 @@ enum Act {
     Rubbish,
     /// Turned away before the greeting.
     Full,
+    /// One of [`SWITCHES`].
+    Switch(usize),
 }
+
+/// Statements that switch the audit, as they are written.
+const SWITCHES: [&str; 7] = [
+    "SET GLOBAL server_audit_logging=OFF",
+    "SET GLOBAL server_audit_logging=ON",
+    "SET GLOBAL server_audit_events=\\'QUERY\\'",
+    "SET GLOBAL server_audit_events=\\'\\'",
+    "SET GLOBAL server_audit_output_type=syslog",
+    "SET GLOBAL server_audit_file_path=\\'/other.log\\'",
+    "SET @x=\\'cut off",
+];
 
 /// Users that log in; names as hostile as a log can hold and still be read for certain.
 const USERS: [&str; 6] = ["app", "o'brien", "with,comma", "root", "naïve", "mysql"];
@@ -72,6 +85,7 @@ fn act() -> impl Strategy<Value = Act> {
         1 => user.prop_map(|user| Act::OldEnd { user }),
         1 => Just(Act::Rubbish),
         1 => Just(Act::Full),
+        1 => (0..SWITCHES.len()).prop_map(Act::Switch),
     ]
 }
 
@@ -170,6 +184,10 @@ impl Server<'_> {
             Act::Full => {
                 let line = self.line("", "", 0, "DISCONNECT", 1040);
                 self.log.push(line);
+            }
+            Act::Switch(number) => {
+                let line = self.line("root", "localhost", 2, "QUERY", 0);
+                self.log.push(line.replace("select 1", SWITCHES[number]));
             }
         }
     }

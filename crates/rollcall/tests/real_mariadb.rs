@@ -311,6 +311,83 @@ fn a_login_shows_up_while_watch_runs() {
 }
 
 #[test]
+fn a_switch_of_the_audit_is_a_gap() {
+    let bench = Bench::new();
+    bench.create_user("e2e_unseen");
+    bench.create_user("e2e_back");
+    let gaps = |begins: &str| -> Vec<Value> {
+        let output = bench.rollcall(&["evidence", "-q", "-o", "json"]);
+        let text = lossy(&output.stdout);
+        let rows = text.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+        rows.filter(|row| row["reason"].as_str().is_some_and(|it| it.starts_with(begins))).collect()
+    };
+    let mut logins = 0;
+    for (off, on, state, begins) in [
+        (
+            "SET GLOBAL server_audit_logging=OFF",
+            "logging=ON",
+            "gap",
+            "plugin off, SET GLOBAL by root@",
+        ),
+        (
+            "set @x='a, b', @@global . `server_audit_logging` := DEFAULT",
+            "logging=1",
+            "gap",
+            "plugin off, SET GLOBAL by root@",
+        ),
+        (
+            "SET GLOBAL server_audit_logging=(SELECT 0)",
+            "logging=ON",
+            "unconfirmed",
+            "plugin may be off",
+        ),
+        ("SET GLOBAL server_audit_events='QUERY'", "events=''", "gap", "logins are not audited"),
+        (
+            "SET GLOBAL server_audit_output_type=syslog",
+            "output_type=file",
+            "gap",
+            "audited to syslog",
+        ),
+    ] {
+        // Logs before this test have such gaps, too.
+        bench.scan();
+        let known = gaps(begins).len();
+        let from = Timestamp::now();
+        bench.admin(off);
+        assert!(bench.login("e2e_unseen", PASSWORD));
+        // The log has seconds.
+        while Timestamp::now().as_second() < from.as_second() + 3 {
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        bench.admin(&format!("SET GLOBAL server_audit_{on}"));
+        let to = Timestamp::now();
+        assert!(bench.login("e2e_back", PASSWORD));
+        logins += 1;
+        bench.await_disconnects("e2e_back", logins);
+        bench.scan();
+        let all = gaps(begins);
+        assert_eq!(all.len(), known + 1, "{off}: {all:?}");
+        let row = all.iter().max_by_key(|row| row["from"].to_string()).expect("a row");
+        assert_eq!(row["state"], state, "{off}: {row}");
+        assert_time(row, "from", from, from);
+        assert_time(row, "to", to, to);
+    }
+    let unseen = |row: &&Value| row["user"] == "e2e_unseen";
+    assert!(bench.seen().iter().filter(unseen).all(|row| row["logins"] == 0));
+    // Read at once it is the same, and the seal holds it.
+    bench.scan_into("fresh.sqlite");
+    let evidence = |ledger: &str| {
+        lossy(&bench.rollcall_with(ledger, &["evidence", "-q", "-o", "json"]).stdout)
+    };
+    assert_eq!(evidence("fresh.sqlite"), evidence("ledger.sqlite"));
+    let seal = bench.folder.path().join("seal");
+    let sealed = bench.rollcall(&["evidence", "--seal", seal.to_str().expect("UTF-8")]);
+    assert!(sealed.status.success(), "{}", lossy(&sealed.stderr));
+    let text = fs::read_to_string(&seal).expect("the seal");
+    assert!(text.contains("plugin off, SET GLOBAL by root@localhost"), "{text}");
+}
+
+#[test]
 fn a_record_inside_a_name_is_nobodys_login() {
     let bench = Bench::new();
     let stamp = Timestamp::now().strftime("%Y%m%d %H:%M:%S");

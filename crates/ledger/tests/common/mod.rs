@@ -67,6 +67,7 @@ pub(crate) fn batch(file: i64, offset: usize, text: &str) -> Batch {
     let mut batch = Batch::new(options, LocalClock::new(TimeZone::UTC, 0), file);
     batch.at(offset as u64);
     read(&mut batch, text);
+    batch.at((offset + text.len()) as u64);
     batch
 }
 
@@ -144,6 +145,7 @@ pub(crate) fn ledger_of(
                     batch.go_on_with(self::batch(file, 0, ""));
                     batch.at(offset as u64);
                     read(batch, &text);
+                    batch.at((offset + text.len()) as u64);
                 }
                 _ => {
                     pending.add(&ingest, source);

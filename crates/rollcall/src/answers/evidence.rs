@@ -88,7 +88,7 @@ pub(crate) fn evidence(
 }
 
 fn summary(answer: &mut Answer, rows: &[Evidence], options: &EvidenceOptions, view: View<'_>) {
-    for (server, coverage) in coverage(rows, options) {
+    for (server, coverage) in coverage(rows, options, view.now) {
         let days = length_text(coverage.to - coverage.from);
         let percent = percent_text(coverage.tenths());
         let server = server_cell(&server);
@@ -102,6 +102,16 @@ fn summary(answer: &mut Answer, rows: &[Evidence], options: &EvidenceOptions, vi
             table_text(coverage.to, view.zone),
             inert(&view.zone.name),
         ));
+        if let Some(newest) = coverage.newest.filter(|_| coverage.open_since.is_none()) {
+            answer.page.line(format!(
+                "{server}: newest record {} ago; nothing is known of the time since",
+                length_text(view.now.saturating_sub(newest).max(0)),
+            ));
+        }
+        if let Some(since) = coverage.open_since {
+            let since = table_text(since, view.zone);
+            answer.page.line(format!("{server}: a gap since {since} has not ended"));
+        }
     }
     let covered = rows.iter().filter(|row| is_covered(row)).map(|row| row.records).sum();
     let mut texts = vec![plural(covered, "record")];
@@ -128,6 +138,10 @@ struct Coverage {
     /// What may be missing, in order; covered by nothing else.
     unconfirmed: Vec<(i64, i64, String)>,
     gaps: Vec<(i64, i64, String)>,
+    /// The newest record.
+    newest: Option<i64>,
+    /// The beginning of a gap whose end is not known.
+    open_since: Option<i64>,
 }
 
 impl Coverage {
@@ -168,10 +182,13 @@ fn percent_text(tenths: u64) -> String {
     }
 }
 
-fn coverage(rows: &[Evidence], options: &EvidenceOptions) -> BTreeMap<Vec<u8>, Coverage> {
+/// `now` is in microseconds UTC: where a gap without an end reaches to.
+fn coverage(rows: &[Evidence], options: &EvidenceOptions, now: i64) -> BTreeMap<Vec<u8>, Coverage> {
     let mut servers: BTreeMap<Vec<u8>, Coverage> = BTreeMap::new();
     for row in rows {
-        let (Some(from), Some(to)) = (row.from, row.to) else { continue };
+        let is_open = row.state == EvidenceState::Gap && row.to.is_none();
+        let to = row.to.or(is_open.then_some(now));
+        let (Some(from), Some(to)) = (row.from, to) else { continue };
         let doubtful = matches!(row.state, EvidenceState::Rejected | EvidenceState::Quarantined);
         if to < from || doubtful {
             continue;
@@ -182,15 +199,26 @@ fn coverage(rows: &[Evidence], options: &EvidenceOptions) -> BTreeMap<Vec<u8>, C
             ..Coverage::default()
         });
         (coverage.from, coverage.to) = (coverage.from.min(from), coverage.to.max(to));
+        if is_open {
+            coverage.open_since = coverage.open_since.map_or(Some(from), |it| Some(it.min(from)));
+        }
         match row.state {
-            EvidenceState::Covered => coverage.stretches.push((from, to)),
+            EvidenceState::Covered => {
+                coverage.newest = coverage.newest.max(Some(to));
+                coverage.stretches.push((from, to));
+            }
             EvidenceState::Unconfirmed => coverage.unconfirmed.push((from, to, row.reason.clone())),
             _ => coverage.gaps.push((from, to, row.reason.clone())),
         }
     }
     for coverage in servers.values_mut() {
         coverage.from = options.since.unwrap_or(coverage.from);
-        coverage.to = options.until.unwrap_or(coverage.to).max(coverage.from);
+        let known_to = coverage.to;
+        coverage.to = options.until.unwrap_or(known_to).max(coverage.from);
+        if coverage.to > known_to {
+            let silence = "nothing is known behind the newest record".to_owned();
+            coverage.unconfirmed.push((known_to.max(coverage.from), coverage.to, silence));
+        }
         coverage.stretches.sort_unstable();
         coverage.unconfirmed.sort_unstable();
         coverage.gaps.sort_unstable();
@@ -215,7 +243,7 @@ fn months(answer: &mut Answer, rows: &[Evidence], options: &EvidenceOptions, vie
         Column::prose("NOT COVERED"),
     ]);
     let mut records = Records::new(&MONTH_FIELDS);
-    for (server, coverage) in coverage(rows, options) {
+    for (server, coverage) in coverage(rows, options, view.now) {
         let mut months = months_between(coverage.from, coverage.to, view.zone);
         let skip = months.len().saturating_sub(options.limit.unwrap_or(MONTHS_MAX));
         for (month, start, end) in months.drain(skip..) {
@@ -401,6 +429,8 @@ mod tests {
         assert_snapshot!(answer.text(Format::Table, Some(60)), @r#"
         db1: covered 93.2 % of 19 d, 2026-11-01 09:00 … 2026-11-20
         13:00 (Europe/Zurich)
+        db1: newest record 0 s ago; nothing is known of the time
+        since
         3,000,000 records · 1 gap (31 h) · 9 lines rejected · 3
         doubtful records quarantined
 
@@ -415,6 +445,7 @@ mod tests {
         "#);
         assert_snapshot!(answer.text(Format::Table, Some(80)), @r#"
         db1: covered 93.2 % of 19 d, 2026-11-01 09:00 … 2026-11-20 13:00 (Europe/Zurich)
+        db1: newest record 0 s ago; nothing is known of the time since
         3,000,000 records · 1 gap (31 h) · 9 lines rejected · 3 doubtful records
         quarantined
 
@@ -429,6 +460,7 @@ mod tests {
         "#);
         assert_snapshot!(answer.text(Format::Table, Some(120)), @r#"
         db1: covered 93.2 % of 19 d, 2026-11-01 09:00 … 2026-11-20 13:00 (Europe/Zurich)
+        db1: newest record 0 s ago; nothing is known of the time since
         3,000,000 records · 1 gap (31 h) · 9 lines rejected · 3 doubtful records quarantined
 
         FROM              TO                SERVER  STATE          RECORDS  SOURCE                     WHY
@@ -465,6 +497,7 @@ mod tests {
         let answer = ask(&options);
         assert_snapshot!(answer.text(Format::Table, Some(120)), @r#"
         db1: covered 93.2 % of 19 d, 2026-11-01 09:00 … 2026-11-20 13:00 (Europe/Zurich)
+        db1: newest record 0 s ago; nothing is known of the time since
         3,000,000 records · 1 gap (31 h) · 9 lines rejected · 3 doubtful records quarantined
 
         FROM              TO                SERVER  STATE        RECORDS  SOURCE                       WHY
@@ -491,6 +524,7 @@ mod tests {
         let answer = with_view(|view| evidence(&rows, &[], &options, view));
         assert_snapshot!(answer.text(Format::Table, Some(80)), @r#"
         db1: covered 96.7 % of 39 d, 2026-10-12 10:00 … 2026-11-20 13:00 (Europe/Zurich)
+        db1: newest record 0 s ago; nothing is known of the time since
         3,000,000 records · 1 gap (31 h) · 9 lines rejected · 3 doubtful records
         quarantined
 
@@ -508,8 +542,43 @@ mod tests {
     fn the_window_asked_for_counts() {
         let since = Some(at("09T00:00"));
         let options = EvidenceOptions { since, until: Some(at("12T00:00")), ..Default::default() };
-        let coverage = coverage(&evidence_rows(), &options);
+        let coverage = coverage(&evidence_rows(), &options, at("20T12:00"));
         assert_eq!(coverage[&b"db1"[..]].tenths(), (72 - 31) * 1000 / 72);
+    }
+
+    #[test]
+    fn what_follows_the_newest_record_is_not_claimed() {
+        let hours = 3_600_000_000;
+        let covered = evidence_row(EvidenceState::Covered, "01T00:00", "03T00:00", 1);
+        let until = Some(at("07T00:00"));
+        let options = EvidenceOptions { until, ..EvidenceOptions::default() };
+        let now = at("08T00:00");
+        let silent = &coverage(std::slice::from_ref(&covered), &options, now)[&b"db1"[..]];
+        assert_eq!((silent.tenths(), silent.open(silent.from, silent.to)), (333, 96 * hours));
+        let mut off = evidence_row(EvidenceState::Gap, "03T00:00", "03T00:00", 0);
+        (off.to, off.reason) = (None, "plugin off".to_owned());
+        let rows = [covered, off];
+        let open = &coverage(&rows, &EvidenceOptions::default(), now)[&b"db1"[..]];
+        assert_eq!((open.to, open.tenths(), open.gaps.len()), (now, 2000 / 7, 1));
+        let answer = |rows: &[Evidence]| {
+            let options = EvidenceOptions::default();
+            let answer = with_view(|view| evidence(rows, &[], &options, view));
+            answer
+                .text(Format::Table, Some(100))
+                .lines()
+                .skip(1)
+                .take(2)
+                .collect::<Vec<_>>()
+                .join("\n")
+        };
+        assert_snapshot!(answer(&rows[..1]), @r"
+        db1: newest record 17 d ago; nothing is known of the time since
+        1 record
+        ");
+        assert_snapshot!(answer(&rows), @r"
+        db1: a gap since 2026-11-03 01:00 has not ended
+        1 record · 1 gap
+        ");
     }
 
     #[test]
@@ -519,7 +588,7 @@ mod tests {
             evidence_row(EvidenceState::Covered, "02T00:00", "04T00:00", 1),
             evidence_row(EvidenceState::Covered, "02T12:00", "02T13:00", 1),
         ];
-        let coverage = coverage(&rows, &EvidenceOptions::default());
+        let coverage = coverage(&rows, &EvidenceOptions::default(), at("20T12:00"));
         assert_eq!(coverage[&b"db1"[..]].stretches, [(at("01T00:00"), at("04T00:00"))]);
     }
 

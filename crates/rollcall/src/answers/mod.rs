@@ -74,7 +74,11 @@ impl Doubts {
     pub(crate) fn texts(&self) -> Vec<String> {
         let mut texts = Vec::new();
         if self.gaps > 0 {
-            texts.push(format!("{} ({})", plural(self.gaps, "gap"), length_text(self.gap_micros)));
+            // Of one that has not ended the length is not known.
+            texts.push(match self.gap_micros {
+                0 => plural(self.gaps, "gap"),
+                length => format!("{} ({})", plural(self.gaps, "gap"), length_text(length)),
+            });
         }
         if self.rejected > 0 {
             texts.push(format!("{} rejected", plural(self.rejected, "line")));

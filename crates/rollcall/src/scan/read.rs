@@ -240,6 +240,7 @@ impl LogReader {
             }
             end = self.part_end(end);
         }
+        batch.at(self.offset);
     }
 
     /// How many of the filled bytes to give: up to the line break at or behind the part's end, the first

@@ -11,8 +11,11 @@ fn coverage(house: &House) -> Vec<String> {
     let rows = house.json(&["evidence", "-q"]);
     let mut texts: Vec<(String, String)> = rows
         .iter()
+        .filter(|row| !row["from"].is_null())
         .map(|row| {
-            let time = |field: &str| row[field].as_str().unwrap()["2026-11-".len()..].to_owned();
+            let time = |field: &str| {
+                row[field].as_str().map_or("…".to_owned(), |it| it["2026-11-".len()..].to_owned())
+            };
             (
                 time("from"),
                 format!("{} {} {}", row["state"].as_str().unwrap(), time("from"), time("to")),
@@ -149,4 +152,197 @@ fn a_torn_file_leaves_a_gap() {
         coverage(&house),
         ["covered 01T00:00:00Z 01T08:19:05Z", "covered 01T08:19:05Z 01T10:09:05Z"]
     );
+}
+
+/// A statement of root in minute `minute` of the day.
+fn statement(minute: u32, text: &str) -> String {
+    let (hour, minute) = (minute / 60, minute % 60);
+    let text = text.replace('\'', "\\'");
+    format!("20261101 {hour:02}:{minute:02}:30,db1,root,localhost,2,77,QUERY,,'{text}',0\n")
+}
+
+/// The reasons of what is a gap or unconfirmed.
+fn reasons(house: &House) -> Vec<String> {
+    let rows = house.json(&["evidence", "-q"]);
+    let open =
+        rows.iter().filter(|row| ["gap", "unconfirmed"].map(Into::into).contains(&row["state"]));
+    open.map(|row| row["reason"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn a_plugin_that_is_off_is_a_gap_that_no_archive_closes() {
+    let house = House::new();
+    let off = statement(9, "SET GLOBAL server_audit_logging=OFF");
+    let log = sessions(0..10) + &off + &sessions(40..50);
+    house.write(LOG, &log);
+    house.scan(&["."]);
+    let expected = [
+        "covered 01T00:00:00Z 01T00:09:30Z",
+        "gap 01T00:09:30Z 01T00:40:00Z",
+        "covered 01T00:40:00Z 01T00:49:05Z",
+    ];
+    assert_eq!(coverage(&house), expected);
+    let reason =
+        "plugin off, SET GLOBAL by root@localhost; of connection ids 11 to 40 some may be missing";
+    assert_eq!(reasons(&house), [reason.replace("11 to 40", &lost(9, 40))]);
+    let months = house.run(&["evidence", "--by", "month"]);
+    assert!(months.contains("00:09 … 2026-11-01 00:40 plugin off"), "{months}");
+    // The records of the covered parts are counted once.
+    let rows = house.json(&["evidence", "-q"]);
+    let records: u64 = rows.iter().map(|row| row["records"].as_u64().unwrap()).sum();
+    assert_eq!(records, 41);
+    // The seal holds it.
+    house.run(&["evidence", "--seal", "seal"]);
+    let seal = String::from_utf8(house.read("seal")).unwrap();
+    assert!(seal.contains(r#"{"coverage":"gap","server":"db1""#), "{seal}");
+    assert!(seal.contains("plugin off, SET GLOBAL by root@localhost"), "{seal}");
+    assert!(house.run(&["evidence", "--verify", "seal"]).contains("1 proven"));
+    // A copy of the same log read later, and one of other times of the plugin, leave it.
+    house.write("archive/copy.log", &log[60..]);
+    house.write("archive/other.log", statement(8, "select 1") + &sessions(45..46));
+    house.run(&["scan", "archive"]);
+    let gaps =
+        || coverage(&house).into_iter().filter(|it| it.starts_with("gap")).collect::<Vec<_>>();
+    assert!(
+        gaps().iter().all(|it| it == expected[1]) && !gaps().is_empty(),
+        "{:?}",
+        coverage(&house)
+    );
+    // Nor does what it takes when all is read in other scans.
+    let parts = House::new();
+    parts.write(LOG, &log[..log.find("20261101 00:40").unwrap()]);
+    parts.scan(&["."]);
+    assert_eq!(coverage(&parts), [expected[0], "gap 01T00:09:30Z …"]);
+    let text = parts.run(&["evidence"]);
+    assert!(text.contains("a gap since 2026-11-01 00:09 has not ended"), "{text}");
+    parts.append(LOG, sessions(40..50));
+    parts.scan(&["."]);
+    assert_eq!(coverage(&parts), expected);
+}
+
+/// The ids between those of two minutes.
+fn lost(before: u32, behind: u32) -> String {
+    let id = |minute: u32| {
+        let line = sessions(minute..minute + 1);
+        line.split(',').nth(4).unwrap().parse::<u64>().unwrap()
+    };
+    format!("{} to {}", id(before) + 1, id(behind) - 1)
+}
+
+#[test]
+fn a_switch_at_the_end_of_a_file_reaches_into_the_next() {
+    let house = House::new();
+    house.write(
+        "server_audit.log.1",
+        sessions(0..10) + &statement(9, "SET @@global.server_audit_logging=0"),
+    );
+    house.write(LOG, sessions(40..50));
+    house.scan(&["."]);
+    assert_eq!(
+        coverage(&house),
+        [
+            "covered 01T00:00:00Z 01T00:09:30Z",
+            "gap 01T00:09:30Z 01T00:40:00Z",
+            "covered 01T00:40:00Z 01T00:49:05Z",
+        ]
+    );
+}
+
+#[test]
+fn logins_that_are_left_out_are_missing_until_one_is_written() {
+    let house = House::new();
+    let text = sessions(0..10)
+        + &statement(9, "SET GLOBAL server_audit_events='QUERY'")
+        + &statement(15, "select 1")
+        + &sessions(40..50);
+    house.write(LOG, text);
+    house.scan(&["."]);
+    assert_eq!(coverage(&house)[1], "gap 01T00:09:30Z 01T00:40:00Z");
+    assert!(reasons(&house)[0].starts_with("logins are not audited (server_audit_events)"));
+}
+
+#[test]
+fn syslog_closes_what_went_there() {
+    let house = House::new();
+    let to_syslog = statement(9, "SET GLOBAL server_audit_output_type=syslog");
+    house.write(LOG, sessions(0..10) + &to_syslog + &sessions(40..50));
+    house.scan(&["."]);
+    assert_eq!(coverage(&house)[1], "gap 01T00:09:30Z 01T00:40:00Z");
+    let lines: String = sessions(10..40)
+        .lines()
+        .map(|line| {
+            let (stamp, rest) = line.split_once(',').unwrap();
+            format!("2026-11-01T{}+00:00 db1 mysql-server_auditing: {rest}\n", &stamp[9..])
+        })
+        .collect();
+    house.write("syslog/syslog", lines);
+    house.scan(&["syslog"]);
+    let open: Vec<String> =
+        coverage(&house).into_iter().filter(|it| !it.starts_with("covered")).collect();
+    assert_eq!(open, ["gap 01T00:09:30Z 01T00:10:00Z", "gap 01T00:39:05Z 01T00:40:00Z"]);
+}
+
+#[test]
+fn another_file_closes_what_went_there() {
+    let house = House::new();
+    let to_path = statement(9, "SET GLOBAL server_audit_file_path='/var/log/other.log'");
+    house.write("a/server_audit.log", sessions(0..10) + &to_path);
+    house.scan(&["a"]);
+    assert_eq!(
+        coverage(&house),
+        ["covered 01T00:00:00Z 01T00:09:30Z", "unconfirmed 01T00:09:30Z …"]
+    );
+    let off = statement(19, "SET GLOBAL server_audit_logging=OFF");
+    house.write("b/other.log", sessions(10..20) + &off + &sessions(30..40));
+    house.scan(&["b"]);
+    let open: Vec<String> =
+        coverage(&house).into_iter().filter(|it| !it.starts_with("covered")).collect();
+    let expected = ["unconfirmed 01T00:09:30Z 01T00:10:00Z", "gap 01T00:19:30Z 01T00:30:00Z"];
+    assert_eq!(open, expected);
+}
+
+#[test]
+fn what_is_torn_is_unconfirmed_until_an_archive_has_it() {
+    let house = House::new();
+    let records = sessions(0..50);
+    let (head, rest) = records.split_at(records.find("20261101 00:09").unwrap());
+    let tail = &rest[rest.find("20261101 00:40").unwrap()..];
+    // The disk was full: a record was cut off, and the next one written behind it.
+    let glued = format!("{head}20261101 00:09:00,db1,app,10.0.0.7,1{tail}");
+    house.write(LOG, glued);
+    house.run(&["scan", "."]);
+    let torn = coverage(&house);
+    assert_eq!(torn.len(), 3, "{torn:?}");
+    assert!(torn[1].starts_with("unconfirmed 01T00:08:05Z 01T00:40:"), "{torn:?}");
+    let reason = &reasons(&house)[0];
+    assert!(reason.starts_with("torn or unreadable at byte ") && reason.contains(LOG), "{reason}");
+    // NUL bytes that a crash left.
+    let crashed = House::new();
+    crashed.write(
+        LOG,
+        [sessions(0..100).as_bytes(), &[0; 4096], sessions(130..140).as_bytes()].concat(),
+    );
+    crashed.run(&["scan", "."]);
+    assert_eq!(coverage(&crashed)[1], "unconfirmed 01T01:39:05Z 01T02:10:00Z");
+    for house in [&house, &crashed] {
+        house.write("archive/whole.log", sessions(5..135));
+        house.scan(&["archive"]);
+        let states = coverage(house);
+        assert!(states.iter().all(|it| it.starts_with("covered")), "{states:?}");
+    }
+}
+
+#[test]
+fn an_archive_that_is_cut_off_says_so_though_nothing_follows() {
+    let house = House::new();
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    encoder.write_all(sessions(0..500).as_bytes()).unwrap();
+    let archive = encoder.finish().unwrap();
+    house.write("server_audit.log.1.gz", &archive[..archive.len() / 2]);
+    house.run(&["scan", "."]);
+    let torn = coverage(&house);
+    assert!(torn.len() == 2 && torn[1].starts_with("gap ") && torn[1].ends_with(" …"), "{torn:?}");
+    house.write("server_audit.log.1.gz", archive);
+    house.scan(&["."]);
+    assert_eq!(coverage(&house), ["covered 01T00:00:00Z 01T08:19:05Z"]);
 }
