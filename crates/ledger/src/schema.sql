@@ -88,6 +88,13 @@ CREATE TABLE segment (
   login_byte INTEGER, login_us INTEGER, last_us INTEGER NOT NULL,
   PRIMARY KEY (file, server, from_byte)) WITHOUT ROWID;
 
+-- On which day (its beginning) a file was found last.
+CREATE TABLE sighting (file INTEGER PRIMARY KEY, day_us INTEGER NOT NULL);
+
+-- How many files of a source were forgotten, and the newest record that they held.
+CREATE TABLE forgotten (
+  source INTEGER PRIMARY KEY, files INTEGER NOT NULL, newest_us INTEGER NOT NULL);
+
 -- Lives of a server: the lowest and the highest connection id of each ten minutes (old ones: each
 -- day), from which they follow (src/runs.rs).
 CREATE TABLE run (

@@ -15,6 +15,9 @@ use std::time::Duration;
 /// The schema this program writes, in `PRAGMA user_version`.
 pub(crate) const SCHEMA: i64 = 4;
 
+/// What makes an empty file one of that schema.
+const MAKE: &str = include_str!("schema.sql");
+
 /// Marks an SQLite file as a rollcall ledger, in `PRAGMA application_id`: "rcll".
 const APPLICATION: i64 = 0x7263_6c6c;
 
@@ -251,17 +254,16 @@ impl Ledger {
             if accounts {
                 transaction.execute_batch("ALTER TABLE Accounts RENAME TO conntracker_accounts")?;
             }
-            transaction.execute_batch(include_str!("schema.sql"))?;
+            transaction.execute_batch(MAKE)?;
             transaction.pragma_update(None, "application_id", APPLICATION)?;
         }
         if version == 1 {
             transaction.execute_batch(FROM_1)?;
         }
-        if version == 1 || version == 2 {
-            transaction.execute_batch(FROM_2)?;
-        }
-        if (1..4).contains(&version) {
-            transaction.execute_batch(FROM_3)?;
+        for (since, what) in MADE_SINCE {
+            if (1..=since).contains(&version) {
+                transaction.execute_batch(statement(what))?;
+            }
         }
         if version < 2 {
             transaction.execute_batch(NEW_ID)?;
@@ -310,26 +312,24 @@ const FROM_1: &str = "
     UPDATE file SET gone = 1 WHERE EXISTS (SELECT 1 FROM gap WHERE gap.source = file.source
       AND gap.path = file.path AND gap.from_us IS file.newest_us);";
 
-/// Version 2 did not say which files are consecutive pieces of one log.
-const FROM_2: &str = "CREATE TABLE adjoin (
-    file INTEGER NOT NULL, before INTEGER NOT NULL, PRIMARY KEY (file, before)) WITHOUT ROWID;";
+/// What the schema up to this version did not have: which files are consecutive pieces of one log; what a log
+/// itself says may be missing in it; which files were forgotten.
+const MADE_SINCE: [(i64, &str); 7] = [
+    (2, "TABLE adjoin"),
+    (3, "TABLE hole"),
+    (3, "INDEX hole_file"),
+    (3, "TABLE hole_rest"),
+    (3, "TABLE segment"),
+    (3, "TABLE sighting"),
+    (3, "TABLE forgotten"),
+];
 
-/// Version 3 did not say what a log itself says may be missing in it.
-const FROM_3: &str = "
-    CREATE TABLE hole (
-      source INTEGER NOT NULL, server INTEGER NOT NULL, file INTEGER NOT NULL, byte INTEGER NOT NULL,
-      why TEXT NOT NULL, switched_by BLOB NOT NULL, detail BLOB NOT NULL,
-      before_byte INTEGER, before_us INTEGER, behind_byte INTEGER, behind_us INTEGER,
-      PRIMARY KEY (source, server, file, byte, why)) WITHOUT ROWID;
-    CREATE INDEX hole_file ON hole (file);
-    CREATE TABLE hole_rest (
-      source INTEGER NOT NULL, server INTEGER NOT NULL, count INTEGER NOT NULL,
-      from_us INTEGER NOT NULL, to_us INTEGER NOT NULL, PRIMARY KEY (source, server)) WITHOUT ROWID;
-    CREATE TABLE segment (
-      file INTEGER NOT NULL, server INTEGER NOT NULL, from_byte INTEGER NOT NULL,
-      to_byte INTEGER NOT NULL, first_byte INTEGER NOT NULL, first_us INTEGER NOT NULL,
-      login_byte INTEGER, login_us INTEGER, last_us INTEGER NOT NULL,
-      PRIMARY KEY (file, server, from_byte)) WITHOUT ROWID;";
+/// The statement of [`MAKE`] that makes this.
+fn statement(what: &str) -> &'static str {
+    let from = MAKE.find(&format!("CREATE {what} ")).unwrap_or(MAKE.len());
+    let end = MAKE[from..].find(';').map_or(MAKE.len(), |length| from + length);
+    &MAKE[from..end]
+}
 
 /// Part of the ledger cannot be what it is; becomes [`Error::Damaged`].
 pub(crate) fn damaged(what: &str) -> rusqlite::Error {

@@ -124,19 +124,32 @@ fn an_older_ledger_is_brought_up_to_date() {
     assert_eq!(ledger.status().unwrap().schema, 4);
 }
 
+/// What each table, index and view of a ledger is made of.
+fn made_of(path: &Path) -> Vec<(String, Option<String>)> {
+    let db = Connection::open(path).unwrap();
+    let mut query = db.prepare("SELECT name, sql FROM sqlite_schema ORDER BY name").unwrap();
+    let rows = query.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+    rows.map(Result::unwrap).collect()
+}
+
 #[test]
-fn ledgers_of_schemas_2_and_3_keep_their_number() {
-    let new = "DROP TABLE hole; DROP TABLE hole_rest; DROP TABLE segment";
-    for (version, missing) in [(2, "DROP TABLE adjoin;"), (3, "")] {
+fn ledgers_of_schemas_2_and_3_become_like_new_ones_and_keep_their_number() {
+    let since_3 = "DROP TABLE hole; DROP TABLE hole_rest; DROP TABLE segment; DROP TABLE sighting;
+        DROP TABLE forgotten";
+    for (version, since_2) in [(2, "DROP TABLE adjoin;"), (3, "")] {
         let folder = tempfile::tempdir().unwrap();
         let path = fresh(folder.path());
         let before = filled(&path).holdings().unwrap();
-        sql(&path, &format!("{missing} {new}; PRAGMA user_version = {version}"));
+        let new = made_of(&path);
+        sql(&path, &format!("{since_2} {since_3}; PRAGMA user_version = {version}"));
+        assert_ne!(made_of(&path), new);
         let mut ledger = Ledger::open(&path).unwrap();
         assert_eq!(ledger.holdings().unwrap(), before);
         assert!(before.id.is_some());
         assert_eq!(ledger.status().unwrap().schema, 4);
         add_log(&mut ledger, keeping(UTC_START), "/other", &log());
+        drop(ledger);
+        assert_eq!(made_of(&path), new, "from {version}");
     }
 }
 
