@@ -17,7 +17,7 @@ use crate::error::Error;
 use crate::ingest::Ingest;
 use crate::store::{Bytes, Ledger};
 use crate::timeline::{DAY, day_of};
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::params;
 use std::collections::HashSet;
 
 /// Whatever is set, a file has to be gone for so long: a machine may be off for a month, and ages grow by
@@ -26,12 +26,6 @@ const GONE_FOR_MIN: i64 = 90 * DAY;
 
 /// A record's time may differ by so much from what it was taken for before: zones, clock changes.
 const ZONES: i64 = 2 * DAY;
-
-/// The tables are made when there is something to keep: ledgers of before do without them.
-const TABLES: &str = "
-    CREATE TABLE IF NOT EXISTS sighting (file INTEGER PRIMARY KEY, day_us INTEGER NOT NULL);
-    CREATE TABLE IF NOT EXISTS forgotten (
-      source INTEGER PRIMARY KEY, files INTEGER NOT NULL, newest_us INTEGER NOT NULL)";
 
 /// Files whose marks go: found last before ?1, with no record after that.
 const GOING: &str = "
@@ -52,17 +46,10 @@ impl Ingest<'_> {
 
     fn note_sighted(&self, keys: &HashSet<i64>) -> rusqlite::Result<()> {
         let (db, today) = (self.db(), self.today());
-        let known: HashSet<i64> = match has_tables(db)? {
-            false => HashSet::new(),
-            true => db
-                .prepare_cached("SELECT file FROM sighting WHERE day_us >= ?1")?
-                .query_map([today], |row| row.get(0))?
-                .collect::<rusqlite::Result<_>>()?,
-        };
-        if keys.is_subset(&known) {
-            return Ok(());
-        }
-        db.execute_batch(TABLES)?;
+        let known: HashSet<i64> = db
+            .prepare_cached("SELECT file FROM sighting WHERE day_us >= ?1")?
+            .query_map([today], |row| row.get(0))?
+            .collect::<rusqlite::Result<_>>()?;
         let mut note = db.prepare_cached("INSERT OR REPLACE INTO sighting VALUES (?1, ?2)")?;
         for key in keys.difference(&known) {
             note.execute([*key, today])?;
@@ -77,9 +64,6 @@ impl Ingest<'_> {
     /// Where SQLite fails.
     pub fn forgotten(&self, label: &[u8]) -> Result<Option<i64>, Error> {
         let newest = || {
-            if !has_tables(self.db())? {
-                return Ok(None);
-            }
             self.db()
                 .prepare_cached(
                     "SELECT max(newest_us) FROM forgotten JOIN source ON source.id = source
@@ -101,7 +85,6 @@ impl Ingest<'_> {
     pub(crate) fn prune_files(&self) -> rusqlite::Result<()> {
         let (db, today) = (self.db(), self.today());
         let limit = self.keeping.gone_before().min(today.saturating_sub(GONE_FOR_MIN));
-        db.execute_batch(TABLES)?;
         // Of those that nobody found since sightings are noted, the time begins now.
         db.execute("INSERT OR IGNORE INTO sighting SELECT id, ?1 FROM file", [today])?;
         db.execute(
@@ -130,20 +113,9 @@ impl Ingest<'_> {
 impl Ledger {
     /// Sources of which files were forgotten.
     pub(crate) fn sources_with_forgotten_files(&self) -> rusqlite::Result<Vec<i64>> {
-        if !has_tables(&self.db)? {
-            return Ok(Vec::new());
-        }
         self.db
             .prepare_cached("SELECT source FROM forgotten ORDER BY source")?
             .query_map([], |row| row.get(0))?
             .collect()
     }
-}
-
-fn has_tables(db: &Connection) -> rusqlite::Result<bool> {
-    let found = db
-        .prepare_cached("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'forgotten'")?
-        .query_row([], |_| Ok(()))
-        .optional()?;
-    Ok(found.is_some())
 }

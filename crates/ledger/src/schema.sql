@@ -1,4 +1,4 @@
--- The ledger, schema version 4. Times are microseconds since 1970-01-01T00:00:00Z. Names are TEXT
+-- The ledger, schema version 5. Times are microseconds since 1970-01-01T00:00:00Z. Names are TEXT
 -- where they are UTF-8 without NUL, else BLOB. docs/ledger.md tells what each table is for.
 
 CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -87,6 +87,13 @@ CREATE TABLE segment (
   to_byte INTEGER NOT NULL, first_byte INTEGER NOT NULL, first_us INTEGER NOT NULL,
   login_byte INTEGER, login_us INTEGER, last_us INTEGER NOT NULL,
   PRIMARY KEY (file, server, from_byte)) WITHOUT ROWID;
+
+-- On which day (its beginning) a file was found last.
+CREATE TABLE sighting (file INTEGER PRIMARY KEY, day_us INTEGER NOT NULL);
+
+-- How many files of a source were forgotten, and the newest record that they held.
+CREATE TABLE forgotten (
+  source INTEGER PRIMARY KEY, files INTEGER NOT NULL, newest_us INTEGER NOT NULL);
 
 -- Lives of a server: the lowest and the highest connection id of each ten minutes (old ones: each
 -- day), from which they follow (src/runs.rs).

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// The schema this program writes, in `PRAGMA user_version`.
-pub(crate) const SCHEMA: i64 = 4;
+pub(crate) const SCHEMA: i64 = 5;
 
 /// What makes an empty file one of that schema.
 const MAKE: &str = include_str!("schema.sql");
@@ -260,13 +260,12 @@ impl Ledger {
         if version == 1 {
             transaction.execute_batch(FROM_1)?;
         }
-        if version == 1 || version == 2 {
-            transaction.execute_batch(FROM_2)?;
+        if (1..=4).contains(&version) {
+            transaction.execute_batch(FROM_4)?;
         }
-        if (1..4).contains(&version) {
-            transaction.execute_batch(FROM_3)?;
-            for made in SINCE_3 {
-                transaction.execute_batch(statement(made))?;
+        for (since, what) in MADE_SINCE {
+            if (1..=since).contains(&version) {
+                transaction.execute_batch(statement(what))?;
             }
         }
         if version < 2 {
@@ -316,13 +315,25 @@ const FROM_1: &str = "
     UPDATE file SET gone = 1 WHERE EXISTS (SELECT 1 FROM gap WHERE gap.source = file.source
       AND gap.path = file.path AND gap.from_us IS file.newest_us);";
 
-/// Version 2 did not say which files are consecutive pieces of one log.
-const FROM_2: &str = "CREATE TABLE adjoin (
-    file INTEGER NOT NULL, before INTEGER NOT NULL, PRIMARY KEY (file, before)) WITHOUT ROWID;";
+/// What the schema up to this version did not have: which files are consecutive pieces of one log; what a log
+/// itself says may be missing in it; which files were forgotten; which logins are not settled, or contradicted.
+const MADE_SINCE: [(i64, &str); 11] = [
+    (2, "TABLE adjoin"),
+    (3, "TABLE hole"),
+    (3, "INDEX hole_file"),
+    (3, "TABLE hole_rest"),
+    (3, "TABLE segment"),
+    (3, "TABLE sighting"),
+    (3, "TABLE forgotten"),
+    (4, "TABLE unsettled"),
+    (4, "TABLE edge"),
+    (4, "TABLE contested"),
+    (4, "VIEW Accounts"),
+];
 
-/// Version 3 counted logins at once. What it noted as too new to be settled is counted in `tally`, so only
+/// Version 4 counted logins at once. What it noted as too new to be settled is counted in `tally`, so only
 /// the note goes.
-const FROM_3: &str = "DROP TABLE unsettled; DROP VIEW Accounts;";
+const FROM_4: &str = "DROP TABLE unsettled; DROP VIEW Accounts;";
 
 /// The statement of [`MAKE`] that makes this.
 fn statement(what: &str) -> &'static str {
@@ -330,18 +341,6 @@ fn statement(what: &str) -> &'static str {
     let end = MAKE[from..].find(';').map_or(MAKE.len(), |length| from + length);
     &MAKE[from..end]
 }
-
-/// What version 4 has and version 3 had not, or had otherwise.
-const SINCE_3: [&str; 8] = [
-    "TABLE unsettled",
-    "TABLE edge",
-    "TABLE contested",
-    "VIEW Accounts",
-    "TABLE hole",
-    "INDEX hole_file",
-    "TABLE hole_rest",
-    "TABLE segment",
-];
 
 /// Part of the ledger cannot be what it is; becomes [`Error::Damaged`].
 pub(crate) fn damaged(what: &str) -> rusqlite::Error {

@@ -85,9 +85,9 @@ fn a_newer_ledger_is_refused_and_left_alone() {
     let folder = tempfile::tempdir().unwrap();
     let path = fresh(folder.path());
     drop(filled(&path));
-    sql(&path, "PRAGMA user_version = 5");
+    sql(&path, "PRAGMA user_version = 6");
     let text = refusal(&path);
-    assert!(text.contains("schema 5, this program knows 4"), "{text}");
+    assert!(text.contains("schema 6, this program knows 5"), "{text}");
 }
 
 /// A ledger as the program with schema 1 made it, with a log that was replaced.
@@ -125,17 +125,8 @@ fn an_older_ledger_is_brought_up_to_date() {
     ingest.finish().unwrap();
     add_log(&mut ledger, keeping(UTC_START), "/log", &log());
     assert_eq!(ledger.seen(&Filter::default()).unwrap().len(), 2);
-    assert_eq!(ledger.status().unwrap().schema, 4);
+    assert_eq!(ledger.status().unwrap().schema, 5);
 }
-
-/// Takes away what schema 4 brought.
-const AS_SCHEMA_3: &str = "DROP TABLE edge; DROP TABLE contested; DROP TABLE unsettled;
-    DROP TABLE hole; DROP TABLE hole_rest; DROP TABLE segment;
-    CREATE TABLE unsettled (
-      server INTEGER NOT NULL, source INTEGER NOT NULL, at_us INTEGER NOT NULL, id INTEGER NOT NULL,
-      user NOT NULL, host NOT NULL,
-      PRIMARY KEY (server, source, at_us, id, user, host)) WITHOUT ROWID;
-    INSERT INTO unsettled VALUES (1, 1, 7, 7, 'u', 'h');";
 
 /// What each table, index and view of a ledger is made of.
 fn made_of(path: &Path) -> Vec<(String, Option<String>)> {
@@ -146,29 +137,33 @@ fn made_of(path: &Path) -> Vec<(String, Option<String>)> {
 }
 
 #[test]
-fn a_ledger_of_schema_3_becomes_like_a_new_one() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = fresh(folder.path());
-    drop(filled(&path));
-    let new = made_of(&path);
-    sql(&path, &format!("{AS_SCHEMA_3} PRAGMA user_version = 3"));
-    assert_ne!(made_of(&path), new);
-    let ledger = Ledger::open(&path).unwrap();
-    assert_eq!(ledger.status().unwrap().unsettled, 0);
-    drop(ledger);
-    assert_eq!(made_of(&path), new);
-}
-
-#[test]
-fn a_ledger_of_schema_2_keeps_its_number() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = fresh(folder.path());
-    let before = filled(&path).holdings().unwrap();
-    sql(&path, &format!("DROP TABLE adjoin; {AS_SCHEMA_3} PRAGMA user_version = 2"));
-    let ledger = Ledger::open(&path).unwrap();
-    assert_eq!(ledger.holdings().unwrap(), before);
-    assert!(before.id.is_some());
-    assert_eq!(ledger.status().unwrap().schema, 4);
+fn ledgers_of_older_schemas_become_like_new_ones_and_keep_their_number() {
+    let since_4 = "DROP TABLE edge; DROP TABLE contested; DROP TABLE unsettled; DROP VIEW Accounts;
+        CREATE VIEW Accounts AS SELECT 1;
+        CREATE TABLE unsettled (server INTEGER NOT NULL);
+        INSERT INTO unsettled VALUES (1);";
+    let since_3 = "DROP TABLE hole; DROP TABLE hole_rest; DROP TABLE segment; DROP TABLE sighting;
+        DROP TABLE forgotten;";
+    for (version, since) in [
+        (2, format!("{since_4} {since_3} DROP TABLE adjoin;")),
+        (3, format!("{since_4} {since_3}")),
+        (4, since_4.into()),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = fresh(folder.path());
+        let before = filled(&path).holdings().unwrap();
+        let new = made_of(&path);
+        sql(&path, &format!("{since} PRAGMA user_version = {version}"));
+        assert_ne!(made_of(&path), new);
+        let mut ledger = Ledger::open(&path).unwrap();
+        assert_eq!(ledger.holdings().unwrap(), before);
+        assert!(before.id.is_some());
+        assert_eq!(ledger.status().unwrap().schema, 5);
+        assert_eq!(ledger.status().unwrap().unsettled, 0);
+        add_log(&mut ledger, keeping(UTC_START), "/other", &log());
+        drop(ledger);
+        assert_eq!(made_of(&path), new, "from {version}");
+    }
 }
 
 #[test]

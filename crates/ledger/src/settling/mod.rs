@@ -39,7 +39,7 @@ mod tests;
 pub(crate) use stretch::Stretch;
 
 use formats::Reason;
-use rules::NAME_BYTES;
+use rules::{LOW_ID, NAME_BYTES};
 use std::hint::select_unpredictable;
 
 /// A login is settled when its source goes on for longer than a handshake usually takes
@@ -321,8 +321,8 @@ pub(crate) struct Judge {
     past: Vec<(i64, u64)>,
     /// With the item of this number ids start again.
     restart: Option<u32>,
-    /// Where ids were found to fall last: what is asked for many logins is looked for once.
-    fell: Option<u32>,
+    /// Numbers of beginnings, rising, with ids so low that they may be the first of another life.
+    low: Vec<u32>,
     /// Refused logins whose end did not come yet, by their numbers.
     refused: Vec<u32>,
     /// Where names stand that have made records, from and to which byte: news for the other servers of the
@@ -353,7 +353,7 @@ impl Default for Judge {
             old: 0,
             past: Vec::new(),
             restart: None,
-            fell: None,
+            low: Vec::new(),
             refused: Vec::new(),
             names: Vec::new(),
             end: (0, 0),
@@ -502,6 +502,11 @@ impl Judge {
         self.forgotten.wrapping_add(index as u32)
     }
 
+    /// Whether the item with this number, forgotten or not, stands before this index.
+    fn is_before(&self, number: u32, index: usize) -> bool {
+        (number.wrapping_sub(self.forgotten) as i32) < index as i32
+    }
+
     /// The index of the item with this number, if it is before `end` and not forgotten.
     fn index(&self, number: u32, end: usize) -> Option<usize> {
         let index = number.wrapping_sub(self.forgotten) as usize;
@@ -519,9 +524,10 @@ impl Judge {
         (self.told, self.seen) = (self.told - gone, self.seen - gone);
         self.linked = self.linked.saturating_sub(gone);
         self.old = self.old.saturating_sub(gone);
-        let first =
-            self.files.partition_point(|(from, _)| from.wrapping_sub(self.forgotten) as i32 <= 0);
+        let first = self.files.partition_point(|&(from, _)| self.is_before(from, 1));
         self.files.drain(..first.saturating_sub(1));
+        let first = self.low.partition_point(|&low| self.is_before(low, 0));
+        self.low.drain(..first);
         self.restart = self.restart.filter(|&number| self.index(number, self.seen).is_some());
         if std::mem::take(&mut self.surprised) {
             let begun = self.items.iter().filter(|item| item.deed.begins());
@@ -551,8 +557,6 @@ impl Judge {
     fn known(&self) -> Known {
         let mut past = self.past.clone();
         self.note_past(self.context_from(), &mut past);
-        let mut past = self.past.clone();
-        self.note_past(self.context_from(), &mut past);
         Known { end: self.end, latest: self.latest, floor: self.floor, past, spoiled: (0, 0) }
     }
 
@@ -572,6 +576,9 @@ impl Judge {
         let has = |item: &Item, mark| item.mark.has(mark);
         let restart = judge.items.iter().rposition(|item| has(item, Mark::RESTART));
         judge.restart = restart.map(|index| judge.number(index));
+        let low = judge.items.iter().enumerate();
+        let low = low.filter(|(_, item)| item.deed.begins() && item.id <= LOW_ID);
+        judge.low = low.map(|(index, _)| judge.number(index)).collect();
         let open = judge.items.iter().enumerate().rev();
         let open = open.filter(|(_, item)| item.deed.refuses() && !has(item, Mark::ENDED));
         judge.refused = open.take(REFUSED_MAX).map(|(index, _)| judge.number(index)).collect();
@@ -589,9 +596,7 @@ impl Judge {
 
     /// The file in which an item stands.
     fn file_of(&self, index: usize) -> i64 {
-        let from = self
-            .files
-            .partition_point(|(from, _)| from.wrapping_sub(self.forgotten) as i32 <= index as i32);
+        let from = self.files.partition_point(|&(from, _)| self.is_before(from, index + 1));
         self.files.get(from.saturating_sub(1)).map_or(self.end.0, |&(_, file)| file)
     }
 

@@ -38,7 +38,7 @@ pub(super) const NAME_BYTES: u64 = 640;
 const TWINS: usize = 256;
 
 /// A first login after a restart has an id below this; it need not be followed up to be believed.
-const LOW_ID: u64 = 100;
+pub(super) const LOW_ID: u64 = 100;
 
 /// A login whose id so many others have is contested without asking who they are.
 const SAME_MAX: usize = 64;
@@ -75,17 +75,20 @@ impl Judge {
         if item.id == 0 {
             return;
         }
+        if item.id <= LOW_ID {
+            self.low.push(self.number(index));
+        }
         let mut earlier = self.last_begun(index, item.id);
         for _ in 0..SAME_MAX {
             let Some(same) = earlier else { return };
             if self.is_near(same, index) {
                 self.mark(same, Mark::CLOSELY);
                 self.mark(index, Mark::CLOSELY);
-            }
-            if self.items[same].deed.refuses() && item.deed.refuses() && self.one_name(same, index)
-            {
-                // What a name has made of a refusal, and the rest of it.
-                self.mark_name_before(index);
+                let refused = self.items[same].deed.refuses() && item.deed.refuses();
+                if refused && self.is_in_name_before(same, index) {
+                    // What a name has made of a refusal, and the rest of it.
+                    self.mark_name_before(index);
+                }
             }
             earlier = self.begun(self.items[same].link, same, item.id);
         }
@@ -221,7 +224,7 @@ impl Judge {
     }
 
     /// Do the two stand so close together that one name may have made the first, and the second is the rest?
-    fn one_name(&self, first: usize, second: usize) -> bool {
+    fn is_in_name_before(&self, first: usize, second: usize) -> bool {
         let [a, b] = [first, second].map(|index| self.items[index].offset);
         self.file_of(first) == self.file_of(second) && a.saturating_add(NAME_BYTES) > b
     }
@@ -398,42 +401,35 @@ impl Judge {
         others.iter().any(|&i| {
             // A name that was written twice has forged both of those: they say nothing of this one.
             let twin = |&other: &usize| other != i && twins(&self.items[other], &self.items[i]);
-            !others.iter().any(twin) && !self.restarts_between(i.min(index), i.max(index))
+            !others.iter().any(twin) && !self.restarts_between(i.min(index), i.max(index), index)
         })
     }
 
-    /// Whether ids start again behind the first of two items and not behind the second.
-    fn restarts_between(&mut self, first: usize, second: usize) -> bool {
-        let known = [self.restart, self.fell].into_iter().flatten();
-        let mut known = known.filter_map(|number| self.index(number, self.seen));
-        if known.any(|restart| (first + 1..=second).contains(&restart)) {
+    /// Whether ids start again behind the first of two items and not behind the second, of which one is weighed.
+    fn restarts_between(&self, first: usize, second: usize, weighed: usize) -> bool {
+        let known = self.restart.and_then(|number| self.index(number, self.seen));
+        if known.is_some_and(|restart| (first + 1..=second).contains(&restart)) {
             return true;
         }
-        drop(known);
         // They start low; and now and then a low one comes late.
-        let id = self.items[first].id.min(LOW_ID);
-        let lower = |&i: &usize| self.items[i].deed.begins() && self.items[i].id <= id;
-        let mut low = (first + 1..=second).filter(lower).take(FOLLOWERS);
-        let higher = self.items[first].id;
-        let starts = |i: usize| {
-            let mut before = self.items[..i].iter().rev().filter(|it| it.deed.begins());
-            let before = before.find(|it| it.id > higher);
-            before.is_some_and(|before| self.is_restart(i, before.id)) || self.ids_fall(i)
-        };
-        let Some(restart) = low.find(|&i| starts(i)) else { return false };
-        drop(low);
-        self.fell = Some(self.number(restart));
-        true
+        let from = self.low.partition_point(|&low| self.is_before(low, first + 1));
+        let low = self.low[from..].iter().filter_map(|&low| self.index(low, second + 1));
+        low.filter(|&low| self.items[low].id <= self.items[first].id)
+            .take(FOLLOWERS)
+            .any(|low| self.ids_fall(low, self.items[weighed].at))
     }
 
-    /// Whether the ids from here on are below most of those before.
-    fn ids_fall(&self, index: usize) -> bool {
-        let begun = |it: &&Item| it.deed.begins();
-        let before = self.items[..index].iter().rev().filter(begun).take(SOME).map(|it| it.id);
+    /// Whether the ids from here on, as far as they wait for by an item of this time, are below most of those
+    /// before.
+    fn ids_fall(&self, index: usize, at: i64) -> bool {
+        let begins = |it: &&Item| it.deed.begins();
+        let before = self.items[..index].iter().rev().filter(begins).take(SOME);
+        let before = before.filter(|it| near(it, &self.items[index])).map(|it| it.id);
         let mut before: Vec<u64> = before.collect();
         before.sort_unstable();
         let Some(&middle) = before.get(before.len() / 2) else { return false };
-        let mut behind = self.items[index..self.seen].iter().filter(begun).take(SOME);
+        let behind = self.items[index..self.seen].iter().filter(begins);
+        let mut behind = behind.filter(|it| it.at <= at.saturating_add(SETTLING)).take(SOME);
         behind.all(|it| it.id < middle)
     }
 
