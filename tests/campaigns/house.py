@@ -15,6 +15,10 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 USERS = 40
+# Whether a login is settled, waits or is contested is another matter.
+LOGINS = """SELECT server, user, count FROM tally WHERE error = 0 AND count > 0
+    UNION ALL SELECT server, user, count FROM unsettled WHERE count > 0
+    UNION ALL SELECT server, user, count FROM contested WHERE count > 0"""
 
 
 class Violation(Exception):
@@ -131,14 +135,10 @@ class House:
             if db.execute("PRAGMA integrity_check").fetchone()[0] != "ok":
                 raise Violation("the ledger is corrupt")
             tables = db.execute("SELECT count(*) FROM sqlite_schema WHERE name = 'tally'").fetchone()
-            # Whether a login is settled, waits or is contested is another matter.
-            query = """SELECT user, sum(count) FROM (
-                SELECT user, count FROM tally WHERE error = 0
-                UNION ALL SELECT user, count FROM unsettled
-                UNION ALL SELECT user, count FROM contested) GROUP BY user HAVING sum(count) > 0"""
-            rows = db.execute(query).fetchall() if tables[0] else []
+            rows = db.execute(f"SELECT user, sum(count) FROM ({LOGINS}) GROUP BY user") if tables[0] else []
+            counted = dict(rows)
         db.close()
-        return dict(rows)
+        return counted
 
     def check_no_double(self):
         counted = self.counted()
