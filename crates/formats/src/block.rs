@@ -130,6 +130,7 @@ impl<'a> Block<'a> {
             database: self.text(line.database, database_end),
             object: self.text(object, object_end),
             account_user: None,
+            further: false,
         }
     }
 

@@ -34,6 +34,9 @@ pub struct Event<'a> {
     pub object: &'a [u8],
     /// The user part of the account that let the login in (`priv_user`), where the dialect tells.
     pub account_user: Option<&'a [u8]>,
+    /// Whether a column stands behind the error number, where there is one: MariaDB Enterprise and Amazon RDS
+    /// write it in all records, MariaDB in none.
+    pub further: bool,
 }
 
 /// User name and client host in one slice with one separator byte between them, because logs write

@@ -119,6 +119,7 @@ struct Reading {
     database: Vec<u8>,
     object: Vec<u8>,
     error: Vec<u8>,
+    further: bool,
     spaced: bool,
     /// The bytes before the statement.
     before: usize,
@@ -161,6 +162,7 @@ fn readings(columns: &[&[u8]], aurora: bool) -> Vec<Reading> {
                     database,
                     object: named,
                     error: spaceless(columns[error]).to_vec(),
+                    further: error + 1 < n && !spaceless(columns[error]).is_empty(),
                     spaced: columns[host + 1].starts_with(b" "),
                     before: columns[..object].iter().map(|column| column.len() + 1).sum(),
                 };
@@ -471,6 +473,7 @@ fn judged(
         database: name(&reading.database),
         object,
         account_user: None,
+        further: reading.further,
     };
     Call::Event(start, end, event)
 }

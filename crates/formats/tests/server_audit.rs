@@ -99,14 +99,17 @@ fn other_writers() {
     );
     one("db1,r,::1:54312,7,0,CONNECT,,,0", "Connect db1|r|::1:54312|7|0|||0");
     one("db1,r,[::1]:54312,7,0,CONNECT,,,0", "Connect db1|r|::1:54312|7|0|||0");
-    one("db1,r,localhost:unavailable,8,0,CONNECT,,,0,", "Connect db1|r|localhost|8|0|||0");
-    one("db1,r,db7:40000,8,0,DISCONNECT,,,0,TLSv1.3", "Disconnect db1|r|db7:40000|8|0|||0");
+    one("db1,r,localhost:unavailable,8,0,CONNECT,,,0,", "Connect db1|r|localhost|8|0|||0|further");
+    one("db1,r,db7:40000,8,0,DISCONNECT,,,0,TLSv1.3", "Disconnect db1|r|db7:40000|8|0|||0|further");
     one(
         "ip-10,r,localhost,9,0,FAILED_CONNECT,,,1045,SOCKET",
-        "Failed ip-10|r|localhost|9|0|||1045",
+        "Failed ip-10|r|localhost|9|0|||1045|further",
     );
-    one("ip-10,r,localhost,9,0,CONNECT,,,0,TCP/IP", "Connect ip-10|r|localhost|9|0|||0");
-    one("ip-10,r,localhost,9,3,QUERY,d,'select 1',0,,", "Query ip-10|r|localhost|9|3|d|select 1|0");
+    one("ip-10,r,localhost,9,0,CONNECT,,,0,TCP/IP", "Connect ip-10|r|localhost|9|0|||0|further");
+    one(
+        "ip-10,r,localhost,9,3,QUERY,d,'select 1',0,,",
+        "Query ip-10|r|localhost|9|3|d|select 1|0|further",
+    );
     one("ip-10,r,localhost,9,3,READ,d,t,,", "Read ip-10|r|localhost|9|3|d|t|0");
     one("ip-10,r,localhost,9,3,READ,d,t,,TLSv1.2", "Read ip-10|r|localhost|9|3|d|t|0");
     one(

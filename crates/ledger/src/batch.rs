@@ -200,6 +200,7 @@ impl Batch {
             Some((_, before)) if stretch.follows(before) => before.join(
                 stretch,
                 &mut Counter {
+                    sessions: Some((server, &mut self.connections)),
                     pairs: &mut self.pairs,
                     contested: &mut self.contested,
                     doubts: &mut self.doubts,
@@ -488,6 +489,8 @@ fn place(base: u64, span: formats::Span, item: Item) -> Item {
 
 /// Counts what is settled, and notes what is contested.
 pub(crate) struct Counter<'a> {
+    /// The server's number, and the sessions that are followed.
+    pub(crate) sessions: Option<(u32, &'a mut Connections)>,
     pub(crate) pairs: &'a mut Pairs,
     pub(crate) contested: &'a mut Contested,
     pub(crate) doubts: &'a mut Doubts,
@@ -505,6 +508,10 @@ impl Teller for Counter<'_> {
     }
 
     fn contested(&mut self, file: i64, item: &Item, reason: Reason) {
+        if let (Deed::ChangeUnnamed, Some((server, connections))) = (item.deed, &mut self.sessions)
+        {
+            connections.unchange(*server, item.id, item.at);
+        }
         self.contested.add(file, item, reason, self.pairs, self.doubts);
     }
 }
@@ -513,8 +520,15 @@ impl Teller for Counter<'_> {
 /// the first, the last.
 fn part_of_a_name(doubt: Doubt, bytes: &[u8]) -> (bool, bool) {
     let text = bytes.trim_ascii_end();
+    // Where a name has line breaks, its first line may be another one's last.
+    let text = match doubt.reason {
+        Reason::LineBreakInName => text.split(|&byte| byte == b'\n').next().unwrap_or(text),
+        _ => text,
+    };
     let last = match doubt.reason {
-        Reason::Ambiguous | Reason::NotARecord | Reason::BadTime if text.len() < NAME_LINE_MAX => {
+        Reason::Ambiguous | Reason::NotARecord | Reason::BadTime | Reason::LineBreakInName
+            if text.len() < NAME_LINE_MAX =>
+        {
             let code = text.iter().rposition(|byte| !byte.is_ascii_digit());
             let rest = code.map_or(&[][..], |code| &text[..=code]);
             let named = |operation: &&[u8]| rest.ends_with(operation);
@@ -618,9 +632,10 @@ impl Sink for Batch {
     }
 
     fn end_of_call(&mut self) {
-        let Batch { servers, pairs, contested, doubts, .. } = self;
-        for server in &mut *servers {
-            server.stretch.run(&mut Counter { pairs, contested, doubts });
+        let Batch { servers, connections, pairs, contested, doubts, .. } = self;
+        for (number, of) in (0..).zip(&mut *servers) {
+            let sessions = Some((number, &mut *connections));
+            of.stretch.run(&mut Counter { sessions, pairs, contested, doubts });
         }
         if servers.len() > 1 {
             // What a name has written may name another server.
@@ -675,8 +690,13 @@ impl Batch {
         deed: Deed,
         mark: u16,
     ) {
+        let mark = mark | if event.further { Mark::FURTHER } else { 0 };
         let mut item = Item::new(self.moment.utc, event.connection, pair, deed, mark);
-        item.link = event.query as u32;
+        item.link = if deed == Deed::ChangeRefused {
+            event.peer.user().len() as u32
+        } else {
+            event.query as u32
+        };
         item.name = name_of(event.peer.user());
         self.servers[server as usize].stretch.push(place(self.base, span, item));
     }

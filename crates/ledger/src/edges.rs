@@ -12,7 +12,7 @@ use crate::contested::{self, Contested};
 use crate::doubts::Doubts;
 use crate::keeping::Keeping;
 use crate::pairs::{Moment, PEER_BYTES_MAX, Pairs};
-use crate::settling::{Deed, Item, Known, Latest, Place, SETTLING, Stretch};
+use crate::settling::{Deed, Floors, Item, Known, Latest, Place, SETTLING, Stretch};
 use crate::store::{Bytes, damaged, signed};
 use crate::timeline::{self, Slot, put, take};
 use formats::Peer;
@@ -46,7 +46,7 @@ pub(crate) fn settle(
             .optional()?;
         let latest = current.latest().reached().unwrap_or(i64::MIN);
         let until = newest.unwrap_or(i64::MIN).min(latest).saturating_sub(SETTLING);
-        current.finish(until, &mut Counter { pairs, contested, doubts });
+        current.finish(until, &mut Counter { sessions: None, pairs, contested, doubts });
         pairs.settle();
         store(db, (server, source), &current, pairs)?;
         store_waiting(db, keeping, (server, source), &current, pairs)?;
@@ -69,7 +69,7 @@ fn settle_server(number: u32, batch: &Batch, current: &mut Stretch, settled: &mu
                 pairs.find_or_add(number, Peer::new(&joined, view.user.len()))
             })
         });
-        let mut counter = Counter { pairs, contested, doubts };
+        let mut counter = Counter { sessions: None, pairs, contested, doubts };
         if stretch.follows(current) {
             current.join(stretch, &mut counter);
             continue;
@@ -227,17 +227,17 @@ fn go_on(db: &Connection, source: i64, batch: &Batch) -> rusqlite::Result<()> {
 
 fn encode(current: &Stretch, pairs: &Pairs) -> Vec<u8> {
     let mut out = vec![VERSION];
-    let Known { latest, floor, past, spoiled, .. } = current.known();
+    let Known { latest, floors, past, spoiled, .. } = current.known();
     put(&mut out, latest.times().len() as u64);
     latest.times().for_each(|at| put_signed(&mut out, at));
-    put(&mut out, u64::from(floor.is_some()));
-    put(&mut out, floor.unwrap_or(0));
     put(&mut out, spoiled.0);
     put(&mut out, spoiled.1 as u64);
-    put(&mut out, past.len() as u64);
-    for (at, id) in past {
-        put_signed(&mut out, at);
-        put(&mut out, id);
+    for begun in [floors.all(), &past] {
+        put(&mut out, begun.len() as u64);
+        for &(at, id) in begun {
+            put_signed(&mut out, at);
+            put(&mut out, id);
+        }
     }
     let mut names = HashMap::new();
     let context = current.context();
@@ -271,13 +271,12 @@ fn decode(mut bytes: &[u8], end: Place, server: u32, pairs: &mut Pairs) -> Optio
     for _ in 0..take(from)? {
         latest.push(take_signed(from)?);
     }
-    let has_floor = take(from)? != 0;
-    let floor = Some(take(from)?).filter(|_| has_floor);
     let spoiled = (take(from)?, take(from)? as usize);
-    let mut past = Vec::new();
-    for _ in 0..take(from)? {
-        past.push((take_signed(from)?, take(from)?));
-    }
+    let mut begun = || {
+        let count = take(from)?;
+        (0..count).map(|_| Some((take_signed(from)?, take(from)?))).collect::<Option<Vec<_>>>()
+    };
+    let (floors, past) = (Floors::of(begun()?), begun()?);
     let counts = [take(from)?, take(from)?];
     let mut names: Vec<u32> = Vec::new();
     let mut before = Before::default();
@@ -298,7 +297,7 @@ fn decode(mut bytes: &[u8], end: Place, server: u32, pairs: &mut Pairs) -> Optio
         }
         Some(items)
     });
-    let known = Known { end, latest, floor, past, spoiled };
+    let known = Known { end, latest, floors, past, spoiled };
     Some(Stretch::behind(context?, known, apart?))
 }
 

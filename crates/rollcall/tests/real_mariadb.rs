@@ -391,7 +391,6 @@ fn a_switch_of_the_audit_is_a_gap() {
 fn a_record_inside_a_name_is_nobodys_login() {
     let bench = Bench::new();
     let stamp = Timestamp::now().strftime("%Y%m%d %H:%M:%S");
-
     let form = format!("x\n{stamp},db1,e2e_forged,10.9.8.7,77,0,CONNECT,mysql,,0\nz");
     assert!(!bench.login(&form, PASSWORD));
     // The name stands in a FAILED_CONNECT and in its DISCONNECT record; a last, plain failure
@@ -406,26 +405,4 @@ fn a_record_inside_a_name_is_nobodys_login() {
     let evidence = bench.rollcall(&["evidence", "-o", "json"]);
     assert!(evidence.status.success(), "{}", lossy(&evidence.stderr));
     assert!(lossy(&evidence.stdout).contains(r#""quarantined""#), "{}", lossy(&evidence.stdout));
-}
-
-/// How many names are sent: `ROLLCALL_FORGED_NAMES`, for the long form.
-const FORGED_NAMES: &str = "60";
-
-#[test]
-fn no_login_is_forged_by_a_name() {
-    let bench = Bench::new();
-    let reach = bench.folder.path().join("reach");
-    let lines: Vec<String> =
-        bench.reach.iter().map(|(name, value)| format!("{name}={value}\n")).collect();
-    fs::write(&reach, lines.concat()).expect("a file");
-    let names = std::env::var("ROLLCALL_FORGED_NAMES").unwrap_or(FORGED_NAMES.to_owned());
-    let tool = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/tools/forge-names");
-    let output = Command::new(tool)
-        .args([reach.as_os_str(), env!("CARGO_BIN_EXE_rollcall").as_ref()])
-        .arg(bench.folder.path())
-        .arg(names)
-        .output()
-        .expect("forge-names");
-    let text = lossy(&output.stdout);
-    assert!(output.status.success(), "{text} {}", lossy(&output.stderr));
 }

@@ -288,6 +288,7 @@ fn event<'a>(login: &Login<'_>, scratch: &'a mut Vec<u8>) -> Result<Event<'a>, D
         database: &scratch[database],
         object: &scratch[tls],
         account_user: (succeeded && told).then_some(&scratch[account]),
+        further: false,
     })
 }
 

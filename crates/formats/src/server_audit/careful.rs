@@ -228,6 +228,7 @@ pub(crate) fn fields<'a>(
         database: &text[name(fit.database.start, fit.database.end)],
         object: &text[object],
         account_user: None,
+        further: !fit.error.is_empty() && text[fit.error.end..].contains(&b','),
     }
 }
 

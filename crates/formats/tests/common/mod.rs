@@ -22,6 +22,7 @@ pub(crate) struct Owned {
     pub(crate) database: String,
     pub(crate) object: String,
     pub(crate) account_user: Option<String>,
+    pub(crate) further: bool,
 }
 
 /// Bytes as text that loses nothing: what is not printable ASCII is escaped.
@@ -46,6 +47,7 @@ impl Owned {
             database: shown(event.database),
             object: shown(event.object),
             account_user: event.account_user.map(shown),
+            further: event.further,
         }
     }
 
@@ -57,7 +59,8 @@ impl Owned {
         let account =
             self.account_user.as_ref().map_or(String::new(), |user| format!(" as {user}"));
         let who = format!("{kind:?} {server}|{user}|{host}{port}");
-        format!("{who}|{connection}|{query}|{database}|{object}|{error}{account}")
+        let further = if self.further { "|further" } else { "" };
+        format!("{who}|{connection}|{query}|{database}|{object}|{error}{further}{account}")
     }
 }
 

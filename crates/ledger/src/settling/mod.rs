@@ -125,6 +125,12 @@ impl Deed {
         matches!(self, Deed::Change | Deed::ChangeUnnamed)
     }
 
+    /// Is it a login, or does one come of it? Others are not worth forging.
+    #[inline(always)]
+    fn is_forged(self) -> bool {
+        self.is_login() | (self as u8 == Deed::ChangeUnnamed as u8)
+    }
+
     /// Does it count as a login?
     #[inline(always)]
     pub(crate) fn is_login(self) -> bool {
@@ -196,9 +202,15 @@ impl Mark {
     const FOUND: u16 = Mark::UNEXPECTED | Mark::APART;
     /// A refused change of user stands right behind it.
     const ALONE: u16 = 16384;
+    /// A column stands behind the error number.
+    pub(crate) const FURTHER: u16 = 32768;
     /// What has to be weighed before it is told of.
-    const DOUBTFUL: u16 =
-        Mark::CONTESTED | Mark::UNEXPECTED | Mark::CLOSELY | Mark::APART | Mark::ALONE;
+    const DOUBTFUL: u16 = Mark::CONTESTED
+        | Mark::UNEXPECTED
+        | Mark::CLOSELY
+        | Mark::APART
+        | Mark::ALONE
+        | Mark::FURTHER;
     /// What is not simply told of as settled.
     const SPECIAL: u16 = Mark::DOUBTFUL | Mark::TOLD | Mark::FOREIGN;
 
@@ -268,15 +280,61 @@ impl Latest {
     }
 }
 
+/// Times and ids of the last beginnings of a life that are older than [`LATE`]. A name may have made some of
+/// them, and refusals are not asked whether they can be believed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Floors(Vec<(i64, u64)>);
+
+impl Floors {
+    const KEPT: usize = 8;
+
+    /// The next one; those before it are of another life where its id is 0.
+    fn push(&mut self, at: i64, id: u64) {
+        if id == 0 {
+            return self.0.clear();
+        }
+        let surplus = (self.0.len() + 1).saturating_sub(Floors::KEPT);
+        self.0.drain(..surplus);
+        self.0.push((at, id));
+    }
+
+    /// The id below which none is, as far as most of them say: those of the same minute, or the last one.
+    fn floor(&self, agreed: Agreed) -> Option<u64> {
+        let recent = self.0.iter().filter(|(at, _)| !agreed.are_behind(*at, 2 * LATE));
+        let mut ids: Vec<u64> = recent.map(|&(_, id)| id).collect();
+        ids.sort_unstable();
+        let middle = ids.get(ids.len().saturating_sub(1) / 2).copied();
+        middle.or(self.last())
+    }
+
+    fn last(&self) -> Option<u64> {
+        self.ids().last()
+    }
+
+    fn ids(&self) -> impl DoubleEndedIterator<Item = u64> {
+        self.0.iter().map(|&(_, id)| id)
+    }
+
+    /// The oldest first.
+    pub(crate) fn all(&self) -> &[(i64, u64)] {
+        &self.0
+    }
+
+    /// Of the same.
+    pub(crate) fn of(all: Vec<(i64, u64)>) -> Floors {
+        Floors(all)
+    }
+}
+
 /// What a judge knows beside the records it keeps.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Known {
     /// How far the log was read, and the times of the last records there.
     pub(crate) end: Place,
     pub(crate) latest: Latest,
-    /// The last beginning that is older than [`LATE`].
-    pub(crate) floor: Option<u64>,
-    /// Times and ids of beginnings after that, which are not kept.
+    /// The last beginnings that are older than [`LATE`].
+    pub(crate) floors: Floors,
+    /// Times and ids of beginnings after that, which are not kept; the id 0 where they start again.
     pub(crate) past: Vec<(i64, u64)>,
     /// What stands before this byte is doubted, so many records of it.
     pub(crate) spoiled: (u64, usize),
@@ -314,10 +372,10 @@ pub(crate) struct Judge {
     surprised: bool,
     /// The stamp of the last item.
     stamp: i64,
-    /// The last beginning that is older than [`LATE`], and how far beginnings were looked through for it.
-    floor: Option<u64>,
+    /// The last beginnings that are older than [`LATE`], and how far items were looked through for them.
+    floors: Floors,
     old: usize,
-    /// Times and ids of beginnings that are forgotten and not older than [`LATE`] yet.
+    /// Times and ids of beginnings that are forgotten and not older than [`LATE`] yet, as in [`Known`].
     past: Vec<(i64, u64)>,
     /// With the item of this number ids start again.
     restart: Option<u32>,
@@ -349,7 +407,7 @@ impl Default for Judge {
             highest: 0,
             surprised: false,
             stamp: i64::MIN,
-            floor: None,
+            floors: Floors::default(),
             old: 0,
             past: Vec::new(),
             restart: None,
@@ -557,13 +615,19 @@ impl Judge {
     fn known(&self) -> Known {
         let mut past = self.past.clone();
         self.note_past(self.context_from(), &mut past);
-        Known { end: self.end, latest: self.latest, floor: self.floor, past, spoiled: (0, 0) }
+        Known {
+            end: self.end,
+            latest: self.latest,
+            floors: self.floors.clone(),
+            past,
+            spoiled: (0, 0),
+        }
     }
 
     /// A judge that goes on behind these records with their files, all of which were looked at.
     pub(crate) fn of(items: Vec<(i64, Item)>, known: Known) -> Judge {
-        let Known { end, latest, floor, past, .. } = known;
-        let mut judge = Judge { floor, past, end, latest, ..Judge::default() };
+        let Known { end, latest, floors, past, .. } = known;
+        let mut judge = Judge { past, end, latest, ..Judge::default() };
         for (file, item) in items {
             judge.in_file(file);
             judge.items.push(item);
@@ -571,7 +635,8 @@ impl Judge {
         judge.seen = judge.items.len();
         judge.stamp = judge.items.last().map_or(i64::MIN, |item| item.at);
         let begun = judge.items.iter().filter(|item| item.deed.begins());
-        judge.highest = begun.map(|item| item.id).max().unwrap_or(0).max(floor.unwrap_or(0));
+        judge.highest = begun.map(|item| item.id).chain(floors.ids()).max().unwrap_or(0);
+        judge.floors = floors;
         judge.surprised = true;
         let has = |item: &Item, mark| item.mark.has(mark);
         let restart = judge.items.iter().rposition(|item| has(item, Mark::RESTART));
@@ -638,7 +703,7 @@ fn spoil<'a>(items: impl Iterator<Item = &'a mut Item>, from: u64, records: usiz
         if left == 0 || item.offset.saturating_add(NAME_BYTES) <= from {
             return 0;
         }
-        item.mark.0 |= if item.deed.is_login() { Mark::IN_NAME } else { 0 };
+        item.mark.0 |= if item.deed.is_forged() { Mark::IN_NAME } else { 0 };
         left -= usize::from(item.deed != Deed::Statement);
     }
     left

@@ -213,7 +213,12 @@ impl Judge {
         while first > 0 && left > 0 {
             let before = &self.items[first - 1];
             let own = before.deed.begins() && before.id == id && !before.mark.has(Mark::UNEXPECTED);
-            let near = before.offset.saturating_add(NAME_BYTES) > offset;
+            let limit = if self.items[index].deed == Deed::ChangeRefused {
+                129u64.saturating_sub(self.items[index].link.into())
+            } else {
+                NAME_BYTES
+            };
+            let near = before.offset.saturating_add(limit) > offset;
             if own || !near || self.file_of(first - 1) != file {
                 break;
             }
@@ -229,17 +234,12 @@ impl Judge {
         self.file_of(first) == self.file_of(second) && a.saturating_add(NAME_BYTES) > b
     }
 
-    /// A name may have made this record. What is no login is told by twins alone: not all statements are here,
-    /// nor is it known of all ends whether they are those of a session.
-    fn mark_in_name(&mut self, index: usize) {
-        let login = self.items[index].deed.is_login();
-        self.mark(index, if login { Mark::IN_NAME } else { 0 });
-    }
-
     /// What stands right before this record is the name's.
     fn mark_name_before(&mut self, index: usize) {
         for i in self.name_before(index) {
-            self.mark_in_name(i);
+            // Ends and statements are told by twins alone: not all statements are here, nor is it known of all
+            // ends whether they are those of a session.
+            self.mark(i, if self.items[i].deed.is_forged() { Mark::IN_NAME } else { 0 });
         }
         let to = self.items[index].offset;
         self.names.push((to.saturating_sub(NAME_BYTES), to));
@@ -252,6 +252,13 @@ impl Judge {
         let item = self.items[index];
         if item.deed.begins() && item.mark.has(Mark::UNEXPECTED) {
             self.weigh_id(index);
+        }
+        if item.deed == Deed::ChangeUnnamed && item.mark.has(Mark::CONTESTED) {
+            // Nor did anybody log in by it.
+            for other in &mut self.items[index + 1..self.seen] {
+                let by_it = (other.deed, other.id, other.at) == (Deed::Change, item.id, item.at);
+                other.mark.0 |= if by_it { item.mark.0 & Mark::CONTESTED } else { 0 };
+            }
         }
         if !item.deed.is_login() {
             return;
@@ -268,6 +275,9 @@ impl Judge {
         }
         if item.mark.has(Mark::APART) && self.is_apart(index) {
             self.mark(index, Mark::MISPLACED);
+        }
+        if item.mark.has(Mark::FURTHER) && self.is_of_another_shape(index) {
+            self.mark(index, Mark::IN_NAME);
         }
         if self.items[index].mark.has(Mark::CONTESTED) {
             // Nor is its end a sign of a session.
@@ -293,7 +303,7 @@ impl Judge {
         }
         let before = self.items[..index].iter().rev().find(|it| it.deed.begins());
         let near = |id: u64| id.saturating_add(JUMP) >= item.id;
-        if before.map(|it| it.id).or(self.floor).is_none_or(near) {
+        if before.map(|it| it.id).or(self.floors.last()).is_none_or(near) {
             return;
         }
         let (mut followers, mut lower) = (0, 0);
@@ -306,41 +316,55 @@ impl Judge {
         }
     }
 
-    /// The last beginning that is older than [`LATE`] when this item comes, of the same life of the server.
+    /// What those beginnings say that are older than [`LATE`] when this item comes and of the same life of the
+    /// server.
     fn floor_at(&mut self, index: usize) -> Option<u64> {
         let agreed = self.agreed(index + 1)?;
         let is_old = |at| agreed.are_behind(at, LATE) || agreed.are_long_before(at);
         let forgotten = self.past.iter().take_while(|(at, _)| is_old(*at)).count();
-        if let Some((_, id)) = self.past.drain(..forgotten).next_back() {
-            self.floor = Some(id);
-        }
-        while self.past.is_empty() && self.old < index && is_old(self.items[self.old].at) {
+        self.past.drain(..forgotten).for_each(|(at, id)| self.floors.push(at, id));
+        while self.past.is_empty() && self.old < index && is_old(self.reached(self.old)) {
+            let item = self.items[self.old];
+            if item.mark.has(Mark::RESTART) {
+                self.floors.push(item.at, 0);
+            }
+            if item.deed.begins() && !item.mark.has(Mark::CONTESTED) && item.id > 0 {
+                self.floors.push(item.at, item.id);
+            }
             self.old += 1;
-            self.floor = self.floor_of(self.floor, self.old - 1);
         }
         let restart = self.restart.and_then(|number| self.index(number, index));
-        if restart.is_some_and(|restart| restart >= self.old) { None } else { self.floor }
+        if restart.is_some_and(|restart| restart >= self.old) {
+            return None;
+        }
+        self.floors.floor(agreed)
+    }
+
+    /// When this item was written at the latest, as far as those right behind it tell: a name has made three of
+    /// four at most.
+    fn reached(&self, index: usize) -> i64 {
+        let next = self.items[index..].iter().take(NAME_RECORDS + 1).map(|it| it.at);
+        next.min().unwrap_or(i64::MIN)
     }
 
     /// Notes of the items before this index, which are about to be forgotten, what floors come of.
     pub(super) fn note_past(&self, index: usize, past: &mut Vec<(i64, u64)>) {
-        for item in self.items.get(self.old..index).unwrap_or_default() {
-            if !item.deed.begins() || item.mark.has(Mark::CONTESTED) {
+        for index in self.old..index {
+            let item = &self.items[index];
+            if !item.deed.begins() || item.mark.has(Mark::CONTESTED) || item.id == 0 {
                 continue;
             }
+            let reached = self.reached(index);
+            if item.mark.has(Mark::RESTART) {
+                past.push((reached, 0));
+            }
             match past.last_mut() {
-                Some((at, id)) if item.at.abs_diff(*at) < PAST_STEP => *id = item.id,
-                _ => past.push((item.at, item.id)),
+                Some((at, id)) if *id > 0 && reached.abs_diff(*at) < PAST_STEP => *id = item.id,
+                _ => past.push((reached, item.id)),
             }
         }
         let surplus = past.len().saturating_sub(PAST_MAX);
         past.drain(..surplus);
-    }
-
-    fn floor_of(&self, floor: Option<u64>, index: usize) -> Option<u64> {
-        let item = &self.items[index];
-        let counts = item.deed.begins() & !item.mark.has(Mark::CONTESTED);
-        if counts { Some(item.id) } else { floor }
     }
 
     /// The next beginnings behind an item, while it waits.
@@ -379,6 +403,19 @@ impl Judge {
                 b.at <= a.at.saturating_add(STEP_BACK) && (at < b.at - FAR || at > a.at + FAR)
             })
         })
+    }
+
+    /// Whether it has a column that most of those near have not: behind the name of a table stands a comma.
+    fn is_of_another_shape(&self, index: usize) -> bool {
+        let told = |it: &&Item| it.deed != Deed::Statement;
+        let before = self.items[..index].iter().rev().filter(told).take(NEIGHBOURS);
+        let behind = self.items[index + 1..self.seen].iter().filter(told).take(NEIGHBOURS);
+        let (mut same, mut other) = (0, 0);
+        for it in before.chain(behind) {
+            same += usize::from(it.mark.has(Mark::FURTHER));
+            other += usize::from(!it.mark.has(Mark::FURTHER));
+        }
+        other > same
     }
 
     /// Whether the id of this item began once more nearby, in the same life of the server.

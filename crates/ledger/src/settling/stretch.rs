@@ -68,7 +68,7 @@ impl Stretch {
     pub(crate) fn push(&mut self, mut item: Item) {
         if self.spoiled.1 > 0 {
             self.spoiled.1 -= usize::from(item.deed != Deed::Statement);
-            let inside = item.offset < self.spoiled.0 && item.deed.is_login();
+            let inside = item.offset < self.spoiled.0 && item.deed.is_forged();
             item.mark.0 |= if inside { Mark::IN_NAME } else { 0 };
         }
         self.judge.push(item);
@@ -100,7 +100,7 @@ impl Stretch {
 
     /// A name that stands between these bytes of the log may have made the records there.
     pub(crate) fn taint(&mut self, (from, to): (u64, u64)) {
-        let inside = |item: &&mut Item| (from..to).contains(&item.offset) && item.deed.is_login();
+        let inside = |item: &&mut Item| (from..to).contains(&item.offset) && item.deed.is_forged();
         let waiting = self.judge.items[self.judge.told..].iter_mut();
         let head = self.head.iter_mut().map(|(_, item)| item);
         waiting.chain(head).filter(inside).for_each(|item| item.mark.0 |= Mark::IN_NAME);

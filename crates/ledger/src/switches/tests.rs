@@ -20,6 +20,7 @@ pub(crate) fn event(kind: Kind, object: &[u8], error: u32) -> Event<'_> {
         database: b"",
         object,
         account_user: None,
+        further: false,
     }
 }
 
