@@ -74,6 +74,9 @@ pub struct Batch {
     pub(crate) unnamed_changes: u64,
     ambiguous_times: u64,
     step_back: i64,
+    /// What was rejected before the first record of this file's piece, beside which a name may stand: no server
+    /// is known yet to which it may belong.
+    early: Stretch,
     // The record before: most records resemble it.
     stamp: Stamp,
     moment: Moment,
@@ -122,6 +125,7 @@ impl Batch {
             unnamed_changes: 0,
             ambiguous_times: 0,
             step_back: 0,
+            early: Stretch::new(file, 0),
             stamp,
             moment,
             server: u32::MAX,
@@ -135,6 +139,7 @@ impl Batch {
         self.base = offset;
         if self.start.is_none() {
             (self.start, self.end) = (Some(offset), offset);
+            self.early.begins_at(offset);
             self.servers.iter_mut().for_each(|server| server.stretch.begins_at(offset));
         }
         self.holes.at(offset);
@@ -155,6 +160,7 @@ impl Batch {
         self.clock = fresh.clock;
         self.file = fresh.file;
         (self.base, self.start, self.end) = (0, None, 0);
+        self.early = Stretch::new(self.file, 0);
         for server in &mut self.servers {
             server.stretch = Stretch::new(self.file, 0);
         }
@@ -357,7 +363,7 @@ impl Batch {
             first: i64::MAX,
             last: i64::MIN,
             runs: RunTracker::default(),
-            stretch: Stretch::new(self.file, self.start.unwrap_or(0)),
+            stretch: self.early.clone(),
         });
         self.servers.len() as u32 - 1
     }
@@ -659,12 +665,13 @@ impl Sink for Batch {
         let (first, last) = part_of_a_name(doubt, bytes);
         if first | last {
             self.wary = WARY_BEHIND;
-            for server in &mut self.servers {
+            let known = self.servers.iter_mut().map(|server| &mut server.stretch);
+            for stretch in known.chain([&mut self.early]) {
                 if first {
-                    server.stretch.spoil_behind(to);
+                    stretch.spoil_behind(to);
                 }
                 if last {
-                    server.stretch.spoil_before(from);
+                    stretch.spoil_before(from);
                 }
             }
         }

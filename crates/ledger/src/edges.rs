@@ -46,7 +46,7 @@ pub(crate) fn settle(
             .optional()?;
         let latest = current.latest().reached().unwrap_or(i64::MIN);
         let until = newest.unwrap_or(i64::MIN).min(latest).saturating_sub(SETTLING);
-        current.finish(until, &mut Counter { sessions: None, pairs, contested, doubts });
+        current.finish(until, &mut Counter { pairs, contested, doubts });
         pairs.settle();
         store(db, (server, source), &current, pairs)?;
         store_waiting(db, keeping, (server, source), &current, pairs)?;
@@ -69,7 +69,7 @@ fn settle_server(number: u32, batch: &Batch, current: &mut Stretch, settled: &mu
                 pairs.find_or_add(number, Peer::new(&joined, view.user.len()))
             })
         });
-        let mut counter = Counter { sessions: None, pairs, contested, doubts };
+        let mut counter = Counter { pairs, contested, doubts };
         if stretch.follows(current) {
             current.join(stretch, &mut counter);
             continue;

@@ -177,9 +177,10 @@ impl Stretch {
 
     /// Goes on with `next`, whose head it judges.
     pub(crate) fn join(&mut self, next: Stretch, teller: &mut impl Teller) {
-        if next.file == self.judge.end.0 {
-            next.early.iter().for_each(|&(from, left)| self.spoil(from, left));
-        }
+        // Who copies and cuts a log may part a name.
+        let (file, end) = self.judge.end;
+        let before = if next.file == file { 0 } else { end };
+        next.early.iter().for_each(|&(from, left)| self.spoil(before + from, left));
         let border = next.border.filter(|_| next.headed).unwrap_or(next.head.len());
         for (i, (file, mut item)) in next.head.into_iter().enumerate() {
             item.mark.0 |= if i >= border { Mark::FOREIGN } else { 0 };

@@ -1,0 +1,146 @@
+//! Names that forge logins count for nobody, wherever what holds them is cut into scans.
+//!
+//! Each form is what a real MariaDB 10.11 wrote; `tests/campaigns/forged-names` sends all of them.
+
+mod common;
+
+use common::{Log, UTC_START, keeping, ledger_of, line};
+use ledger::{Filter, Ledger};
+
+/// Honest logins before the forged lines and behind them, one a second.
+const BEFORE: i64 = 60;
+const BEHIND: i64 = 90;
+
+/// All of them, with two at the end.
+const LOGINS: u64 = (BEFORE + BEHIND + 1) as u64;
+
+/// A session of `app`.
+fn session(second: i64) -> [String; 2] {
+    let at = UTC_START + second * 1_000_000;
+    let id = 1000 + 2 * second as u64;
+    ["CONNECT", "DISCONNECT"].map(|what| line(at, "db1", "app", "10.0.0.7", id, what, 0))
+}
+
+/// The lines in a log of `app`, and one long after them; `~` stands for stamp and server, `own` for an id that
+/// is in use now.
+fn log(forged: &[&str], later: &str) -> Log {
+    let mut log = Log::default();
+    (0..BEFORE).flat_map(session).for_each(|line| log.push(line));
+    // What stands behind a name that is cut may be taken for a part of it.
+    for line in forged.iter().chain([&"~eve,127.0.0.1,1101,0,DISCONNECT,,,0"]) {
+        let line = line.replace('~', "20260101 00:01:00,db1,").replace("own", "1121");
+        log.push(format!("{line}\n"));
+    }
+    (BEFORE + 1..BEFORE + BEHIND).flat_map(session).for_each(|line| log.push(line));
+    log.push(later.to_owned());
+    (BEHIND + BEFORE + 60..BEHIND + BEFORE + 62).flat_map(session).for_each(|line| log.push(line));
+    log
+}
+
+/// Logins of `app`; those of anybody else, and whether any is contested.
+fn seen(ledger: &Ledger) -> (u64, u64, bool) {
+    let (mut app, mut others, mut contested) = (0, 0, false);
+    for row in ledger.seen(&Filter::default()).unwrap() {
+        match &row.user[..] {
+            b"app" => app += row.logins,
+            b"eve" => {}
+            _ => {
+                others += row.logins;
+                contested |= row.contested;
+            }
+        }
+    }
+    (app, others, contested)
+}
+
+#[track_caller]
+fn nobody(forged: &[&str]) {
+    let log = log(forged, "");
+    let first = 2 * BEFORE as usize;
+    for cut in first..=first + forged.len() {
+        for step in [0, 3, 4] {
+            let made = ledger_of(&log, keeping(UTC_START), &[cut], 0, &[step]);
+            let (app, others, contested) = seen(&made.ledger);
+            let how = format!("cut before line {}, {step}", cut - first);
+            assert_eq!((others, contested), (0, true), "{how}");
+            // One that stands right beside the name may be doubted, too.
+            assert!(app >= LOGINS - 1, "{app}, {how}");
+        }
+    }
+}
+
+#[test]
+fn a_login_and_its_end_in_a_name_whose_rest_is_no_record() {
+    nobody(&[
+        "~f,,1119,0,CONNECT,,,0",
+        "~f,,1119,0,DISCONNECT,,,0",
+        "~127.0.0.1,own,0,FAILED_CONNECT,,,1045",
+        "~f,,1119,0,CONNECT,,,0",
+        "~f,,1119,0,DISCONNECT,,,0",
+        "~127.0.0.1,own,0,DISCONNECT,,,0",
+    ]);
+}
+
+#[test]
+fn a_name_that_is_cut_before_its_second_line_ends() {
+    nobody(&[
+        "~€€€€€€€€,127.0.0.1,own,0,FAILED_CONNECT,,,1045",
+        "~€€€€€€€€,,own,0,DISCONNECT,,,0",
+        "~f,h,1119,0,CONNECT,,,0",
+        ",,127.0.0.1,own,0,DISCONNECT,,,0",
+    ]);
+}
+
+#[test]
+fn a_name_that_is_written_once() {
+    nobody(&[
+        "~x,h,own,0,CHANGEUSER,,,1045",
+        "~f,h,1123,0,CHANGEUSER,,,0",
+        ",127.0.0.1,own,0,CHANGEUSER,,,1045",
+    ]);
+}
+
+#[test]
+fn a_table_whose_name_is_a_login() {
+    for what in ["CONNECT", "CHANGEUSER"] {
+        nobody(&[
+            "~eve,127.0.0.1,1121,0,CONNECT,low,,0",
+            "~eve,127.0.0.1,1121,17,CREATE,low,t,",
+            &format!("~f,h,1123,0,{what},,,0,"),
+            &format!(
+                "~eve,127.0.0.1,1121,17,QUERY,low,'CREATE TABLE `t,\\n20260101 00:01:00,db1,f,h,1123,0,{what},,,0` (a INT)',0"
+            ),
+            "~eve,127.0.0.1,1121,0,DISCONNECT,low,,0",
+        ]);
+    }
+}
+
+#[test]
+fn a_change_of_user_in_a_name_and_the_statement_of_another() {
+    let forged = [
+        "~,,1117,0,CHANGEUSER,x,,0",
+        "~f,h,1119,0,CONNECT,,,0",
+        "~y,127.0.0.1,own,0,FAILED_CONNECT,,,1045",
+        "~,,1117,0,CHANGEUSER,x,,0",
+        "~f,h,1119,0,CONNECT,,,0",
+        "~y,127.0.0.1,own,0,DISCONNECT,,,0",
+    ];
+    let statement = [
+        "~f,h,1117,7,READ,mysql,user,",
+        "~z,127.0.0.1,1123,0,FAILED_CONNECT,,,1045",
+        "~f,h,1117,7,READ,mysql,user,",
+        "~z,127.0.0.1,1123,0,DISCONNECT,,,0",
+    ];
+    nobody(&[&forged[..], &statement].concat());
+    let later = log(&forged, "20260101 00:02:40,db1,f,h,1117,7,READ,mysql,user,\n");
+    let made = ledger_of(&later, keeping(UTC_START), &[], 0, &[]);
+    assert_eq!(seen(&made.ledger), (LOGINS, 0, true));
+}
+
+#[test]
+fn logins_of_a_server_that_writes_eleven_columns_count() {
+    let mut log = log(&[], "");
+    log.lines.iter_mut().for_each(|line| *line = line.replace(",,0\n", ",,0,SOCKET\n"));
+    let made = ledger_of(&log, keeping(UTC_START), &[100], 0, &[3]);
+    assert_eq!(seen(&made.ledger), (LOGINS, 0, false));
+}
