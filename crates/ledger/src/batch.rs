@@ -206,7 +206,6 @@ impl Batch {
             Some((_, before)) if stretch.follows(before) => before.join(
                 stretch,
                 &mut Counter {
-                    sessions: Some((server, &mut self.connections)),
                     pairs: &mut self.pairs,
                     contested: &mut self.contested,
                     doubts: &mut self.doubts,
@@ -495,8 +494,6 @@ fn place(base: u64, span: formats::Span, item: Item) -> Item {
 
 /// Counts what is settled, and notes what is contested.
 pub(crate) struct Counter<'a> {
-    /// The server's number, and the sessions that are followed.
-    pub(crate) sessions: Option<(u32, &'a mut Connections)>,
     pub(crate) pairs: &'a mut Pairs,
     pub(crate) contested: &'a mut Contested,
     pub(crate) doubts: &'a mut Doubts,
@@ -514,10 +511,6 @@ impl Teller for Counter<'_> {
     }
 
     fn contested(&mut self, file: i64, item: &Item, reason: Reason) {
-        if let (Deed::ChangeUnnamed, Some((server, connections))) = (item.deed, &mut self.sessions)
-        {
-            connections.unchange(*server, item.id, item.at);
-        }
         self.contested.add(file, item, reason, self.pairs, self.doubts);
     }
 }
@@ -638,10 +631,9 @@ impl Sink for Batch {
     }
 
     fn end_of_call(&mut self) {
-        let Batch { servers, connections, pairs, contested, doubts, .. } = self;
-        for (number, of) in (0..).zip(&mut *servers) {
-            let sessions = Some((number, &mut *connections));
-            of.stretch.run(&mut Counter { sessions, pairs, contested, doubts });
+        let Batch { servers, pairs, contested, doubts, .. } = self;
+        for server in &mut *servers {
+            server.stretch.run(&mut Counter { pairs, contested, doubts });
         }
         if servers.len() > 1 {
             // What a name has written may name another server.

@@ -325,13 +325,6 @@ impl Connections {
         }
     }
 
-    /// A session did not change its user at this time.
-    pub(crate) fn unchange(&mut self, server: u32, id: u64, at: i64) {
-        if self.changed.get(&(server, id)) == Some(&at) {
-            self.changed.remove(&(server, id));
-        }
-    }
-
     /// Whether any session's new user is awaited: asked for each record.
     #[inline(always)]
     pub(crate) fn awaits_names(&self) -> bool {

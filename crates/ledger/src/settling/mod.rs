@@ -77,7 +77,8 @@ const NAME_KEPT: usize = 128;
 /// Time is asked for and waiting items are told of once in so many records, or less.
 const PORTION: usize = 256;
 
-/// The most refusals known whose end did not come yet: that there are some is enough to look closely.
+/// The most refusals known whose end did not come yet (that there are some is enough to look closely), and the
+/// most changes of user that nobody made.
 const REFUSED_MAX: usize = 64;
 
 /// What a record tells.
@@ -383,6 +384,9 @@ pub(crate) struct Judge {
     low: Vec<u32>,
     /// Refused logins whose end did not come yet, by their numbers.
     refused: Vec<u32>,
+    /// Ids and times of changes of user that name nobody and are contested: who shows up later did not log in
+    /// by them.
+    unmade: Vec<(u64, i64)>,
     /// Where names stand that have made records, from and to which byte: news for the other servers of the
     /// log.
     names: Vec<(u64, u64)>,
@@ -413,6 +417,7 @@ impl Default for Judge {
             restart: None,
             low: Vec::new(),
             refused: Vec::new(),
+            unmade: Vec::new(),
             names: Vec::new(),
             end: (0, 0),
             latest: Latest::default(),
@@ -520,7 +525,13 @@ impl Judge {
         let item = self.items[index];
         match item.mark.reason() {
             None => teller.settled(&[item]),
-            Some(reason) => teller.contested(self.file_of(index), &item, reason),
+            Some(reason) => {
+                if item.deed == Deed::ChangeUnnamed {
+                    self.unmade.truncate(REFUSED_MAX - 1);
+                    self.unmade.insert(0, (item.id, item.at));
+                }
+                teller.contested(self.file_of(index), &item, reason);
+            }
         }
     }
 

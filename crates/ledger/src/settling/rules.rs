@@ -53,6 +53,9 @@ impl Judge {
             }
             Deed::End if item.mark.has(Mark::ODD) => self.odd_end(),
             Deed::ChangeRefused => self.change_refused(),
+            Deed::Change if self.unmade.contains(&(item.id, item.at)) => {
+                self.mark(self.seen, Mark::IN_NAME);
+            }
             Deed::End | Deed::Change | Deed::ChangeUnnamed | Deed::Statement => {}
         }
     }
