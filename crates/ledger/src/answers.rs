@@ -334,6 +334,7 @@ impl Ledger {
         let mut rows = coverage::join(pieces, &adjoin, gaps, self.holes()?);
         self.add_lost_ids(&mut rows)?;
         rows.extend(self.hole_rests()?);
+        rows.extend(self.weak_places()?);
         // A doubtful line names no server to be believed; where a source has one server it is that.
         rows.extend(self.rows(
             "SELECT coalesce(server.name, source.label), source.location, NULL, NULL,

@@ -519,24 +519,22 @@ impl Teller for Counter<'_> {
 /// the first, the last.
 fn part_of_a_name(doubt: Doubt, bytes: &[u8]) -> (bool, bool) {
     let text = bytes.trim_ascii_end();
-    // Where a name has line breaks, its first line may be another one's last.
-    let text = match doubt.reason {
-        Reason::LineBreakInName => text.split(|&byte| byte == b'\n').next().unwrap_or(text),
-        _ => text,
+    let end = match doubt.reason {
+        Reason::Ambiguous | Reason::NotARecord | Reason::BadTime => text,
+        // Of a name with line breaks the first line may be another name's last.
+        Reason::LineBreakInName => first_line(text).unwrap_or_default(),
+        _ => &[],
     };
-    let last = match doubt.reason {
-        Reason::Ambiguous | Reason::NotARecord | Reason::BadTime | Reason::LineBreakInName
-            if text.len() < NAME_LINE_MAX =>
-        {
-            let code = text.iter().rposition(|byte| !byte.is_ascii_digit());
-            let rest = code.map_or(&[][..], |code| &text[..=code]);
-            let named = |operation: &&[u8]| rest.ends_with(operation);
-            [&b"FAILED_CONNECT,,,"[..], b"DISCONNECT,,,", b"CHANGEUSER,,,"].iter().any(named)
-                || (doubt.reason == Reason::NotARecord && rest.ends_with(b","))
-        }
-        _ => false,
-    };
+    let code = end.iter().rposition(|byte| !byte.is_ascii_digit());
+    let rest = code.filter(|_| end.len() < NAME_LINE_MAX).map_or(&[][..], |code| &end[..=code]);
+    let operations = [&b"FAILED_CONNECT,,,"[..], b"DISCONNECT,,,", b"CHANGEUSER,,,"];
+    let last = operations.iter().any(|operation| rest.ends_with(operation))
+        || (doubt.reason == Reason::NotARecord && rest.ends_with(b","));
     (doubt.reason == Reason::BadShape, last)
+}
+
+fn first_line(text: &[u8]) -> Option<&[u8]> {
+    text.iter().position(|&byte| byte == b'\n').map(|end| &text[..end])
 }
 
 fn current(servers: &[Server], file: i64) -> impl Iterator<Item = Span> {

@@ -88,6 +88,7 @@ mod strangers;
 mod take_over;
 mod tally;
 mod watched;
+mod weak;
 
 mod answers;
 mod coverage;

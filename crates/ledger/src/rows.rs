@@ -114,6 +114,8 @@ pub enum EvidenceState {
     Covered,
     /// Covered, yet nothing confirms that the audit was on.
     Unconfirmed,
+    /// Covered, yet less is known there by which forged logins are told.
+    Weak,
     /// Known to be missing.
     Gap,
     /// No records.
@@ -128,6 +130,7 @@ impl EvidenceState {
         match self {
             EvidenceState::Covered => "covered",
             EvidenceState::Unconfirmed => "unconfirmed",
+            EvidenceState::Weak => "weak",
             EvidenceState::Gap => "gap",
             EvidenceState::Rejected => "rejected",
             EvidenceState::Quarantined => "quarantined",

@@ -275,6 +275,8 @@ pub(crate) enum StateArg {
     Covered,
     /// Covered, yet nothing confirms that the audit was on
     Unconfirmed,
+    /// Covered, yet less is known there by which forged logins are told
+    Weak,
     /// Known to be missing
     Gap,
     /// No records
@@ -288,6 +290,7 @@ impl From<StateArg> for ledger::EvidenceState {
         match state {
             StateArg::Covered => ledger::EvidenceState::Covered,
             StateArg::Unconfirmed => ledger::EvidenceState::Unconfirmed,
+            StateArg::Weak => ledger::EvidenceState::Weak,
             StateArg::Gap => ledger::EvidenceState::Gap,
             StateArg::Rejected => ledger::EvidenceState::Rejected,
             StateArg::Quarantined => ledger::EvidenceState::Quarantined,

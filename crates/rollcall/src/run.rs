@@ -403,7 +403,8 @@ impl<'a> Session<'a> {
         }
         let ledger = Ledger::open(&self.ledger()?)?;
         self.note_unknown_servers(&ledger)?;
-        let evidence = ledger.evidence(&self.filter)?;
+        let mut evidence = ledger.evidence(&self.filter)?;
+        evidence.extend(ledger.sessions_without_login(&self.filter)?);
         let state: Option<EvidenceState> = args.state.map(Into::into);
         let standing = match state {
             Some(EvidenceState::Rejected) => Some(formats::Standing::Rejected),

@@ -39,7 +39,8 @@ mod tests;
 pub(crate) use stretch::Stretch;
 
 use formats::Reason;
-use rules::{LOW_ID, NAME_BYTES};
+pub(crate) use rules::LOW_ID;
+use rules::NAME_BYTES;
 use std::hint::select_unpredictable;
 
 /// A login is settled when its source goes on for longer than a handshake usually takes
@@ -47,7 +48,7 @@ use std::hint::select_unpredictable;
 pub(crate) const SETTLING: i64 = 15_000_000;
 
 /// Handshakes are given up after `connect_timeout`, which is seldom raised above 30 s.
-const LATE: i64 = 30_000_000;
+pub(crate) const LATE: i64 = 30_000_000;
 
 /// A stamp that is ahead of those behind it by more than this holds back nobody.
 const BACK: i64 = 60_000_000;

@@ -38,7 +38,7 @@ pub(super) const NAME_BYTES: u64 = 640;
 const TWINS: usize = 256;
 
 /// A first login after a restart has an id below this; it need not be followed up to be believed.
-pub(super) const LOW_ID: u64 = 100;
+pub(crate) const LOW_ID: u64 = 100;
 
 /// A login whose id so many others have is contested without asking who they are.
 const SAME_MAX: usize = 64;

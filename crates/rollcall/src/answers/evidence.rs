@@ -189,7 +189,10 @@ fn coverage(rows: &[Evidence], options: &EvidenceOptions, now: i64) -> BTreeMap<
         let is_open = row.state == EvidenceState::Gap && row.to.is_none();
         let to = row.to.or(is_open.then_some(now));
         let (Some(from), Some(to)) = (row.from, to) else { continue };
-        let doubtful = matches!(row.state, EvidenceState::Rejected | EvidenceState::Quarantined);
+        let doubtful = matches!(
+            row.state,
+            EvidenceState::Weak | EvidenceState::Rejected | EvidenceState::Quarantined
+        );
         if to < from || doubtful {
             continue;
         }

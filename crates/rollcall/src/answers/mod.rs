@@ -54,7 +54,7 @@ impl Doubts {
         let mut doubts = Doubts::default();
         for row in rows {
             match row.state {
-                EvidenceState::Covered | EvidenceState::Unconfirmed => {}
+                EvidenceState::Covered | EvidenceState::Unconfirmed | EvidenceState::Weak => {}
                 EvidenceState::Gap => {
                     doubts.gaps += 1;
                     if let (Some(from), Some(to)) = (row.from, row.to) {

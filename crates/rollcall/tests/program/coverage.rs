@@ -11,7 +11,7 @@ fn coverage(house: &House) -> Vec<String> {
     let rows = house.json(&["evidence", "-q"]);
     let mut texts: Vec<(String, String)> = rows
         .iter()
-        .filter(|row| !row["from"].is_null())
+        .filter(|row| !row["from"].is_null() && row["state"] != "weak")
         .map(|row| {
             let time = |field: &str| {
                 row[field].as_str().map_or("…".to_owned(), |it| it["2026-11-".len()..].to_owned())
@@ -345,4 +345,45 @@ fn an_archive_that_is_cut_off_says_so_though_nothing_follows() {
     house.write("server_audit.log.1.gz", archive);
     house.scan(&["."]);
     assert_eq!(coverage(&house), ["covered 01T00:00:00Z 01T08:19:05Z"]);
+}
+
+#[test]
+fn where_less_tells_forged_logins_apart_is_said() {
+    let weak = |log: String| {
+        let house = House::new();
+        house.write(LOG, log);
+        house.scan(&["."]);
+        let rows = house.json(&["evidence", "-q", "--state", "weak"]);
+        let text = |row: &serde_json::Value| {
+            assert_eq!(row["server"], "db1");
+            let [from, to, reason] = ["from", "to", "reason"].map(|it| row[it].as_str().unwrap());
+            let times = [from, to].map(|time| &time["2026-11-01T".len()..]).join(" ");
+            format!("{times} {}: {}", row["records"], reason.split([':', ',']).next().unwrap())
+        };
+        rows.iter().map(text).collect::<Vec<String>>()
+    };
+    let record = |minute: u32, id: u32, what: &str| {
+        format!("20261101 00:{minute:02}:00,db1,app,10.0.0.7,{id},{what}\n")
+    };
+    let (begin, end) = ("0,CONNECT,,,0", "0,DISCONNECT,,,0");
+    let sessions = |first: u32| -> String {
+        (0..20).map(|i| record(i, first + i, begin) + &record(i, first + i, end)).collect()
+    };
+    assert_eq!(weak(sessions(7)), [""; 0]);
+    // The log begins when the server runs already.
+    let inside = "00:00:00Z 00:00:30Z 0: connections before 4711 are not in these logs";
+    assert_eq!(weak(sessions(4711)), [inside]);
+    // So it does where it begins with a session's end; that one began before it.
+    assert_eq!(weak(record(0, 4700, end) + &sessions(4711)).len(), 1);
+    // Of every other session the login is left out.
+    let filtered = (0..21).map(|i| {
+        let login = if i % 2 == 0 { record(i, 7 + i, begin) } else { String::new() };
+        login + &record(i, 7 + i, end)
+    });
+    let missing = "00:01:00Z 00:19:00Z 10: sessions end whose logins are not in these logs";
+    assert_eq!(weak(filtered.collect()), [missing]);
+    // Statements alone.
+    let statements = (0..3).map(|i| record(i, 7, "9,QUERY,shop,'select 1',0"));
+    let nobody = "00:00:00Z 00:02:00Z 3: no connection is told of";
+    assert_eq!(weak(statements.collect()), [nobody]);
 }
