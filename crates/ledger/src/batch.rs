@@ -715,6 +715,7 @@ impl Batch {
         match event.kind {
             Kind::Connect => {
                 server.runs.connected(event.connection, at.utc);
+                self.connections.forget_change(number, event.connection);
                 let (deed, mark) = told_of(true, is_cut(event.peer.user()), End::Unknown);
                 self.judge(span, number, pair, event, deed, mark);
                 let (id, port) = (event.connection, event.port.unwrap_or(0));

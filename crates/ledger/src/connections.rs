@@ -325,6 +325,12 @@ impl Connections {
         }
     }
 
+    /// The id begins again: whoever shows up did not change to it.
+    #[cold]
+    pub(crate) fn forget_change(&mut self, server: u32, id: u64) {
+        self.changed.remove(&(server, id));
+    }
+
     /// Whether any session's new user is awaited: asked for each record.
     #[inline(always)]
     pub(crate) fn awaits_names(&self) -> bool {

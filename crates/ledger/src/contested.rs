@@ -37,7 +37,8 @@ impl Contested {
         pairs: &Pairs,
         doubts: &mut Doubts,
     ) {
-        if !item.deed.is_login() && !item.mark.is_sign() {
+        // Whose end it is depends on what was read before: each may be that of a session.
+        if !item.deed.is_login() && !matches!(item.deed, Deed::End | Deed::Statement) {
             return;
         }
         self.put(item.pair, Sum { count: 1, first: item.at, last: item.at });
