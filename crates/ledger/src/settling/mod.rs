@@ -77,6 +77,9 @@ const NAME_KEPT: usize = 128;
 /// Time is asked for and waiting items are told of once in so many records, or less.
 const PORTION: usize = 256;
 
+/// Fewer items are not worth forgetting.
+const FORGET_MIN: usize = 1024;
+
 /// The most refusals known whose end did not come yet: that there are some is enough to look closely.
 const REFUSED_MAX: usize = 64;
 
@@ -388,7 +391,7 @@ impl Judge {
             self.look((self.seen + PORTION).min(self.items.len()));
             self.tell_due(teller);
         }
-        if self.told > 4096 && self.told > self.items.len() / 2 {
+        if self.told > FORGET_MIN && self.told > self.items.len() / 2 {
             self.forget();
         }
     }

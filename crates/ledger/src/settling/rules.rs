@@ -4,6 +4,7 @@
 use super::{
     AGREE, Deed, FAR, Item, JUMP, Judge, LATE, Mark, PORTION, REFUSED_MAX, SETTLING, is_due,
 };
+use std::hint::select_unpredictable;
 use std::iter::successors;
 
 /// Of what is forgotten while it may still be needed, the last id of each second is kept.
@@ -323,16 +324,25 @@ impl Judge {
     }
 
     /// Notes of the items before this index, which are about to be forgotten, what floors come of.
+    #[inline(never)]
     pub(super) fn note_past(&self, index: usize, past: &mut Vec<(i64, u64)>) {
-        for item in self.items.get(self.old..index).unwrap_or_default() {
-            if !item.deed.begins() || item.mark.has(Mark::CONTESTED) {
-                continue;
+        let items = self.items.get(self.old..index).unwrap_or_default();
+        let mut since = past.last().map_or(i64::MIN, |&(at, _)| at);
+        // Which of them are beginnings cannot be foreseen; that the next stand in the same second is usual.
+        let mut newest = usize::MAX;
+        for (i, item) in items.iter().enumerate() {
+            let counts = item.deed.begins() & !item.mark.has(Mark::CONTESTED);
+            if item.at.abs_diff(since) >= PAST_STEP {
+                if !counts {
+                    continue;
+                }
+                note_id(items, newest, past);
+                past.push((item.at, item.id));
+                since = item.at;
             }
-            match past.last_mut() {
-                Some((at, id)) if item.at.abs_diff(*at) < PAST_STEP => *id = item.id,
-                _ => past.push((item.at, item.id)),
-            }
+            newest = select_unpredictable(counts, i, newest);
         }
+        note_id(items, newest, past);
         let surplus = past.len().saturating_sub(PAST_MAX);
         past.drain(..surplus);
     }
@@ -498,4 +508,11 @@ impl Judge {
 /// Are the two no further apart than a login waits?
 fn near(a: &Item, b: &Item) -> bool {
     a.at.abs_diff(b.at) <= SETTLING as u64
+}
+
+/// The last id of the last second is that of this item, if there is one.
+fn note_id(items: &[Item], index: usize, past: &mut [(i64, u64)]) {
+    if let (Some(item), Some((_, id))) = (items.get(index), past.last_mut()) {
+        *id = item.id;
+    }
 }
