@@ -82,6 +82,14 @@ impl Line {
     };
 }
 
+impl Line {
+    /// The length of the user name in bytes.
+    #[inline(always)]
+    pub fn user_bytes(&self) -> usize {
+        self.user_bytes.into()
+    }
+}
+
 impl<'a> Block<'a> {
     /// The audited server as the records name it.
     #[inline(always)]

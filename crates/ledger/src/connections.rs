@@ -140,6 +140,8 @@ pub(crate) enum End {
     Refused,
     /// Its beginning is not in this batch; the ledger will tell.
     Unknown,
+    /// It is none: a login.
+    Begun,
 }
 
 impl End {
@@ -150,12 +152,6 @@ impl End {
             select_unpredictable(same, End::Session, End::Renamed),
             End::Refused,
         )
-    }
-
-    /// Whether it is a sign of a session.
-    #[inline(always)]
-    pub(crate) fn is_sign(self) -> bool {
-        matches!(self, End::Session | End::Renamed)
     }
 }
 
@@ -220,7 +216,7 @@ impl Connections {
         // Nothing was open before a login.
         let session = open.owner == own;
         self.closed.push(open, at, session);
-        End::of(session, open.pair == pair)
+        select_unpredictable(login, End::Begun, End::of(session, open.pair == pair))
     }
 
     #[cold]
@@ -228,7 +224,7 @@ impl Connections {
     fn unusual(&mut self, server: u32, id: u64, pair: u32, port: u16, at: i64, login: bool) -> End {
         if login {
             self.begin(server, id, pair, port, at, Beginning::Login);
-            return End::Unknown;
+            return End::Begun;
         }
         self.end(server, id, pair, at)
     }

@@ -158,7 +158,6 @@ pub(crate) struct Item {
 }
 
 impl Item {
-    #[inline(always)]
     pub(crate) fn new(at: i64, id: u64, pair: u32, deed: Deed, mark: u16) -> Item {
         Item { at, id, offset: 0, bytes: 0, mark: Mark(mark), pair, link: 0, name: 0, deed }
     }
@@ -246,7 +245,7 @@ pub(crate) struct Latest {
 }
 
 impl Latest {
-    const KEPT: usize = 4;
+    pub(crate) const KEPT: usize = 4;
 
     #[inline(always)]
     pub(crate) fn push(&mut self, at: i64) {
@@ -366,17 +365,30 @@ impl Default for Judge {
 }
 
 impl Judge {
-    /// The next record. Without a branch on what it is, which cannot be foreseen.
-    #[inline(always)]
+    /// The next record.
     fn push(&mut self, item: Item) {
-        let begins = item.deed.begins();
-        let expected = (item.id > self.highest) & (item.id.wrapping_sub(self.highest) <= JUMP);
-        let apart = item.at.wrapping_sub(self.stamp).wrapping_add(FAR) as u64 > 2 * FAR as u64;
-        let found = select_unpredictable(begins & !expected, Mark::UNEXPECTED, 0)
-            | select_unpredictable(apart, Mark::APART, 0);
-        self.highest = select_unpredictable(begins, self.highest.max(item.id), self.highest);
-        self.stamp = item.at;
-        self.items.push(Item { mark: Mark(item.mark.0 & !Mark::FOUND | found), ..item });
+        self.extend(item.at, std::iter::once(item));
+    }
+
+    /// The next records, all of this time. Without a branch on what they are, which cannot be foreseen.
+    #[inline(always)]
+    fn extend(&mut self, at: i64, items: impl Iterator<Item = Item>) {
+        let from = self.items.len();
+        let mut highest = self.highest;
+        self.items.extend(items.map(|item| {
+            let begins = item.deed.begins();
+            let higher = item.id > highest;
+            let expected = higher & (item.id.wrapping_sub(highest) <= JUMP);
+            let found = u16::from(begins & !expected) * Mark::UNEXPECTED;
+            highest = select_unpredictable(begins & higher, item.id, highest);
+            Item { mark: Mark(item.mark.0 & !Mark::FOUND | found), ..item }
+        }));
+        self.highest = highest;
+        if let Some(first) = self.items.get_mut(from) {
+            let apart = at.wrapping_sub(self.stamp).wrapping_add(FAR) as u64 > 2 * FAR as u64;
+            first.mark.0 |= u16::from(apart) * Mark::APART;
+            self.stamp = at;
+        }
     }
 
     /// What is rejected from this byte on may be the last part of a name that has made the records before it,
