@@ -41,9 +41,10 @@ pub(crate) fn add(
     // The newest finished ones, as many and as long as they are kept; halves always, to be joined.
     let before = keeping.connections_before();
     facts.retain(|fact| !fact.is_firm() || fact.to > Some(before));
-    let mut ends: Vec<i64> = facts.iter().filter(|f| f.is_firm()).filter_map(|f| f.to).collect();
     let keep = keeping.connections;
-    if ends.len() > keep {
+    if facts.iter().filter(|fact| fact.is_firm()).count() > keep {
+        let ends = facts.iter().filter(|fact| fact.is_firm()).filter_map(|fact| fact.to);
+        let mut ends: Vec<i64> = ends.collect();
         ends.sort_unstable();
         let oldest = ends.get(ends.len() - keep.max(1)).copied().unwrap_or(i64::MAX);
         facts.retain(|fact| !fact.is_firm() || (keep > 0 && fact.to >= Some(oldest)));
