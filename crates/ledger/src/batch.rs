@@ -299,13 +299,19 @@ impl Batch {
         }
         let spans = other.spans();
         self.done.extend(spans.map(|span| Span { server: numbers[span.server as usize], ..span }));
-        let pairs = self.pairs.absorb(&other.pairs, &numbers);
-        let own = other.connections.facts();
-        self.facts.extend(own.chain(other.facts.iter().copied()).map(|fact| Fact {
+        // What is taken over is freed at once, as both sums are here now.
+        let pairs = self.pairs.absorb(std::mem::take(&mut other.pairs), &numbers);
+        self.step_back = self.step_back.max(other.step_back());
+        self.unnamed_changes += other.unnamed_changes();
+        let theirs = std::mem::replace(&mut other.connections, Connections::new(0));
+        let taken = theirs.facts().chain(other.facts.drain(..)).map(|fact| Fact {
             server: numbers[fact.server as usize],
             pair: pairs[fact.pair as usize],
             ..fact
-        }));
+        });
+        self.facts.extend(taken);
+        drop(theirs);
+        self.facts.extend(self.connections.take_closed());
         self.trim_facts();
         self.contested.absorb(std::mem::take(&mut other.contested), &pairs);
         for (server, mut stretch) in std::mem::take(&mut other.stretches) {
@@ -314,8 +320,6 @@ impl Batch {
         }
         self.pairs.settle();
         self.ambiguous_times += other.ambiguous_times();
-        self.step_back = self.step_back.max(other.step_back());
-        self.unnamed_changes += other.unnamed_changes();
         self.holes.absorb(&other.holes, other.moment.utc, &numbers);
         self.doubts.absorb(other.doubts);
         self.server = u32::MAX;
@@ -329,18 +333,16 @@ impl Batch {
             join_all(&mut self.facts, |pair| is_cut(pairs.get(pair).user));
             self.join_facts_at = 2 * self.facts.len();
         }
-        let count = self.facts.iter().filter(|fact| fact.is_firm()).count();
-        if count <= keep {
+        let firm = self.facts.iter().filter(|fact| fact.is_firm()).count();
+        if firm <= keep {
             return;
         }
-        let (mut whole, halves): (Vec<Fact>, Vec<Fact>) =
-            self.facts.drain(..).partition(Fact::is_firm);
-        whole.select_nth_unstable_by_key(keep, |fact| {
-            (std::cmp::Reverse(fact.to), fact.server, fact.id, fact.from)
+        let kept = self.facts.len() - firm + keep;
+        self.facts.select_nth_unstable_by_key(kept, |fact| {
+            (fact.is_firm(), std::cmp::Reverse(fact.to), fact.server, fact.id, fact.from)
         });
-        whole.truncate(keep);
-        self.facts = halves;
-        self.facts.extend(whole);
+        self.facts.truncate(kept);
+        self.facts.shrink_to_fit();
     }
 
     /// All connection facts of the batch.

@@ -11,6 +11,7 @@
 //!   later, so such connections are marked `loose` and keep both their moments.
 
 use std::hint::select_unpredictable;
+use std::ops::Range;
 
 /// Open connections looked up by the low bits of their id: they come and go in the order of their
 /// ids, so that few of them meet in one place.
@@ -369,6 +370,13 @@ impl Connections {
         closed.chain(self.halves.iter().copied()).chain(open)
     }
 
+    /// The finished ones, which are no longer kept here.
+    pub(crate) fn take_closed(&mut self) -> impl Iterator<Item = Fact> + use<> {
+        let fresh = Ring::new(self.closed.keep);
+        let closed = std::mem::replace(&mut self.closed, fresh);
+        closed.into_iter().map(|closed| closed.open.fact(Some(closed.to)))
+    }
+
     /// How many sessions changed their user and were not heard of again in this batch.
     pub(crate) fn unnamed(&self) -> usize {
         self.changed.len()
@@ -429,10 +437,22 @@ impl Ring {
 
     /// At most as many as are to be kept.
     fn iter(&self) -> impl Iterator<Item = &Closed> {
-        let older = &self.places[(self.next + 1).min(self.end)..self.end];
-        let newer = &self.places[..self.next];
-        let surplus = (older.len() + newer.len()).saturating_sub(self.keep);
-        older.iter().chain(newer).skip(surplus)
+        let [older, newer] = self.kept();
+        self.places[older].iter().chain(&self.places[newer])
+    }
+
+    /// The same.
+    fn into_iter(self) -> impl Iterator<Item = Closed> {
+        let [older, newer] = self.kept();
+        older.chain(newer).map(move |place| self.places[place])
+    }
+
+    /// Where those that are to be kept stand: the older, the newer.
+    fn kept(&self) -> [Range<usize>; 2] {
+        let older = (self.next + 1).min(self.end)..self.end;
+        let surplus = (older.len() + self.next).saturating_sub(self.keep);
+        let gone = surplus.min(older.len());
+        [older.start + gone..older.end, surplus - gone..self.next]
     }
 }
 

@@ -336,9 +336,9 @@ impl Pairs {
 
     /// Adds all counts of `other`, which is settled; `servers` gives this table's number for each server
     /// of `other`. Returns this table's number for each pair of `other`.
-    pub(crate) fn absorb(&mut self, other: &Pairs, servers: &[u32]) -> Vec<u32> {
+    pub(crate) fn absorb(&mut self, mut other: Pairs, servers: &[u32]) -> Vec<u32> {
         let mut numbers = Vec::with_capacity(other.pairs.len());
-        let offset = self.hours.take_over(&other.hours);
+        let moved = self.hours.take_over(std::mem::take(&mut other.hours));
         for pair in &other.pairs {
             let joined = other.joined(pair);
             let peer = Peer::new(joined, pair.key.user_bytes());
@@ -357,7 +357,7 @@ impl Pairs {
                 self.hours.push(&mut mine_past.hours, mine.hour, mine.logins);
                 mine.logins = 0;
             }
-            self.hours.append(&mut mine_past.hours, past.hours, offset);
+            self.hours.append(&mut mine_past.hours, past.hours, moved);
             if mine.logins == 0 {
                 (mine.hour, mine.logins) = (pair.hour, pair.logins);
             } else if pair.logins > 0 {
@@ -673,7 +673,7 @@ mod tests {
         };
         let whole = fill(&events);
         let mut parts = fill(&events[3000..]);
-        parts.absorb(&fill(&events[..3000]), &[0, 1]);
+        parts.absorb(fill(&events[..3000]), &[0, 1]);
         assert_eq!(view(&whole), view(&parts));
     }
 }
