@@ -442,7 +442,7 @@ impl Batch {
                 mark: mark_of(end),
                 pair,
                 link: 0,
-                name: if end == End::Refused { name_of(block.peer(line).user()) } else { 0 },
+                name: if end == End::Refused { name_in(block, line) } else { 0 },
                 deed: deed_of(login, line.user_bytes() >= CUT_BYTES),
             }
         });
@@ -530,6 +530,13 @@ const _: () = assert!(BLOCK_LINES_MAX < 63);
 fn deed_of(login: bool, long: bool) -> Deed {
     let begins = select_unpredictable(long, Deed::LoginLong, Deed::Login);
     select_unpredictable(login, begins, Deed::End)
+}
+
+/// What is told of the user name of a refused login's end: there are few of them.
+#[cold]
+#[inline(never)]
+fn name_in(block: &Block<'_>, line: &Line) -> u16 {
+    name_of(block.peer(line).user())
 }
 
 /// What is known of such a record.
