@@ -264,4 +264,29 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn lists_that_go_through_several_pieces_are_taken_over_whole() {
+        // The second and third entry are long ones: each list gets a chunk far behind its first.
+        let lists = (PIECE + PIECE / 2) as u32;
+        let entries = |list: u32| [(list, 3), (list / 2, u32::MAX - list), (u32::MAX, 70_000)];
+        let mut others = Hours::default();
+        let mut chains = vec![Chain::EMPTY; lists as usize];
+        for turn in [0, 1, 2, 1, 2] {
+            for (chain, list) in chains.iter_mut().zip(0..) {
+                let (hour, count) = entries(list)[turn];
+                others.push(chain, hour, count);
+            }
+        }
+        assert!(others.chunks.len() > 2 * PIECE);
+        let mut hours = Hours::default();
+        hours.push(&mut Chain::EMPTY, 1, 1);
+        let moved = hours.take_over(others);
+        for (&other, list) in chains.iter().zip(0..) {
+            let mut chain = Chain::EMPTY;
+            hours.append(&mut chain, other, moved);
+            let expected = [0, 1, 2, 1, 2].map(|turn| entries(list)[turn]);
+            assert_eq!(hours.of(chain).collect::<Vec<_>>(), expected, "list {list}");
+        }
+    }
 }
