@@ -41,6 +41,8 @@ pub struct Line {
     pub port: u16,
     pub(crate) user_bytes: u8,
     pub(crate) peer_bytes: u8,
+    /// Whether a login or the end of a connection holds bytes that are not ASCII; of others it is not told.
+    pub wide: bool,
     /// What happened.
     pub kind: Kind,
     /// What most records are.
@@ -77,9 +79,18 @@ impl Line {
         port: 0,
         user_bytes: 0,
         peer_bytes: 1,
+        wide: false,
         kind: Kind::AuditConfig,
         turn: Turn::Other,
     };
+}
+
+impl Line {
+    /// The length of the user name in bytes.
+    #[inline(always)]
+    pub fn user_bytes(&self) -> usize {
+        self.user_bytes.into()
+    }
 }
 
 impl<'a> Block<'a> {

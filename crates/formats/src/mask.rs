@@ -12,6 +12,8 @@ pub(crate) trait Masks {
     fn host_bytes(bytes: &[u8; 64]) -> u64;
     /// Where digits stand.
     fn digits(bytes: &[u8; 64]) -> u64;
+    /// Where bytes stand that are not ASCII.
+    fn wide(bytes: &[u8; 64]) -> u64;
     /// Where two blocks hold the same bytes.
     fn same(a: &[u8; 64], b: &[u8; 64]) -> u64;
 
@@ -57,6 +59,11 @@ impl Masks for Portable {
     #[inline(always)]
     fn digits(bytes: &[u8; 64]) -> u64 {
         (0..64).fold(0, |mask, i| mask | u64::from(bytes[i].is_ascii_digit()) << i)
+    }
+
+    #[inline(always)]
+    fn wide(bytes: &[u8; 64]) -> u64 {
+        (0..64).fold(0, |mask, i| mask | u64::from(!bytes[i].is_ascii()) << i)
     }
 
     #[inline(always)]
@@ -125,6 +132,12 @@ mod x86 {
             // SAFETY: SSE2 is part of x86-64.
             unsafe { u64::from(_mm_movemask_epi8(Self::within(byte, b'0', b'9')) as u32) }
         }
+
+        #[inline(always)]
+        fn wide_part(byte: __m128i) -> u64 {
+            // SAFETY: SSE2 is part of x86-64.
+            u64::from(unsafe { _mm_movemask_epi8(byte) } as u32)
+        }
     }
 
     impl Masks for Sse2 {
@@ -152,6 +165,14 @@ mod x86 {
                 | Self::digit_part(Self::part(bytes, 1)) << 16
                 | Self::digit_part(Self::part(bytes, 2)) << 32
                 | Self::digit_part(Self::part(bytes, 3)) << 48
+        }
+
+        #[inline(always)]
+        fn wide(bytes: &[u8; 64]) -> u64 {
+            Self::wide_part(Self::part(bytes, 0))
+                | Self::wide_part(Self::part(bytes, 1)) << 16
+                | Self::wide_part(Self::part(bytes, 2)) << 32
+                | Self::wide_part(Self::part(bytes, 3)) << 48
         }
 
         #[inline(always)]
@@ -207,6 +228,12 @@ mod x86 {
         }
 
         #[inline(always)]
+        fn wide(bytes: &[u8; 64]) -> u64 {
+            // SAFETY: callers use this type only where AVX-512BW was found.
+            unsafe { _mm512_movepi8_mask(Self::load(bytes)) }
+        }
+
+        #[inline(always)]
         fn same(a: &[u8; 64], b: &[u8; 64]) -> u64 {
             // SAFETY: callers use this type only where AVX-512BW was found.
             unsafe { _mm512_cmpeq_epi8_mask(Self::load(a), Self::load(b)) }
@@ -234,6 +261,12 @@ mod x86 {
         fn equal(a: __m256i, b: __m256i) -> u64 {
             // SAFETY: callers use this type only where AVX2 was found.
             unsafe { u64::from(_mm256_movemask_epi8(_mm256_cmpeq_epi8(a, b)) as u32) }
+        }
+
+        #[inline(always)]
+        fn wide_part(byte: __m256i) -> u64 {
+            // SAFETY: callers use this type only where AVX2 was found.
+            u64::from(unsafe { _mm256_movemask_epi8(byte) } as u32)
         }
 
         #[inline(always)]
@@ -281,6 +314,11 @@ mod x86 {
         #[inline(always)]
         fn digits(bytes: &[u8; 64]) -> u64 {
             Self::digit_part(Self::part(bytes, 0)) | Self::digit_part(Self::part(bytes, 1)) << 32
+        }
+
+        #[inline(always)]
+        fn wide(bytes: &[u8; 64]) -> u64 {
+            Self::wide_part(Self::part(bytes, 0)) | Self::wide_part(Self::part(bytes, 1)) << 32
         }
 
         #[inline(always)]
@@ -352,6 +390,15 @@ mod arm {
         }
 
         #[inline(always)]
+        fn wide(bytes: &[u8; 64]) -> u64 {
+            let mut found = [0; 64];
+            for (found, byte) in found.iter_mut().zip(bytes) {
+                *found = byte >> 7;
+            }
+            Self::of(&found, 1)
+        }
+
+        #[inline(always)]
         fn same(a: &[u8; 64], b: &[u8; 64]) -> u64 {
             let mut differing = [0; 64];
             for (i, difference) in differing.iter_mut().enumerate() {
@@ -399,6 +446,8 @@ mod tests {
             prop_assert_eq!(Portable::host_bytes(&bytes), host);
             prop_assert_eq!(Portable::digits(&bytes), digits);
             prop_assert_eq!(Portable::same(&bytes, &other), same);
+            let wide: u64 = (0..64).filter(|&i| bytes[i] > 127).map(|i| 1 << i).sum();
+            prop_assert_eq!(Portable::wide(&bytes), wide);
             let commas = plain(&bytes, b',');
             prop_assert_eq!(Portable::of(&bytes, b','), commas);
             #[cfg(target_arch = "x86_64")]
@@ -407,11 +456,13 @@ mod tests {
                 prop_assert_eq!(Sse2::host_bytes(&bytes), host);
                 prop_assert_eq!(Sse2::digits(&bytes), digits);
                 prop_assert_eq!(Sse2::same(&bytes, &other), same);
+                prop_assert_eq!(Sse2::wide(&bytes), wide);
                 if std::is_x86_feature_detected!("avx2") {
                     prop_assert_eq!(Avx2::of(&bytes, b','), commas);
                 prop_assert_eq!(Avx2::host_bytes(&bytes), host);
                 prop_assert_eq!(Avx2::digits(&bytes), digits);
                 prop_assert_eq!(Avx2::same(&bytes, &other), same);
+                prop_assert_eq!(Avx2::wide(&bytes), wide);
                 }
             }
             #[cfg(target_arch = "x86_64")]
@@ -420,6 +471,7 @@ mod tests {
                 prop_assert_eq!(Avx512::host_bytes(&bytes), host);
                 prop_assert_eq!(Avx512::digits(&bytes), digits);
                 prop_assert_eq!(Avx512::same(&bytes, &other), same);
+                prop_assert_eq!(Avx512::wide(&bytes), wide);
             }
             #[cfg(target_arch = "aarch64")]
             {
@@ -427,6 +479,7 @@ mod tests {
                 prop_assert_eq!(Neon::host_bytes(&bytes), host);
                 prop_assert_eq!(Neon::digits(&bytes), digits);
                 prop_assert_eq!(Neon::same(&bytes, &other), same);
+                prop_assert_eq!(Neon::wide(&bytes), wide);
             }
         }
     }

@@ -9,11 +9,13 @@ use crate::connections::{Beginning, Connections, End, Fact, HALVES_NOTED, join_a
 use crate::contested::Contested;
 use crate::doubts::Doubts;
 use crate::holes::{self, Hole, Holes, Rest, Segment};
-use crate::pairs::{Moment, PEER_BYTES_MAX, Pairs, same};
-use crate::runs::{RunPart, RunTracker};
-use crate::settling::{Deed, Item, Mark, Place, Stretch, Teller, name_of};
+use crate::pairs::{Moment, PEER_BYTES_MAX, Pairs, Step, same};
+use crate::runs::{Logins, RunPart, RunTracker};
+use crate::settling::{Deed, Item, Latest, Mark, Place, Stretch, Teller, name_of};
 use crate::switches::may_switch;
-use formats::{BLOCK_LINES_MAX, Block, Doubt, Event, Kind, Reason, Sink, Stamp, Standing, Turn};
+use formats::{
+    BLOCK_LINES_MAX, Block, Doubt, Event, Kind, Line, Reason, Sink, Stamp, Standing, Turn,
+};
 use std::collections::BTreeMap;
 use std::hint::select_unpredictable;
 
@@ -303,13 +305,19 @@ impl Batch {
         }
         let spans = other.spans();
         self.done.extend(spans.map(|span| Span { server: numbers[span.server as usize], ..span }));
-        let pairs = self.pairs.absorb(&other.pairs, &numbers);
-        let own = other.connections.facts();
-        self.facts.extend(own.chain(other.facts.iter().copied()).map(|fact| Fact {
+        // What is taken over is freed at once, as both sums are here now.
+        let pairs = self.pairs.absorb(std::mem::take(&mut other.pairs), &numbers);
+        self.step_back = self.step_back.max(other.step_back());
+        self.unnamed_changes += other.unnamed_changes();
+        let theirs = std::mem::replace(&mut other.connections, Connections::new(0));
+        let taken = theirs.facts().chain(other.facts.drain(..)).map(|fact| Fact {
             server: numbers[fact.server as usize],
             pair: pairs[fact.pair as usize],
             ..fact
-        }));
+        });
+        self.facts.extend(taken);
+        drop(theirs);
+        self.facts.extend(self.connections.take_closed());
         self.trim_facts();
         self.contested.absorb(std::mem::take(&mut other.contested), &pairs);
         for (server, mut stretch) in std::mem::take(&mut other.stretches) {
@@ -318,8 +326,6 @@ impl Batch {
         }
         self.pairs.settle();
         self.ambiguous_times += other.ambiguous_times();
-        self.step_back = self.step_back.max(other.step_back());
-        self.unnamed_changes += other.unnamed_changes();
         self.holes.absorb(&other.holes, other.moment.utc, &numbers);
         self.doubts.absorb(other.doubts);
         self.server = u32::MAX;
@@ -333,18 +339,16 @@ impl Batch {
             join_all(&mut self.facts, |pair| is_cut(pairs.get(pair).user));
             self.join_facts_at = 2 * self.facts.len();
         }
-        let count = self.facts.iter().filter(|fact| fact.is_firm()).count();
-        if count <= keep {
+        let firm = self.facts.iter().filter(|fact| fact.is_firm()).count();
+        if firm <= keep {
             return;
         }
-        let (mut whole, halves): (Vec<Fact>, Vec<Fact>) =
-            self.facts.drain(..).partition(Fact::is_firm);
-        whole.select_nth_unstable_by_key(keep, |fact| {
-            (std::cmp::Reverse(fact.to), fact.server, fact.id, fact.from)
+        let kept = self.facts.len() - firm + keep;
+        self.facts.select_nth_unstable_by_key(kept, |fact| {
+            (fact.is_firm(), std::cmp::Reverse(fact.to), fact.server, fact.id, fact.from)
         });
-        whole.truncate(keep);
-        self.facts = halves;
-        self.facts.extend(whole);
+        self.facts.truncate(kept);
+        self.facts.shrink_to_fit();
     }
 
     /// All connection facts of the batch.
@@ -424,6 +428,36 @@ impl Batch {
         server.last = server.last.max(self.moment.utc);
     }
 
+    /// Logins and ends of connections, all of the same time, with their pairs.
+    #[inline(always)]
+    fn step(&mut self, server: u32, block: &Block<'_>, lines: &[Line], pairs: &[u32]) {
+        let Batch { connections, servers, base, .. } = self;
+        let own = &mut servers[server as usize];
+        let (base, at) = (*base, self.moment.utc);
+        let mut logins = Logins::none_at(at);
+        let items = lines.iter().zip(pairs).map(|(line, &pair)| {
+            let (id, login) = (line.connection, line.turn == Turn::Login);
+            let end = connections.step(server, id, pair, line.port, at, login);
+            logins.step(id, login);
+            let span = block.span(line);
+            Item {
+                at,
+                id,
+                offset: base + span.start as u64,
+                bytes: (span.end - span.start).min(u16::MAX.into()) as u16,
+                mark: Mark(mark_of(end).0 | (u16::from(line.wide) * Mark::WIDE)),
+                pair,
+                link: 0,
+                name: if end == End::Refused { name_in(block, line) } else { 0 },
+                deed: deed_of(login, line.user_bytes() >= CUT_BYTES),
+            }
+        });
+        own.stretch.extend(at, items);
+        own.runs.several(logins);
+        (0..lines.len().min(Latest::KEPT)).for_each(|_| own.stretch.is_at(at));
+        self.wary = self.wary.saturating_sub(lines.len() as u8);
+    }
+
     /// Whatever is not a login, a refused one or an end.
     #[inline]
     fn other(
@@ -470,23 +504,62 @@ impl Batch {
     }
 }
 
-/// Whether a server may have cut this user name when it logged the beginning of a connection: after
+/// A server may have cut a user name of so many bytes when it logged the beginning of a connection: after
 /// 132 bytes, or 128 characters. The end of the connection has it in full.
+const CUT_BYTES: usize = 128;
+
+/// See [`CUT_BYTES`].
 pub(crate) fn is_cut(user: &[u8]) -> bool {
-    user.len() >= 128
+    user.len() >= CUT_BYTES
 }
 
-/// What a login or the end of a connection is to the judge.
+/// Which of the lines are logins or ends of connections, as bits, and where one stands that is not of the same
+/// time as the one before, or is something else; the last such bit is that behind all lines. Found without a
+/// branch, as it cannot be foreseen.
 #[inline(always)]
-fn told_of(login: bool, long: bool, end: End) -> (Deed, u16) {
+fn runs_of(lines: &[Line]) -> (u64, u64) {
+    let (mut usual, mut breaks) = (0, 0);
+    let mut before = 0;
+    for (line, i) in lines.iter().zip(0u32..) {
+        let is_usual = matches!(line.turn, Turn::Login | Turn::End);
+        usual |= u64::from(is_usual) << i;
+        breaks |= u64::from(!is_usual | (line.time != before)) << i;
+        before = line.time;
+    }
+    (usual, breaks | 1 << lines.len())
+}
+
+const _: () = assert!(BLOCK_LINES_MAX < 63);
+
+/// What a login, with a name that may be cut, or the end of a connection is to the judge.
+#[inline(always)]
+fn deed_of(login: bool, long: bool) -> Deed {
     let begins = select_unpredictable(long, Deed::LoginLong, Deed::Login);
-    let sign = select_unpredictable(end.is_sign(), Mark::SESSION, 0);
-    let odd = select_unpredictable(end == End::Session, 0, Mark::ODD);
-    (select_unpredictable(login, begins, Deed::End), select_unpredictable(login, 0, sign | odd))
+    select_unpredictable(login, begins, Deed::End)
 }
 
-/// The same with the place where it stands.
+/// What is told of the user name of a refused login's end: there are few of them.
+#[cold]
+#[inline(never)]
+fn name_in(block: &Block<'_>, line: &Line) -> u16 {
+    name_of(block.peer(line).user())
+}
+
+/// What is known of such a record.
 #[inline(always)]
+fn mark_of(end: End) -> Mark {
+    const MARKS: [u16; 5] = {
+        let mut marks = [0; 5];
+        marks[End::Session as usize] = Mark::SESSION;
+        marks[End::Renamed as usize] = Mark::SESSION | Mark::ODD;
+        marks[End::Refused as usize] = Mark::ODD;
+        marks[End::Unknown as usize] = Mark::ODD;
+        marks
+    };
+    Mark(MARKS[end as usize])
+}
+
+/// A record with the place where it stands.
 fn place(base: u64, span: formats::Span, item: Item) -> Item {
     let bytes = (span.end - span.start).min(u16::MAX.into()) as u16;
     Item { offset: base + span.start as u64, bytes, ..item }
@@ -501,13 +574,10 @@ pub(crate) struct Counter<'a> {
 
 impl Teller for Counter<'_> {
     fn settled(&mut self, items: &[Item]) {
-        self.pairs.make_room(items.len());
-        let mut at = Moment::new(i64::MIN);
-        for item in items {
-            at = at.or_new(item.at);
+        self.pairs.steps(items.iter().map(|item| {
             let login = item.deed.is_login();
-            self.pairs.step(item.pair, at, login, login | item.mark.is_sign());
-        }
+            Step { pair: item.pair, at: item.at, login, active: login | item.mark.is_sign() }
+        }));
     }
 
     fn contested(&mut self, file: i64, item: &Item, reason: Reason) {
@@ -569,17 +639,26 @@ impl Sink for Batch {
         self.end = lines.last().map_or(self.end, |line| self.base + block.span(line).end as u64);
         self.servers[server as usize].records += lines.len() as u64;
         self.connections.make_room(lines.len());
-        self.pairs.make_room(lines.len());
         let mut time = None;
         // A few records of a piece, and those behind a switch, end what may be missing.
         let statements = || lines.iter().all(|line| line.turn == Turn::Statement);
         let mut awaits_end = self.holes.awaits(server, statements);
         let mut awaits_names = self.connections.awaits_names();
-        for (i, (&pair, line)) in pairs.iter().zip(lines).enumerate() {
+        let (usual, breaks) = runs_of(lines);
+        let mut next = 0;
+        while let Some(line) = lines.get(next) {
+            let i = next;
             if time != Some(line.time) {
                 time = Some(line.time);
                 self.begin_moment(server, Stamp::Local(line.time));
             }
+            if (usual >> i & 1 == 1) & !(awaits_end | awaits_names) {
+                next += 1 + (breaks >> (i + 1)).trailing_zeros() as usize;
+                self.step(server, block, &lines[i..next], &pairs[i..next]);
+                continue;
+            }
+            next += 1;
+            let pair = pairs[i];
             self.wary = self.wary.saturating_sub(1);
             self.servers[server as usize].stretch.is_at(self.moment.utc);
             let seen = awaits_end;
@@ -587,44 +666,24 @@ impl Sink for Batch {
                 self.look_for_holes(server, block.span(line).start, &block.event(line));
                 awaits_end = self.holes.awaits(server, statements);
             }
-            if (line.turn == Turn::Other) | awaits_names {
+            if (line.turn != Turn::Statement) | awaits_names {
                 self.count(block.span(line), server, pair, &block.event(line));
                 awaits_names = self.connections.awaits_names();
                 continue;
             }
-            if line.turn == Turn::Statement {
-                let next = lines.get(i + 1..i + 1 + WARY_BEFORE);
-                let calm = next.is_some_and(|next| next.iter().all(|it| it.turn != Turn::Other));
-                if calm & (self.wary == 0) {
-                    self.pairs.active(pair, self.moment);
-                } else {
-                    let event = block.event(line);
-                    self.judge(
-                        block.span(line),
-                        server,
-                        pair,
-                        &event,
-                        Deed::Statement,
-                        Mark::SESSION,
-                    );
-                }
-                let query = line.kind == Kind::Query;
-                if !seen & query & may_switch(block.object(line)) {
-                    self.look_for_holes(server, block.span(line).start, &block.event(line));
-                    awaits_end = self.holes.awaits(server, statements);
-                }
-                continue;
+            let next = lines.get(i + 1..i + 1 + WARY_BEFORE);
+            let calm = next.is_some_and(|next| next.iter().all(|it| it.turn != Turn::Other));
+            if calm & (self.wary == 0) {
+                self.pairs.active(pair, self.moment);
+            } else {
+                let event = block.event(line);
+                self.judge(block.span(line), server, pair, &event, Deed::Statement, Mark::SESSION);
             }
-            let (id, at, login) = (line.connection, self.moment.utc, line.turn == Turn::Login);
-            let end = self.connections.step(server, id, pair, line.port, at, login);
-            let (deed, mark) = told_of(login, is_cut(block.peer(line).user()), end);
-            let mut item = place(self.base, block.span(line), Item::new(at, id, pair, deed, mark));
-            if !login & (end == End::Refused) {
-                item.name = name_of(block.peer(line).user());
+            let query = line.kind == Kind::Query;
+            if !seen & query & may_switch(block.object(line)) {
+                self.look_for_holes(server, block.span(line).start, &block.event(line));
+                awaits_end = self.holes.awaits(server, statements);
             }
-            let own = &mut self.servers[server as usize];
-            own.runs.step(id, at, login);
-            own.stretch.push(item);
         }
     }
 
@@ -687,7 +746,11 @@ impl Batch {
         deed: Deed,
         mark: u16,
     ) {
-        let mark = mark | if event.further { Mark::FURTHER } else { 0 };
+        let names = [event.peer.joined(), event.database, event.object];
+        let wide = names.iter().any(|name| !name.is_ascii());
+        let mark = mark
+            | if event.further { Mark::FURTHER } else { 0 }
+            | if wide { Mark::WIDE } else { 0 };
         let mut item = Item::new(self.moment.utc, event.connection, pair, deed, mark);
         item.link = if deed == Deed::ChangeRefused {
             event.peer.user().len() as u32
@@ -716,8 +779,8 @@ impl Batch {
             Kind::Connect => {
                 server.runs.connected(event.connection, at.utc);
                 self.connections.forget_change(number, event.connection);
-                let (deed, mark) = told_of(true, is_cut(event.peer.user()), End::Unknown);
-                self.judge(span, number, pair, event, deed, mark);
+                let deed = deed_of(true, is_cut(event.peer.user()));
+                self.judge(span, number, pair, event, deed, mark_of(End::Begun).0);
                 let (id, port) = (event.connection, event.port.unwrap_or(0));
                 self.connections.begin(number, id, pair, port, at.utc, Beginning::Login);
             }
@@ -730,8 +793,7 @@ impl Batch {
                     self.named(span, number, event.connection, pair);
                 }
                 let end = self.connections.end(number, event.connection, pair, at.utc);
-                let (deed, mark) = told_of(false, false, end);
-                self.judge(span, number, pair, event, deed, mark);
+                self.judge(span, number, pair, event, Deed::End, mark_of(end).0);
             }
             Kind::Failed => {
                 let long = is_cut(event.peer.user());

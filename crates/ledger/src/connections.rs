@@ -11,6 +11,7 @@
 //!   later, so such connections are marked `loose` and keep both their moments.
 
 use std::hint::select_unpredictable;
+use std::ops::Range;
 
 /// Open connections looked up by the low bits of their id: they come and go in the order of their
 /// ids, so that few of them meet in one place.
@@ -140,6 +141,8 @@ pub(crate) enum End {
     Refused,
     /// Its beginning is not in this batch; the ledger will tell.
     Unknown,
+    /// It is none: a login.
+    Begun,
 }
 
 impl End {
@@ -150,12 +153,6 @@ impl End {
             select_unpredictable(same, End::Session, End::Renamed),
             End::Refused,
         )
-    }
-
-    /// Whether it is a sign of a session.
-    #[inline(always)]
-    pub(crate) fn is_sign(self) -> bool {
-        matches!(self, End::Session | End::Renamed)
     }
 }
 
@@ -220,7 +217,7 @@ impl Connections {
         // Nothing was open before a login.
         let session = open.owner == own;
         self.closed.push(open, at, session);
-        End::of(session, open.pair == pair)
+        select_unpredictable(login, End::Begun, End::of(session, open.pair == pair))
     }
 
     #[cold]
@@ -228,7 +225,7 @@ impl Connections {
     fn unusual(&mut self, server: u32, id: u64, pair: u32, port: u16, at: i64, login: bool) -> End {
         if login {
             self.begin(server, id, pair, port, at, Beginning::Login);
-            return End::Unknown;
+            return End::Begun;
         }
         self.end(server, id, pair, at)
     }
@@ -379,6 +376,13 @@ impl Connections {
         closed.chain(self.halves.iter().copied()).chain(open)
     }
 
+    /// The finished ones, which are no longer kept here.
+    pub(crate) fn take_closed(&mut self) -> impl Iterator<Item = Fact> + use<> {
+        let fresh = Ring::new(self.closed.keep);
+        let closed = std::mem::replace(&mut self.closed, fresh);
+        closed.into_iter().map(|closed| closed.open.fact(Some(closed.to)))
+    }
+
     /// How many sessions changed their user and were not heard of again in this batch.
     pub(crate) fn unnamed(&self) -> usize {
         self.changed.len()
@@ -439,10 +443,22 @@ impl Ring {
 
     /// At most as many as are to be kept.
     fn iter(&self) -> impl Iterator<Item = &Closed> {
-        let older = &self.places[(self.next + 1).min(self.end)..self.end];
-        let newer = &self.places[..self.next];
-        let surplus = (older.len() + newer.len()).saturating_sub(self.keep);
-        older.iter().chain(newer).skip(surplus)
+        let [older, newer] = self.kept();
+        self.places[older].iter().chain(&self.places[newer])
+    }
+
+    /// The same.
+    fn into_iter(self) -> impl Iterator<Item = Closed> {
+        let [older, newer] = self.kept();
+        older.chain(newer).map(move |place| self.places[place])
+    }
+
+    /// Where those that are to be kept stand: the older, the newer.
+    fn kept(&self) -> [Range<usize>; 2] {
+        let older = (self.next + 1).min(self.end)..self.end;
+        let surplus = (older.len() + self.next).saturating_sub(self.keep);
+        let gone = surplus.min(older.len());
+        [older.start + gone..older.end, surplus - gone..self.next]
     }
 }
 

@@ -41,26 +41,34 @@ pub(crate) fn add(
     // The newest finished ones, as many and as long as they are kept; halves always, to be joined.
     let before = keeping.connections_before();
     facts.retain(|fact| !fact.is_firm() || fact.to > Some(before));
-    let mut ends: Vec<i64> = facts.iter().filter(|f| f.is_firm()).filter_map(|f| f.to).collect();
     let keep = keeping.connections;
-    if ends.len() > keep {
+    if facts.iter().filter(|fact| fact.is_firm()).count() > keep {
+        let ends = facts.iter().filter(|fact| fact.is_firm()).filter_map(|fact| fact.to);
+        let mut ends: Vec<i64> = ends.collect();
         ends.sort_unstable();
         let oldest = ends.get(ends.len() - keep.max(1)).copied().unwrap_or(i64::MAX);
         facts.retain(|fact| !fact.is_firm() || (keep > 0 && fact.to >= Some(oldest)));
     }
-    let mut added = 0;
     let mut halves: BTreeMap<(i64, u64), Vec<Fact>> = BTreeMap::new();
-    let mut insert = db.prepare_cached(INSERT)?;
-    for fact in facts {
+    facts.retain(|fact| {
         let server = servers[fact.server as usize];
-        if fact.is_firm() {
-            let pair = batch.pairs.get(fact.pair);
-            added += write(&mut insert, server, source, &fact, (pair.user, pair.host))?;
-        } else {
-            halves.entry((server, fact.id)).or_default().push(fact);
+        if !fact.is_firm() {
+            halves.entry((server, fact.id)).or_default().push(*fact);
         }
+        fact.is_firm()
+    });
+    let mut added = 0;
+    // Several rows to a statement, as in `tally`.
+    let (several, rest) = facts.as_chunks::<ROWS>();
+    for facts in several.iter().map(|facts| &facts[..]).chain(rest.chunks(1)) {
+        let mut insert = db.prepare_cached(&insert(facts.len()))?;
+        for (fact, row) in facts.iter().zip(0..) {
+            let pair = batch.pairs.get(fact.pair);
+            let server = servers[fact.server as usize];
+            bind(&mut insert, row, server, source, fact, (pair.user, pair.host))?;
+        }
+        added += insert.raw_execute()?;
     }
-    drop(insert);
     for ((server, id), facts) in halves {
         let facts = facts.into_iter().map(|fact| {
             let pair = batch.pairs.get(fact.pair);
@@ -71,29 +79,42 @@ pub(crate) fn add(
     trim(db, keeping, added)
 }
 
-const INSERT: &str =
-    "INSERT INTO connection (server, source, id, from_us, to_us, user, host, port, refused, loose)
-     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+/// Rows in a full statement.
+const ROWS: usize = 32;
 
-fn write(
+/// What each row binds.
+const COLUMNS: usize = 10;
+
+/// A statement that adds so many rows.
+fn insert(rows: usize) -> String {
+    format!(
+        "INSERT INTO connection
+           (server, source, id, from_us, to_us, user, host, port, refused, loose)
+         VALUES {}",
+        vec!["(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"; rows].join(",")
+    )
+}
+
+/// Binds the row of this number, the first being 0.
+fn bind(
     insert: &mut Statement<'_>,
+    row: usize,
     server: i64,
     source: i64,
     fact: &Fact,
     (user, host): (&[u8], &[u8]),
-) -> rusqlite::Result<usize> {
-    insert.execute(params![
-        server,
-        source,
-        signed(fact.id),
-        fact.from,
-        fact.to,
-        Bytes(user),
-        Bytes(host),
-        fact.port,
-        fact.refused,
-        !fact.is_firm()
-    ])
+) -> rusqlite::Result<()> {
+    let at = row * COLUMNS + 1;
+    insert.raw_bind_parameter(at, server)?;
+    insert.raw_bind_parameter(at + 1, source)?;
+    insert.raw_bind_parameter(at + 2, signed(fact.id))?;
+    insert.raw_bind_parameter(at + 3, fact.from)?;
+    insert.raw_bind_parameter(at + 4, fact.to)?;
+    insert.raw_bind_parameter(at + 5, Bytes(user))?;
+    insert.raw_bind_parameter(at + 6, Bytes(host))?;
+    insert.raw_bind_parameter(at + 7, fact.port)?;
+    insert.raw_bind_parameter(at + 8, fact.refused)?;
+    insert.raw_bind_parameter(at + 9, !fact.is_firm())
 }
 
 /// Joins halves of one connection id with those the ledger holds.
@@ -145,10 +166,11 @@ fn join_with_stored(
         .collect();
     join(&mut numbered, |pair| is_cut(&names[pair as usize].0));
     let mut added = 0;
-    let mut insert = db.prepare_cached(INSERT)?;
+    let mut insert = db.prepare_cached(&insert(1))?;
     for fact in numbered.iter().filter(|fact| !fact.is_firm()) {
         let (user, host) = &names[fact.pair as usize];
-        added += write(&mut insert, server, source, fact, (user, host))?;
+        bind(&mut insert, 0, server, source, fact, (user, host))?;
+        added += insert.raw_execute()?;
     }
     Ok(added)
 }

@@ -21,6 +21,9 @@ const CHUNK: usize = 26;
 /// The mark and two varints of 32-bit numbers, one of them zigzag.
 const ENTRY_MAX: usize = 11;
 
+/// Chunks that are taken over at once: 256 KiB.
+const PIECE: usize = 8192;
+
 /// Says that an entry is a long one.
 const LONG: u8 = 0x80;
 
@@ -44,6 +47,23 @@ pub(crate) struct Chain {
 impl Chain {
     /// An empty list.
     pub(crate) const EMPTY: Chain = Chain { head: NONE, tail: NONE, hour: 0 };
+}
+
+/// Where the chunks of another arena came to.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Moved {
+    to: usize,
+    count: usize,
+}
+
+impl Moved {
+    /// A chunk's number here: the pieces stand in the opposite order.
+    fn number(self, old: u32) -> u32 {
+        let old = old as usize;
+        let piece = old / PIECE * PIECE;
+        let behind = self.count.saturating_sub(piece + PIECE);
+        (self.to + behind + (old - piece)) as u32
+    }
 }
 
 /// All lists.
@@ -95,26 +115,32 @@ impl Hours {
         }
     }
 
-    /// Takes over the chunks of another arena; what to add to their numbers.
-    pub(crate) fn take_over(&mut self, other: &Hours) -> u32 {
-        let offset = self.chunks.len() as u32;
-        self.chunks.extend(other.chunks.iter().map(|chunk| {
-            let next = if chunk.next == NONE { NONE } else { chunk.next + offset };
-            Chunk { next, ..chunk.clone() }
-        }));
-        offset
+    /// Takes over the chunks of another arena, a piece at a time and the last first, so that their memory is
+    /// not needed twice.
+    pub(crate) fn take_over(&mut self, mut other: Hours) -> Moved {
+        let moved = Moved { to: self.chunks.len(), count: other.chunks.len() };
+        self.chunks.reserve_exact(moved.count);
+        while let Some(last) = other.chunks.len().checked_sub(1) {
+            let piece = last / PIECE * PIECE;
+            self.chunks.extend(other.chunks.drain(piece..).map(|chunk| {
+                let next = if chunk.next == NONE { NONE } else { moved.number(chunk.next) };
+                Chunk { next, ..chunk }
+            }));
+            other.chunks.shrink_to_fit();
+        }
+        moved
     }
 
-    /// Adds a list of an arena that was taken over with `offset` to the end of another.
-    pub(crate) fn append(&mut self, chain: &mut Chain, other: Chain, offset: u32) {
+    /// Adds a list of an arena that was taken over to the end of another.
+    pub(crate) fn append(&mut self, chain: &mut Chain, other: Chain, moved: Moved) {
         if other.head == NONE {
             return;
         }
         match self.chunks.get_mut(chain.tail as usize) {
-            Some(chunk) => chunk.next = other.head + offset,
-            None => chain.head = other.head + offset,
+            Some(chunk) => chunk.next = moved.number(other.head),
+            None => chain.head = moved.number(other.head),
         }
-        chain.tail = other.tail + offset;
+        chain.tail = moved.number(other.tail);
         chain.hour = other.hour;
     }
 
@@ -221,9 +247,9 @@ mod tests {
             for &(list, hour, count) in second {
                 others.push(&mut other_chains[list], hour, count);
             }
-            let offset = hours.take_over(&others);
+            let moved = hours.take_over(others);
             for (chain, other) in chains.iter_mut().zip(other_chains) {
-                hours.append(chain, other, offset);
+                hours.append(chain, other, moved);
             }
             if let Some(&(list, hour, count)) = last {
                 hours.push(&mut chains[list], hour, count);
@@ -236,6 +262,32 @@ mod tests {
                     .collect();
                 prop_assert_eq!(hours.of(chain).collect::<Vec<_>>(), expected);
             }
+        }
+    }
+
+    #[test]
+    fn lists_that_go_through_several_pieces_are_taken_over_whole() {
+        // The second and third entry are long ones: each list gets a chunk far behind its first.
+        let lists = (PIECE + PIECE / 2) as u32;
+        let entries = |list: u32| [(list, 3), (list / 2, u32::MAX - list), (u32::MAX, 70_000)];
+        let mut others = Hours::default();
+        let mut chains = vec![Chain::EMPTY; lists as usize];
+        for turn in [0, 1, 2, 1, 2] {
+            for (chain, list) in chains.iter_mut().zip(0..) {
+                let (hour, count) = entries(list)[turn];
+                others.push(chain, hour, count);
+            }
+        }
+        assert!(others.chunks.len() > 2 * PIECE);
+        let mut hours = Hours::default();
+        let mut own = Chain::EMPTY;
+        hours.push(&mut own, 1, 1);
+        let moved = hours.take_over(others);
+        for (&other, list) in chains.iter().zip(0..) {
+            let mut chain = Chain::EMPTY;
+            hours.append(&mut chain, other, moved);
+            let expected = [0, 1, 2, 1, 2].map(|turn| entries(list)[turn]);
+            assert_eq!(hours.of(chain).collect::<Vec<_>>(), expected, "list {list}");
         }
     }
 }

@@ -133,6 +133,18 @@ impl Pair {
     }
 }
 
+/// What a record says of a pair.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Step {
+    pub(crate) pair: u32,
+    /// Microseconds UTC.
+    pub(crate) at: i64,
+    /// It is a login.
+    pub(crate) login: bool,
+    /// It is a sign of a session.
+    pub(crate) active: bool,
+}
+
 /// What is seldom needed of a pair: its first login, and its logins of other hours.
 #[derive(Debug, Clone, Copy)]
 struct Past {
@@ -263,30 +275,33 @@ impl Pairs {
         number
     }
 
-    /// Room for so many calls of [`Pairs::step`].
-    #[inline(always)]
-    pub(crate) fn make_room(&mut self, count: usize) {
-        if self.waiting + count > self.finished.len() {
-            self.finished.resize(2 * (self.waiting + count), (0, 0, 0));
+    /// Counts logins, or not, and notes signs of sessions, or not, without a branch on whether: that cannot be
+    /// foreseen.
+    pub(crate) fn steps(&mut self, steps: impl ExactSizeIterator<Item = Step>) {
+        let room = self.waiting + steps.len();
+        if room > self.finished.len() {
+            self.finished.resize(2 * room, (0, 0, 0));
         }
-    }
-
-    /// Counts a login (or not) and notes a sign of a session (or not), without a branch on whether: that
-    /// cannot be foreseen. There must be room for it.
-    #[inline(always)]
-    pub(crate) fn step(&mut self, number: u32, at: Moment, login: bool, active: bool) {
-        let pair = &mut self.pairs[number as usize];
-        pair.active = pair.active.max(select_unpredictable(active, at.utc, i64::MIN));
-        let over = login & ((pair.hour != at.hour) | (pair.logins == u32::MAX));
-        self.finished[self.waiting] = (number, pair.hour, pair.logins);
-        self.waiting += usize::from(over & (pair.logins > 0));
-        pair.hour = select_unpredictable(login, at.hour, pair.hour);
-        pair.logins = select_unpredictable(over, 0, pair.logins) + u32::from(login);
-        // An end is seldom older either: to ask whether it is a login would be the worse branch.
-        if at.utc < pair.last {
-            older(pair, &mut self.past[number as usize], at.utc, login);
+        let (pairs, past) = (&mut self.pairs[..], &mut self.past[..]);
+        let (finished, mut waiting) = (&mut self.finished[..], self.waiting);
+        let mut moment = Moment::new(0);
+        for Step { pair: number, at, login, active } in steps {
+            moment = moment.or_new(at);
+            let (at, hour) = (moment.utc, moment.hour);
+            let pair = &mut pairs[number as usize];
+            pair.active = pair.active.max(select_unpredictable(active, at, i64::MIN));
+            let over = login & ((pair.hour != hour) | (pair.logins == u32::MAX));
+            finished[waiting] = (number, pair.hour, pair.logins);
+            waiting += usize::from(over & (pair.logins > 0));
+            pair.hour = select_unpredictable(login, hour, pair.hour);
+            pair.logins = select_unpredictable(over, 0, pair.logins) + u32::from(login);
+            // An end is seldom older either: to ask whether it is a login would be the worse branch.
+            if at < pair.last {
+                older(pair, &mut past[number as usize], at, login);
+            }
+            pair.last = select_unpredictable(login, pair.last.max(at), pair.last);
         }
-        pair.last = select_unpredictable(login, pair.last.max(at.utc), pair.last);
+        self.waiting = waiting;
     }
 
     /// Puts finished hours away. To be called before logins are asked for, and often enough that few are
@@ -321,9 +336,9 @@ impl Pairs {
 
     /// Adds all counts of `other`, which is settled; `servers` gives this table's number for each server
     /// of `other`. Returns this table's number for each pair of `other`.
-    pub(crate) fn absorb(&mut self, other: &Pairs, servers: &[u32]) -> Vec<u32> {
+    pub(crate) fn absorb(&mut self, mut other: Pairs, servers: &[u32]) -> Vec<u32> {
         let mut numbers = Vec::with_capacity(other.pairs.len());
-        let offset = self.hours.take_over(&other.hours);
+        let moved = self.hours.take_over(std::mem::take(&mut other.hours));
         for pair in &other.pairs {
             let joined = other.joined(pair);
             let peer = Peer::new(joined, pair.key.user_bytes());
@@ -342,7 +357,7 @@ impl Pairs {
                 self.hours.push(&mut mine_past.hours, mine.hour, mine.logins);
                 mine.logins = 0;
             }
-            self.hours.append(&mut mine_past.hours, past.hours, offset);
+            self.hours.append(&mut mine_past.hours, past.hours, moved);
             if mine.logins == 0 {
                 (mine.hour, mine.logins) = (pair.hour, pair.logins);
             } else if pair.logins > 0 {
@@ -595,10 +610,9 @@ mod tests {
             let mut pairs = Pairs::default();
             let pair = pairs.find_or_add(0, Peer::new(b"u,h", 1));
             for some in steps.chunks(32) {
-                pairs.make_room(some.len());
-                for &(at, login, active) in some {
-                    pairs.step(pair, Moment::new(at * 1000), login, active);
-                }
+                pairs.steps(some.iter().map(|&(at, login, active)| {
+                    Step { pair, at: at * 1000, login, active }
+                }));
                 pairs.settle();
             }
             let times = |wanted: fn(&(i64, bool, bool)) -> bool| {
@@ -630,8 +644,7 @@ mod tests {
             let mut pairs = Pairs::default();
             for &(server, joined, at) in part {
                 let pair = pairs.find_or_add(server, Peer::new(joined, 1));
-                pairs.make_room(1);
-                pairs.step(pair, Moment::new(at), true, true);
+                pairs.steps(std::iter::once(Step { pair, at, login: true, active: true }));
                 pairs.refused(pair, 1045, Moment::new(at));
             }
             pairs.settle();
@@ -660,7 +673,7 @@ mod tests {
         };
         let whole = fill(&events);
         let mut parts = fill(&events[3000..]);
-        parts.absorb(&fill(&events[..3000]), &[0, 1]);
+        parts.absorb(fill(&events[..3000]), &[0, 1]);
         assert_eq!(view(&whole), view(&parts));
     }
 }

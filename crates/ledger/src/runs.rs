@@ -68,6 +68,28 @@ impl RunPart {
     }
 }
 
+/// The ids of some logins of one time: of them the lowest and the highest.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Logins {
+    at: i64,
+    low: u64,
+    high: u64,
+}
+
+impl Logins {
+    /// None yet, at this time.
+    pub(crate) fn none_at(at: i64) -> Logins {
+        Logins { at, low: u64::MAX, high: 0 }
+    }
+
+    /// A login, or nothing, without a branch on which of them: that cannot be foreseen.
+    #[inline(always)]
+    pub(crate) fn step(&mut self, id: u64, login: bool) {
+        self.low = self.low.min(select_unpredictable(login, id, u64::MAX));
+        self.high = self.high.max(select_unpredictable(login, id, 0));
+    }
+}
+
 /// Follows the ids of one server.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct RunTracker {
@@ -79,8 +101,6 @@ pub(crate) struct RunTracker {
 
 impl RunTracker {
     /// A login with this id at this time.
-    #[cold]
-    #[inline(never)]
     pub(crate) fn connected(&mut self, id: u64, at: i64) {
         let point = Point { id, at };
         match &mut self.current {
@@ -96,27 +116,13 @@ impl RunTracker {
         }
     }
 
-    /// [`RunTracker::connected`], or nothing, without a branch on which of them: that cannot be foreseen.
+    /// [`RunTracker::connected`] for all of these.
     #[inline(always)]
-    pub(crate) fn step(&mut self, id: u64, at: i64, login: bool) {
-        let Some(part) = &mut self.current else {
-            if login {
-                self.connected(id, at);
-            }
-            return;
-        };
-        // What is known already changes nothing.
-        let point = Point {
-            id: select_unpredictable(login, id, part.high.id),
-            at: select_unpredictable(login, at, part.high.at),
-        };
-        let inside = (point.at.wrapping_sub(part.start) as u64) < PART as u64;
-        if !inside | (point.id <= part.low.id) {
-            return self.connected(point.id, point.at);
+    pub(crate) fn several(&mut self, logins: Logins) {
+        if logins.low <= logins.high {
+            self.connected(logins.low, logins.at);
+            self.connected(logins.high, logins.at);
         }
-        let newer =
-            (point.id > part.high.id) | ((point.id == part.high.id) & (point.at > part.high.at));
-        part.high = select_unpredictable(newer, point, part.high);
     }
 
     #[cold]
@@ -213,18 +219,24 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_step_does_what_a_login_does_or_nothing(
-            all in prop::collection::vec((any::<bool>(), 0..9u64, 0..3000i64), 1..100)
+        fn several_at_once_are_the_same_as_one_after_another(
+            all in prop::collection::vec(
+                (0..3000i64, prop::collection::vec((any::<bool>(), 0..9u64), 0..4)), 1..60
+            )
         ) {
-            let (mut steps, mut plain) = (RunTracker::default(), RunTracker::default());
-            for (login, id, second) in all {
-                steps.step(id, second * SECOND, login);
-                if login {
-                    plain.connected(id, second * SECOND);
+            let (mut several, mut single) = (RunTracker::default(), RunTracker::default());
+            for (second, records) in all {
+                let mut logins = Logins::none_at(second * SECOND);
+                for (login, id) in records {
+                    logins.step(id, login);
+                    if login {
+                        single.connected(id, second * SECOND);
+                    }
                 }
+                several.several(logins);
             }
             let parts = |runs: &RunTracker| unite(runs.parts(), i64::MIN);
-            prop_assert_eq!(parts(&steps), parts(&plain));
+            prop_assert_eq!(parts(&several), parts(&single));
         }
     }
 

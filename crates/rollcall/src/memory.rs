@@ -13,7 +13,7 @@ const MAPPED_BYTES_MIN: libc::c_int = 64 << 10;
 
 /// So much that is free at the end of the arena is kept: giving it back and asking for it again costs time.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
-const KEPT_BYTES_MAX: libc::c_int = 1 << 20;
+const KEPT_BYTES_MAX: libc::c_int = 256 << 10;
 
 /// Makes ready for threads that hand large values to one another. Where it cannot be set, nothing changes
 /// but the memory that is taken.

@@ -242,6 +242,7 @@ fn read_line<M: Masks>(
         line.port = port;
     }
     // Which of the two comes next cannot be foreseen either.
+    let first_bytes = window;
     let at = skip + query;
     let window = sixty_four(view, at);
     let connect = !M::same(window, &CONNECT) & low(CONNECT_BYTES) == 0;
@@ -256,6 +257,10 @@ fn read_line<M: Masks>(
         line.end = end as u32 + 1;
         line.kind = select_unpredictable(connect, Kind::Connect, Kind::Disconnect);
         line.turn = select_unpredictable(connect, Turn::Login, Turn::End);
+        // Up to the line break, the lowest bit there is.
+        let up_to = |feeds: u64| feeds.wrapping_sub(1) & !feeds;
+        let further = select_unpredictable(near == 0, M::wide(more) & up_to(far), 0);
+        line.wide = (M::wide(first_bytes) & up_to(near)) | further != 0;
         let words = select_unpredictable(connect, CONNECT_BYTES, DISCONNECT_BYTES);
         line.database = (start + at + words) as u32;
         return Some(end);

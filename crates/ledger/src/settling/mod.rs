@@ -78,6 +78,9 @@ const NAME_KEPT: usize = 128;
 /// Time is asked for and waiting items are told of once in so many records, or less.
 const PORTION: usize = 256;
 
+/// Fewer items are not worth forgetting.
+const FORGET_MIN: usize = 1024;
+
 /// The most refusals known whose end did not come yet (that there are some is enough to look closely), and the
 /// most changes of user that nobody made.
 const REFUSED_MAX: usize = 64;
@@ -155,7 +158,7 @@ pub(crate) struct Item {
     pub(crate) mark: Mark,
     pub(crate) pair: u32,
     /// Of a beginning: the number of the one before it whose id has the same low bits. Of a statement: the
-    /// low bits of its query id.
+    /// low bits of its query id. Of a refused change of user: how many bytes the name has.
     pub(crate) link: u32,
     /// Of a refusal or an end: what is told of a user name that the log may have cut, see [`name_of`].
     pub(crate) name: u16,
@@ -163,7 +166,6 @@ pub(crate) struct Item {
 }
 
 impl Item {
-    #[inline(always)]
     pub(crate) fn new(at: i64, id: u64, pair: u32, deed: Deed, mark: u16) -> Item {
         Item { at, id, offset: 0, bytes: 0, mark: Mark(mark), pair, link: 0, name: 0, deed }
     }
@@ -177,6 +179,8 @@ impl Mark {
     const TWICE: u16 = 1;
     const IN_NAME: u16 = 2;
     const MISPLACED: u16 = 4;
+    /// It holds bytes that are not ASCII: it has fewer characters than bytes.
+    pub(crate) const WIDE: u16 = 8;
     const CONTESTED: u16 = Mark::TWICE | Mark::IN_NAME | Mark::MISPLACED;
     /// Its id is not the next that was to be expected.
     const UNEXPECTED: u16 = 16;
@@ -257,7 +261,7 @@ pub(crate) struct Latest {
 }
 
 impl Latest {
-    const KEPT: usize = 4;
+    pub(crate) const KEPT: usize = 4;
 
     #[inline(always)]
     pub(crate) fn push(&mut self, at: i64) {
@@ -427,17 +431,30 @@ impl Default for Judge {
 }
 
 impl Judge {
-    /// The next record. Without a branch on what it is, which cannot be foreseen.
-    #[inline(always)]
+    /// The next record.
     fn push(&mut self, item: Item) {
-        let begins = item.deed.begins();
-        let expected = (item.id > self.highest) & (item.id.wrapping_sub(self.highest) <= JUMP);
-        let apart = item.at.wrapping_sub(self.stamp).wrapping_add(FAR) as u64 > 2 * FAR as u64;
-        let found = select_unpredictable(begins & !expected, Mark::UNEXPECTED, 0)
-            | select_unpredictable(apart, Mark::APART, 0);
-        self.highest = select_unpredictable(begins, self.highest.max(item.id), self.highest);
-        self.stamp = item.at;
-        self.items.push(Item { mark: Mark(item.mark.0 & !Mark::FOUND | found), ..item });
+        self.extend(item.at, std::iter::once(item));
+    }
+
+    /// The next records, all of this time. Without a branch on what they are, which cannot be foreseen.
+    #[inline(always)]
+    fn extend(&mut self, at: i64, items: impl Iterator<Item = Item>) {
+        let from = self.items.len();
+        let mut highest = self.highest;
+        self.items.extend(items.map(|item| {
+            let begins = item.deed.begins();
+            let higher = item.id > highest;
+            let expected = higher & (item.id.wrapping_sub(highest) <= JUMP);
+            let found = u16::from(begins & !expected) * Mark::UNEXPECTED;
+            highest = select_unpredictable(begins & higher, item.id, highest);
+            Item { mark: Mark(item.mark.0 & !Mark::FOUND | found), ..item }
+        }));
+        self.highest = highest;
+        if let Some(first) = self.items.get_mut(from) {
+            let apart = at.wrapping_sub(self.stamp).wrapping_add(FAR) as u64 > 2 * FAR as u64;
+            first.mark.0 |= u16::from(apart) * Mark::APART;
+            self.stamp = at;
+        }
     }
 
     /// What is rejected from this byte on may be the last part of a name that has made the records before it,
@@ -452,7 +469,7 @@ impl Judge {
             self.look((self.seen + PORTION).min(self.items.len()));
             self.tell_due(teller);
         }
-        if self.told > 4096 && self.told > self.items.len() / 2 {
+        if self.told > FORGET_MIN && self.told > self.items.len() / 2 {
             self.forget();
         }
     }

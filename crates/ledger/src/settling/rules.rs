@@ -4,6 +4,7 @@
 use super::{
     AGREE, Deed, FAR, Item, JUMP, Judge, LATE, Mark, PORTION, REFUSED_MAX, SETTLING, is_due,
 };
+use std::hint::select_unpredictable;
 use std::iter::successors;
 
 /// Of what is forgotten while it may still be needed, the last id of each second is kept.
@@ -29,6 +30,9 @@ const NEIGHBOURS: usize = AGREE;
 
 /// The records that one name can hold, at most: it has 128 characters.
 pub(super) const NAME_RECORDS: usize = 3;
+
+/// The characters of a user name.
+const NAME_CHARS: u64 = 128;
 
 /// They lie so close before the rest of the record that holds the name, in bytes: each record is written in
 /// one go.
@@ -210,18 +214,21 @@ impl Judge {
     /// The records before this one that its name may have made. They stand together: a record that it cannot
     /// have made is the end of them.
     fn name_before(&self, index: usize) -> std::ops::Range<usize> {
-        let (file, Item { offset, id, .. }) = (self.file_of(index), self.items[index]);
+        let (file, Item { offset, id, deed, link, mark, .. }) =
+            (self.file_of(index), self.items[index]);
         let mut first = index;
         let mut left = NAME_RECORDS;
+        // All of a name is written where it is that of a change of user, from the user of the first record on.
+        let mut whole = deed == Deed::ChangeRefused && !mark.has(Mark::WIDE);
         while first > 0 && left > 0 {
             let before = &self.items[first - 1];
-            let own = before.deed.begins() && before.id == id && !before.mark.has(Mark::UNEXPECTED);
-            let limit = if self.items[index].deed == Deed::ChangeRefused {
-                129u64.saturating_sub(self.items[index].link.into())
-            } else {
-                NAME_BYTES
+            whole &= !before.mark.has(Mark::WIDE);
+            let bytes = match whole {
+                true => (NAME_CHARS + 1).saturating_sub(link.into()),
+                false => NAME_BYTES,
             };
-            let near = before.offset.saturating_add(limit) > offset;
+            let own = before.deed.begins() && before.id == id && !before.mark.has(Mark::UNEXPECTED);
+            let near = before.offset.saturating_add(bytes) > offset;
             if own || !near || self.file_of(first - 1) != file {
                 break;
             }
@@ -351,21 +358,27 @@ impl Judge {
     }
 
     /// Notes of the items before this index, which are about to be forgotten, what floors come of.
+    #[inline(never)]
     pub(super) fn note_past(&self, index: usize, past: &mut Vec<(i64, u64)>) {
-        for index in self.old..index {
-            let item = &self.items[index];
-            if !item.deed.begins() || item.mark.has(Mark::CONTESTED) || item.id == 0 {
-                continue;
-            }
-            let reached = self.reached(index);
-            if item.mark.has(Mark::RESTART) {
-                past.push((reached, 0));
-            }
-            match past.last_mut() {
-                Some((at, id)) if *id > 0 && reached.abs_diff(*at) < PAST_STEP => *id = item.id,
-                _ => past.push((reached, item.id)),
+        let mut since = past.last().map_or(i64::MIN, |&(at, _)| at);
+        // Which of them are beginnings cannot be foreseen; that the next stand in the same second is usual.
+        let mut newest = usize::MAX;
+        for i in self.old..index {
+            let item = &self.items[i];
+            let counts = item.deed.begins() & !item.mark.has(Mark::CONTESTED) & (item.id > 0);
+            let reached = self.reached(i);
+            if (reached.abs_diff(since) < PAST_STEP) & !item.mark.has(Mark::RESTART) {
+                newest = select_unpredictable(counts, i, newest);
+            } else if counts {
+                note_id(&self.items, newest, past);
+                if item.mark.has(Mark::RESTART) {
+                    past.push((reached, 0));
+                }
+                past.push((reached, item.id));
+                (since, newest) = (reached, usize::MAX);
             }
         }
+        note_id(&self.items, newest, past);
         let surplus = past.len().saturating_sub(PAST_MAX);
         past.drain(..surplus);
     }
@@ -538,4 +551,11 @@ impl Judge {
 /// Are the two no further apart than a login waits?
 fn near(a: &Item, b: &Item) -> bool {
     a.at.abs_diff(b.at) <= SETTLING as u64
+}
+
+/// The last id of the last second is that of this item, if there is one.
+fn note_id(items: &[Item], index: usize, past: &mut [(i64, u64)]) {
+    if let (Some(item), Some((_, id))) = (items.get(index), past.last_mut()) {
+        *id = item.id;
+    }
 }

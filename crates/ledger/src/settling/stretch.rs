@@ -64,14 +64,39 @@ impl Stretch {
     }
 
     /// The next record.
+    pub(crate) fn push(&mut self, item: Item) {
+        self.judge.push(item);
+        self.spoil_pushed(1);
+    }
+
+    /// The next records, all of this time.
     #[inline(always)]
-    pub(crate) fn push(&mut self, mut item: Item) {
+    pub(crate) fn extend(&mut self, at: i64, items: impl ExactSizeIterator<Item = Item>) {
+        let count = items.len();
+        self.judge.extend(at, items);
+        self.spoil_pushed(count);
+    }
+
+    /// So many records were pushed: those behind what was rejected may be part of a name.
+    #[inline(always)]
+    fn spoil_pushed(&mut self, count: usize) {
         if self.spoiled.1 > 0 {
+            self.spoil_last(count);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn spoil_last(&mut self, count: usize) {
+        let from = self.judge.items.len() - count;
+        for item in &mut self.judge.items[from..] {
+            if self.spoiled.1 == 0 {
+                break;
+            }
             self.spoiled.1 -= usize::from(item.deed != Deed::Statement);
             let inside = item.offset < self.spoiled.0 && item.deed.is_forged();
             item.mark.0 |= if inside { Mark::IN_NAME } else { 0 };
         }
-        self.judge.push(item);
     }
 
     /// What was rejected from this byte on may be the last part of a name that has made the records before it.

@@ -14,7 +14,7 @@ use ledger::Batch;
 use source::{Capture, Error, Fingerprint, OpenFile, Stream};
 
 /// Bytes asked for at once. What is read should still be in the processor's cache when it is parsed.
-const STEP_BYTES: usize = 256 << 10;
+const STEP_BYTES: usize = 128 << 10;
 
 /// Where the bytes come from.
 enum Input {
