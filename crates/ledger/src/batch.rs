@@ -11,7 +11,7 @@ use crate::doubts::Doubts;
 use crate::holes::{self, Hole, Holes, Rest, Segment};
 use crate::pairs::{Moment, PEER_BYTES_MAX, Pairs, Step, same};
 use crate::runs::{Logins, RunPart, RunTracker};
-use crate::settling::{Deed, Item, Latest, Mark, Place, Stretch, Teller, name_of};
+use crate::settling::{Deed, Item, Latest, Mark, Place, Stretch, Teller, name_of, spare_of};
 use crate::switches::may_switch;
 use formats::{
     BLOCK_LINES_MAX, Block, Doubt, Event, Kind, Line, Reason, Sink, Stamp, Standing, Turn,
@@ -445,10 +445,11 @@ impl Batch {
                 id,
                 offset: base + span.start as u64,
                 bytes: (span.end - span.start).min(u16::MAX.into()) as u16,
-                mark: Mark(mark_of(end).0 | (u16::from(line.wide) * Mark::WIDE)),
+                mark: mark_of(end),
                 pair,
                 link: 0,
                 name: if end == End::Refused { name_in(block, line) } else { 0 },
+                spare: if line.wide { spare_in(block, line) } else { 0 },
                 deed: deed_of(login, line.user_bytes() >= CUT_BYTES),
             }
         });
@@ -543,6 +544,19 @@ fn deed_of(login: bool, long: bool) -> Deed {
 #[inline(never)]
 fn name_in(block: &Block<'_>, line: &Line) -> u16 {
     name_of(block.peer(line).user())
+}
+
+/// The same of such a record that is not ASCII.
+#[cold]
+#[inline(never)]
+fn spare_in(block: &Block<'_>, line: &Line) -> u8 {
+    spare(&block.event(line))
+}
+
+/// By how much a record has fewer characters than bytes.
+fn spare(event: &Event<'_>) -> u8 {
+    let names = [event.peer.joined(), event.database, event.object];
+    names.into_iter().map(spare_of).fold(0, u8::saturating_add)
 }
 
 /// What is known of such a record.
@@ -746,11 +760,7 @@ impl Batch {
         deed: Deed,
         mark: u16,
     ) {
-        let names = [event.peer.joined(), event.database, event.object];
-        let wide = names.iter().any(|name| !name.is_ascii());
-        let mark = mark
-            | if event.further { Mark::FURTHER } else { 0 }
-            | if wide { Mark::WIDE } else { 0 };
+        let mark = mark | if event.further { Mark::FURTHER } else { 0 };
         let mut item = Item::new(self.moment.utc, event.connection, pair, deed, mark);
         item.link = if deed == Deed::ChangeRefused {
             event.peer.user().len() as u32
@@ -758,6 +768,7 @@ impl Batch {
             event.query as u32
         };
         item.name = name_of(event.peer.user());
+        item.spare = spare(event);
         self.servers[server as usize].stretch.push(place(self.base, span, item));
     }
 

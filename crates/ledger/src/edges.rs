@@ -321,6 +321,7 @@ impl Before {
         out.push(item.deed as u8);
         put(out, item.mark.0.into());
         put(out, item.name.into());
+        out.push(item.spare);
         if item.deed == Deed::Statement {
             put(out, item.link.into());
         }
@@ -336,12 +337,14 @@ impl Before {
         let deed = *Deed::ALL.get(usize::from(byte(from)?))?;
         let mark = u16::try_from(take(from)?).ok()?;
         let name = u16::try_from(take(from)?).ok()?;
+        let spare = byte(from)?;
         let link = if deed == Deed::Statement { take(from)? as u32 } else { 0 };
         let item = Item {
             offset: self.offset,
             bytes,
             link,
             name,
+            spare,
             ..Item::new(self.at, self.id, 0, deed, mark)
         };
         Some((self.file, item))

@@ -144,3 +144,21 @@ fn logins_of_a_server_that_writes_eleven_columns_count() {
     let made = ledger_of(&log, keeping(UTC_START), &[100], 0, &[3]);
     assert_eq!(seen(&made.ledger), (LOGINS, 0, false));
 }
+
+#[test]
+fn a_name_of_a_refused_change_of_user_has_128_characters() {
+    let database = "\u{20ac}".repeat(60);
+    nobody(&[
+        &format!("~f,h,1123,0,CONNECT,{database},,0"),
+        "~y,127.0.0.1,own,0,CHANGEUSER,,,1045",
+    ]);
+    // The end of the session stands beside it and does not speak for it; with one more between them all
+    // is too long for a name.
+    let session = ["~f,h,1123,0,CONNECT,,,0", "~f,h,1123,0,DISCONNECT,,,0"];
+    let change = ["~y,127.0.0.1,own,0,CHANGEUSER,,,1045"];
+    nobody(&[&session[..], &change].concat());
+    let between = ["~eve,127.0.0.1,1125,0,CONNECT,,,0"];
+    let log = log(&[&session[..], &between, &change].concat(), "");
+    let made = ledger_of(&log, keeping(UTC_START), &[], 0, &[]);
+    assert_eq!(seen(&made.ledger), (LOGINS, 1, false));
+}

@@ -162,12 +162,25 @@ pub(crate) struct Item {
     pub(crate) link: u32,
     /// Of a refusal or an end: what is told of a user name that the log may have cut, see [`name_of`].
     pub(crate) name: u16,
+    /// By how much it has fewer characters than bytes; 255: by that or more.
+    pub(crate) spare: u8,
     pub(crate) deed: Deed,
 }
 
 impl Item {
     pub(crate) fn new(at: i64, id: u64, pair: u32, deed: Deed, mark: u16) -> Item {
-        Item { at, id, offset: 0, bytes: 0, mark: Mark(mark), pair, link: 0, name: 0, deed }
+        Item {
+            at,
+            id,
+            offset: 0,
+            bytes: 0,
+            mark: Mark(mark),
+            pair,
+            link: 0,
+            name: 0,
+            spare: 0,
+            deed,
+        }
     }
 }
 
@@ -179,8 +192,6 @@ impl Mark {
     const TWICE: u16 = 1;
     const IN_NAME: u16 = 2;
     const MISPLACED: u16 = 4;
-    /// It holds bytes that are not ASCII: it has fewer characters than bytes.
-    pub(crate) const WIDE: u16 = 8;
     const CONTESTED: u16 = Mark::TWICE | Mark::IN_NAME | Mark::MISPLACED;
     /// Its id is not the next that was to be expected.
     const UNEXPECTED: u16 = 16;
@@ -239,6 +250,12 @@ impl Mark {
     pub(crate) fn is_sign(self) -> bool {
         self.has(Mark::SESSION)
     }
+}
+
+/// By how much UTF-8 has fewer characters than bytes; 255: by that or more.
+pub(crate) fn spare_of(text: &[u8]) -> u8 {
+    let continued = text.iter().filter(|&&byte| byte & 0xc0 == 0x80).count();
+    u8::try_from(continued).unwrap_or(u8::MAX)
 }
 
 /// Something of the part of a long user name that is never cut; 0 for a short one. Names that are long in both

@@ -214,19 +214,18 @@ impl Judge {
     /// The records before this one that its name may have made. They stand together: a record that it cannot
     /// have made is the end of them.
     fn name_before(&self, index: usize) -> std::ops::Range<usize> {
-        let (file, Item { offset, id, deed, link, mark, .. }) =
+        let (file, Item { offset, id, deed, link, spare, .. }) =
             (self.file_of(index), self.items[index]);
         let mut first = index;
         let mut left = NAME_RECORDS;
         // All of a name is written where it is that of a change of user, from the user of the first record on.
-        let mut whole = deed == Deed::ChangeRefused && !mark.has(Mark::WIDE);
+        let mut whole = deed == Deed::ChangeRefused && spare < u8::MAX;
+        let mut chars = (NAME_CHARS + 1 + u64::from(spare)).saturating_sub(link.into());
         while first > 0 && left > 0 {
             let before = &self.items[first - 1];
-            whole &= !before.mark.has(Mark::WIDE);
-            let bytes = match whole {
-                true => (NAME_CHARS + 1).saturating_sub(link.into()),
-                false => NAME_BYTES,
-            };
+            whole &= before.spare < u8::MAX;
+            chars += u64::from(before.spare);
+            let bytes = if whole { chars } else { NAME_BYTES };
             let own = before.deed.begins() && before.id == id && !before.mark.has(Mark::UNEXPECTED);
             let near = before.offset.saturating_add(bytes) > offset;
             if own || !near || self.file_of(first - 1) != file {
