@@ -605,3 +605,25 @@ fn each_record_counts_once_and_each_loss_is_told() {
         }
     });
 }
+
+/// Histories that have failed once.
+#[test]
+fn what_failed_once_holds() {
+    let one = |digits| Step::Rotate { how: step::How::Numbered { digits }, reopen: true };
+    let write = || Step::Write(vec![0]);
+    let crashed_between_two_rotations = [
+        write(),
+        one(1),
+        Step::Crash { stop: 2, each_file: false },
+        write(),
+        Step::Pause(7200),
+        one(1),
+        write(),
+        Step::Scan(What::Live),
+    ];
+    for steps in [&crashed_between_two_rotations[..]] {
+        if let Err(error) = sequence(steps) {
+            panic!("{error}");
+        }
+    }
+}
