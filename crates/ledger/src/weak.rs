@@ -23,7 +23,7 @@ impl Ledger {
                EXISTS (SELECT 1 FROM tally WHERE tally.server = progress.server
                    AND tally.source = progress.source AND count > 0)
                  OR EXISTS (SELECT 1 FROM unsettled WHERE unsettled.server = progress.server
-                   AND unsettled.source = progress.source)
+                   AND unsettled.source = progress.source AND count > 0)
              FROM progress JOIN server ON server.id = server JOIN source ON source.id = source",
             |row| {
                 let key = (name(row.get_ref(0)?), name(row.get_ref(1)?));
