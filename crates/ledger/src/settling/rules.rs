@@ -471,18 +471,20 @@ impl Judge {
             .any(|low| self.ids_fall(low, self.items[weighed].at))
     }
 
-    /// Whether the ids from here on, as far as they wait for by an item of this time, are below most of those
-    /// before.
+    /// Whether the ids of logins from here on, as far as an item of this time waits for them, are below most of
+    /// those before. Refusals say nothing: names make up any number of them.
     fn ids_fall(&self, index: usize, at: i64) -> bool {
-        let begins = |it: &&Item| it.deed.begins();
-        let before = self.items[..index].iter().rev().filter(begins).take(SOME);
+        let login =
+            |it: &&Item| it.deed.begins() && it.deed.is_login() && !it.mark.has(Mark::CONTESTED);
+        let before = self.items[..index].iter().rev().filter(login).take(SOME);
         let before = before.filter(|it| near(it, &self.items[index])).map(|it| it.id);
         let mut before: Vec<u64> = before.collect();
         before.sort_unstable();
         let Some(&middle) = before.get(before.len() / 2) else { return false };
-        let behind = self.items[index..self.seen].iter().filter(begins);
-        let mut behind = behind.filter(|it| it.at <= at.saturating_add(SETTLING)).take(SOME);
-        behind.all(|it| it.id < middle)
+        let behind = self.items[index..self.seen].iter().filter(login);
+        let behind = behind.filter(|it| it.at <= at.saturating_add(SETTLING)).take(SOME);
+        let mut behind = behind.peekable();
+        behind.peek().is_some() && behind.all(|it| it.id < middle)
     }
 
     /// Whether the first of two items waits until the second comes. Time is asked for now and then: where
