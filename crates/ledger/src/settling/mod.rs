@@ -297,13 +297,6 @@ impl Latest {
         self.times().min()
     }
 
-    /// The time that most of them have reached.
-    fn usual(&self) -> Option<i64> {
-        let mut times: Vec<i64> = self.times().collect();
-        times.sort_unstable();
-        times.get(times.len() / 2).copied()
-    }
-
     /// The time that was reached at most.
     pub(crate) fn newest(&self) -> Option<i64> {
         self.times().max()

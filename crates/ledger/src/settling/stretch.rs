@@ -191,7 +191,7 @@ impl Stretch {
 
     /// Does it go on where `before` ends? It may be the next file, as far as times tell.
     pub(crate) fn follows(&self, before: &Stretch) -> bool {
-        let (last, newest) = (before.judge.latest.usual(), self.judge.latest.newest());
+        let (last, newest) = (before.judge.latest.reached(), self.judge.latest.newest());
         let (Some(last), Some(newest)) = (last, newest) else { return true };
         let (file, offset) = before.judge.end;
         match self.file == file {

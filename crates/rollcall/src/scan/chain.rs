@@ -76,7 +76,10 @@ pub(super) fn follow(
         if !decision.found.contains(&mark.known.key) && !mark.gone && followed(mark, found) {
             let more = beside(mark, &known, found, forced);
             if !more.is_empty() {
-                found.extend(more);
+                // Rotated files are older than the log, and come before it.
+                let log = found.iter().position(|it| it.location == mark.location);
+                let at = log.unwrap_or(found.len());
+                found.splice(at..at, more);
                 decision = decide_all(found, &known);
             }
         }
