@@ -13,11 +13,11 @@ use crate::doubts::Doubts;
 use crate::keeping::Keeping;
 use crate::pairs::{Moment, PEER_BYTES_MAX, Pairs};
 use crate::settling::{Deed, Floors, Item, Known, Latest, Place, SETTLING, Stretch};
-use crate::store::{Bytes, damaged, signed};
+use crate::store::{Bytes, damaged, name, signed};
 use crate::timeline::{self, Slot, put, take};
 use formats::Peer;
 use rusqlite::{Connection, OptionalExtension, params};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// What the heads of a batch and the ends of those before it add up to.
 #[derive(Debug, Default)]
@@ -150,17 +150,7 @@ pub(crate) fn add_contested(
     if contested.sums.is_empty() {
         return Ok(());
     }
-    // Who the connection was is not known: it is shown as what a refused one left.
-    let mut connection = db.prepare_cached(
-        "UPDATE connection SET refused = 1
-         WHERE server = ?1 AND source = ?2 AND id = ?3 AND from_us = ?4 AND user = ?5 AND host = ?6",
-    )?;
-    for &(pair, id, at) in contested.logins() {
-        let pair = pairs.get(pair);
-        let (server, user, host) =
-            (servers[pair.server as usize], Bytes(pair.user), Bytes(pair.host));
-        connection.execute(params![server, source, signed(id), at, user, host])?;
-    }
+    mark_connections(db, source, contested, pairs, servers)?;
     let mut there: i64 = db
         .prepare_cached("SELECT count(*) FROM contested WHERE source = ?1")?
         .query_row([source], |row| row.get(0))?;
@@ -179,6 +169,45 @@ pub(crate) fn add_contested(
         if update.execute(row)? == 0 && there < contested::PAIRS_MAX as i64 {
             insert.execute(row)?;
             there += 1;
+        }
+    }
+    Ok(())
+}
+
+/// When and as which user and host a connection began.
+type Begun<'a> = (i64, &'a [u8], &'a [u8]);
+
+/// Marks the connections of contested logins. Who they were is not known: they are shown as what refused ones
+/// left. Whoever forges them may give thousands one id, so those of an id are looked through once.
+fn mark_connections(
+    db: &Connection,
+    source: i64,
+    contested: &Contested,
+    pairs: &Pairs,
+    servers: &[i64],
+) -> rusqlite::Result<()> {
+    let mut by_id: BTreeMap<(i64, u64), HashSet<Begun<'_>>> = BTreeMap::new();
+    for &(pair, id, at) in contested.logins() {
+        let pair = pairs.get(pair);
+        let login = (at, pair.user, pair.host);
+        by_id.entry((servers[pair.server as usize], id)).or_default().insert(login);
+    }
+    let mut select = db.prepare_cached(
+        "SELECT rowid, from_us, user, host FROM connection
+         WHERE server = ?1 AND source = ?2 AND id = ?3 AND from_us IS NOT NULL AND NOT refused",
+    )?;
+    let mut update = db.prepare_cached("UPDATE connection SET refused = 1 WHERE rowid = ?1")?;
+    for ((server, id), logins) in by_id {
+        let mut found: Vec<i64> = Vec::new();
+        let mut rows = select.query(params![server, source, signed(id)])?;
+        while let Some(row) = rows.next()? {
+            let (user, host) = (name(row.get_ref(2)?), name(row.get_ref(3)?));
+            if logins.contains(&(row.get(1)?, &user[..], &host[..])) {
+                found.push(row.get(0)?);
+            }
+        }
+        for row in found {
+            update.execute([row])?;
         }
     }
     Ok(())

@@ -268,6 +268,16 @@ impl Ledger {
                 transaction.execute_batch(statement(what))?;
             }
         }
+        for what in MADE_WHEN_NEEDED {
+            let is_there: bool = transaction.query_row(
+                "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE 'TABLE ' || name = ?1)",
+                [what],
+                |row| row.get(0),
+            )?;
+            if !is_there {
+                transaction.execute_batch(statement(what))?;
+            }
+        }
         if version < 2 {
             transaction.execute_batch(NEW_ID)?;
         }
@@ -316,20 +326,21 @@ const FROM_1: &str = "
       AND gap.path = file.path AND gap.from_us IS file.newest_us);";
 
 /// What the schema up to this version did not have: which files are consecutive pieces of one log; what a log
-/// itself says may be missing in it; which files were forgotten; which logins are not settled, or contradicted.
-const MADE_SINCE: [(i64, &str); 11] = [
+/// itself says may be missing in it; which logins are not settled, or contradicted.
+const MADE_SINCE: [(i64, &str); 9] = [
     (2, "TABLE adjoin"),
     (3, "TABLE hole"),
     (3, "INDEX hole_file"),
     (3, "TABLE hole_rest"),
     (3, "TABLE segment"),
-    (3, "TABLE sighting"),
-    (3, "TABLE forgotten"),
     (4, "TABLE unsettled"),
     (4, "TABLE edge"),
     (4, "TABLE contested"),
     (4, "VIEW Accounts"),
 ];
+
+/// Which files were forgotten: versions 3 and 4 made these when there was something to keep.
+const MADE_WHEN_NEEDED: [&str; 2] = ["TABLE sighting", "TABLE forgotten"];
 
 /// Version 4 counted logins at once. What it noted as too new to be settled is counted in `tally`, so only
 /// the note goes.

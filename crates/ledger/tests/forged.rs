@@ -5,7 +5,7 @@
 mod common;
 
 use common::{Log, UTC_START, keeping, ledger_of, line};
-use ledger::{Filter, Ledger};
+use ledger::{Error, Filter, Ledger};
 
 /// Honest logins before the forged lines and behind them, one a second.
 const BEFORE: i64 = 60;
@@ -161,4 +161,57 @@ fn a_name_of_a_refused_change_of_user_has_128_characters() {
     let log = log(&[&session[..], &between, &change].concat(), "");
     let made = ledger_of(&log, keeping(UTC_START), &[], 0, &[]);
     assert_eq!(seen(&made.ledger), (LOGINS, 1, false));
+}
+
+#[test]
+fn a_stamp_far_ahead_where_a_log_is_cut_makes_no_login_count_twice() {
+    let mut log = Log::default();
+    (0..200).flat_map(session).for_each(|line| log.push(line));
+    log.push(line(
+        UTC_START + 80 * 365 * 86_400_000_000,
+        "db1",
+        "x",
+        "h",
+        5,
+        "FAILED_CONNECT",
+        1045,
+    ));
+    (200..600).flat_map(session).for_each(|line| log.push(line));
+    // A short piece behind what is known, and a long one behind it.
+    for steps in [&[4, 0, 0][..], &[4, 0, 2], &[4, 4, 4], &[3, 3], &[0], &[2], &[4, 2]] {
+        let made = ledger_of(&log, keeping(UTC_START), &[400, 425], 0, steps);
+        assert_eq!(seen(&made.ledger), (600, 0, false), "{steps:?}");
+    }
+}
+
+#[test]
+fn whatever_stands_in_an_edge_harms_nothing_else() {
+    let name = "~y,127.0.0.1,own,0,FAILED_CONNECT,,,1045";
+    let made = ledger_of(&log(&[name, name], ""), keeping(UTC_START), &[100], 0, &[3]);
+    let path = made.path();
+    let edge = |sql: &str| {
+        let db = rusqlite::Connection::open(&path).unwrap();
+        db.execute(sql, []).unwrap();
+        let records = db.query_row("SELECT hex(records) FROM edge", [], |row| row.get(0));
+        records.unwrap()
+    };
+    let whole: String = edge("UPDATE edge SET offset = -1");
+    let (mut read, mut damaged) = (0, 0);
+    for at in (0..whole.len() / 2).step_by(7) {
+        for byte in ["7F", "FFFFFFFFFFFFFFFFFF01", "FEFFFFFFFFFFFFFFFF01", ""] {
+            let (before, behind) = (&whole[..2 * at], &whole[2 * at + 2..]);
+            let file = ["file", "1", "9223372036854775807"][at % 3];
+            edge(&format!("UPDATE edge SET file = {file}, records = x'{before}{byte}{behind}'"));
+            let mut ledger = Ledger::open(&path).unwrap();
+            let ingest = ledger.ingest(keeping(UTC_START)).unwrap();
+            let source = ingest.source(b"/var/log/audit.log", b"", "server_audit").unwrap();
+            let text = log(&[name], "").lines.concat();
+            match ingest.add(source, &common::batch(1, 1 << 20, &text)) {
+                Ok(()) => read += 1,
+                Err(Error::Damaged { .. }) => damaged += 1,
+                Err(error) => panic!("{error}"),
+            }
+        }
+    }
+    assert!(read > 0 && damaged > 0, "{read} {damaged}");
 }

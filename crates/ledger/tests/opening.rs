@@ -142,11 +142,14 @@ fn ledgers_of_older_schemas_become_like_new_ones_and_keep_their_number() {
         CREATE VIEW Accounts AS SELECT 1;
         CREATE TABLE unsettled (server INTEGER NOT NULL);
         INSERT INTO unsettled VALUES (1);";
-    let since_3 = "DROP TABLE hole; DROP TABLE hole_rest; DROP TABLE segment; DROP TABLE sighting;
-        DROP TABLE forgotten;";
+    let since_3 = "DROP TABLE hole; DROP TABLE hole_rest; DROP TABLE segment;";
+    // Schemas 3 and 4 had these two where there had been something to keep.
+    let when_needed = "DROP TABLE sighting; DROP TABLE forgotten;";
     for (version, since) in [
-        (2, format!("{since_4} {since_3} DROP TABLE adjoin;")),
+        (2, format!("{since_4} {since_3} {when_needed} DROP TABLE adjoin;")),
+        (3, format!("{since_4} {since_3} {when_needed}")),
         (3, format!("{since_4} {since_3}")),
+        (4, format!("{since_4} {when_needed}")),
         (4, since_4.into()),
     ] {
         let folder = tempfile::tempdir().unwrap();

@@ -205,8 +205,9 @@ impl Stretch {
         // Who copies and cuts a log may part a name.
         let (file, end) = self.judge.end;
         let before = if next.file == file { 0 } else { end };
-        next.early.iter().for_each(|&(from, left)| self.spoil(before + from, left));
+        next.early.iter().for_each(|&(from, left)| self.spoil(before.saturating_add(from), left));
         let border = next.border.filter(|_| next.headed).unwrap_or(next.head.len());
+        let told_by_next = (!self.headed).then_some(self.head.len() + border);
         for (i, (file, mut item)) in next.head.into_iter().enumerate() {
             item.mark.0 |= if i >= border { Mark::FOREIGN } else { 0 };
             self.judge.in_file(file);
@@ -218,9 +219,9 @@ impl Stretch {
             self.spoiled = next.spoiled;
         }
         if next.headed {
-            // The next one's head is as long as one has to be.
+            // The next one's head is as long as one has to be, and it tells of what stands behind its border.
             self.headed = true;
-            self.border.get_or_insert(self.head.len());
+            self.border = self.border.into_iter().chain(told_by_next).min();
             self.run(teller);
             self.judge.finish(i64::MAX, teller);
             self.judge = next.judge;

@@ -62,6 +62,13 @@ pub(crate) struct Made {
     folder: TempDir,
 }
 
+#[allow(dead_code)]
+impl Made {
+    pub(crate) fn path(&self) -> PathBuf {
+        self.folder.path().join("ledger.sqlite")
+    }
+}
+
 pub(crate) fn batch(file: i64, offset: usize, text: &str) -> Batch {
     let options = BatchOptions { server: None, keep_connections: 1000 };
     let mut batch = Batch::new(options, LocalClock::new(TimeZone::UTC, 0), file);
