@@ -510,7 +510,7 @@ impl Judge {
             self.look((self.seen + PORTION).min(self.items.len()));
             self.tell_due(teller);
         }
-        if self.told > FORGET_MIN && self.half_is_past() {
+        if self.told > FORGET_MIN && self.told > self.items.len() / 2 {
             self.forget();
         }
     }
@@ -668,15 +668,6 @@ impl Judge {
             let begun = self.items.iter().filter(|item| item.deed.begins());
             self.highest = begun.map(|item| item.id).max().unwrap_or(0);
         }
-    }
-
-    /// Whether half of the items may be forgotten, as far as one of them tells: what stays is moved, so it is not
-    /// done for less.
-    fn half_is_past(&self) -> bool {
-        let half = self.items.len() / 2;
-        let agreed = self.agreed(self.seen);
-        let behind = agreed.is_some_and(|it| it.are_behind(self.items[half].at, LATE + SETTLING));
-        half < self.told && (behind || half < self.seen.saturating_sub(EDGE_MAX))
     }
 
     /// From where on items are context of what comes.
