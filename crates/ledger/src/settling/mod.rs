@@ -41,6 +41,8 @@ pub(crate) use stretch::Stretch;
 use formats::Reason;
 pub(crate) use rules::LOW_ID;
 use rules::NAME_BYTES;
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
 use std::hint::select_unpredictable;
 
 /// A login is settled when its source goes on for longer than a handshake usually takes
@@ -157,7 +159,7 @@ pub(crate) struct Item {
     pub(crate) bytes: u16,
     pub(crate) mark: Mark,
     pub(crate) pair: u32,
-    /// Of a beginning: the number of the one before it whose id has the same low bits. Of a statement: the
+    /// Of a beginning: the number of the one before it whose id has the same place. Of a statement: the
     /// low bits of its query id. Of a refused change of user: how many bytes the name has.
     pub(crate) link: u32,
     /// Of a refusal or an end: what is told of a user name that the log may have cut, see [`name_of`].
@@ -386,9 +388,17 @@ pub(crate) struct Judge {
     forgotten: u32,
     /// The file of the items from this number on.
     files: Vec<(u32, i64)>,
-    /// Where an id began last, by its low bits, among the items before `linked`.
+    /// Where an id began last, by [`Judge::slot`], among the items before `linked`.
     recent: Vec<u32>,
     linked: usize,
+    /// Odd, and different in each judge.
+    factor: u64,
+    /// Numbers of records that begin nothing, rising, by connection and pair, among the items before `listed`:
+    /// only if one had to be weighed.
+    later: HashMap<(u64, u32), Vec<u32>>,
+    listed: usize,
+    /// How many items were forgotten when `later` was cleared of such last.
+    swept: u32,
     /// Not below any id that began.
     highest: u64,
     /// Some item since the last look at it was not expected.
@@ -419,6 +429,9 @@ pub(crate) struct Judge {
 
 const RECENT_MIN: usize = 256;
 
+/// About how many bytes a connection and pair take in the list of later records.
+const LATER: usize = 80;
+
 impl Default for Judge {
     fn default() -> Self {
         Judge {
@@ -430,6 +443,10 @@ impl Default for Judge {
             files: Vec::new(),
             recent: Vec::new(),
             linked: 0,
+            factor: RandomState::new().hash_one(0) | 1,
+            later: HashMap::new(),
+            listed: 0,
+            swept: 0,
             highest: 0,
             surprised: false,
             stamp: i64::MIN,
@@ -590,16 +607,21 @@ impl Judge {
             self.recent = vec![0; wanted];
             self.linked = 0;
         }
-        let mask = self.recent.len() - 1;
         for index in self.linked..until {
-            let item = &mut self.items[index];
-            if item.deed.begins() {
-                let place = &mut self.recent[item.id as usize & mask];
-                item.link = *place;
-                *place = self.forgotten.wrapping_add(index as u32);
+            let Item { id, deed, .. } = self.items[index];
+            if deed.begins() {
+                let (number, slot) = (self.number(index), self.slot(id));
+                self.items[index].link = std::mem::replace(&mut self.recent[slot], number);
             }
         }
         self.linked = self.linked.max(until);
+    }
+
+    /// The place of an id in `recent`, by a product that nobody can foresee: who chooses ids cannot have many of
+    /// them meet.
+    fn slot(&self, id: u64) -> usize {
+        let bits = self.recent.len().trailing_zeros();
+        (id.wrapping_mul(self.factor) >> (u64::BITS - bits)) as usize
     }
 
     fn number(&self, index: usize) -> u32 {
@@ -627,7 +649,9 @@ impl Judge {
         self.forgotten = self.forgotten.wrapping_add(gone as u32);
         (self.told, self.seen) = (self.told - gone, self.seen - gone);
         self.linked = self.linked.saturating_sub(gone);
+        self.listed = self.listed.saturating_sub(gone);
         self.old = self.old.saturating_sub(gone);
+        self.forget_later();
         let first = self.files.partition_point(|&(from, _)| self.is_before(from, 1));
         self.files.drain(..first.saturating_sub(1));
         let first = self.low.partition_point(|&low| self.is_before(low, 0));
@@ -737,7 +761,7 @@ impl Judge {
     }
 
     fn bytes(&self) -> usize {
-        self.items.capacity() * size_of::<Item>() + self.recent.len() * 4
+        self.items.capacity() * size_of::<Item>() + self.recent.len() * 4 + self.later.len() * LATER
     }
 }
 

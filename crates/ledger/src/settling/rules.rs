@@ -47,6 +47,15 @@ pub(crate) const LOW_ID: u64 = 100;
 /// A login whose id so many others have is contested without asking who they are.
 const SAME_MAX: usize = 64;
 
+/// Of how many low ids it is asked whether ids start again with them: more than a life has.
+const LOW_MAX: usize = 4 * LOW_ID as usize;
+
+/// How many records of one connection and pair behind a login are looked at.
+const LATER_MAX: usize = 256;
+
+/// Stands for the pair of changes of user in the list of later records.
+const CHANGED: u32 = u32::MAX;
+
 impl Judge {
     /// The record that is looked at is out of the ordinary.
     pub(super) fn unusual(&mut self) {
@@ -158,6 +167,10 @@ impl Judge {
     fn end_refusals(&mut self, mut beginning: usize, end: usize) {
         loop {
             let Item { id, mark, .. } = self.items[beginning];
+            if mark.has(Mark::ENDED) {
+                // Those before it have ended with it.
+                return;
+            }
             let number = self.number(beginning);
             self.refused.retain(|&refused| refused != number);
             self.mark(beginning, Mark::ENDED);
@@ -259,20 +272,22 @@ impl Judge {
     #[inline(never)]
     pub(super) fn weigh(&mut self, index: usize) {
         let item = self.items[index];
+        self.list_later();
         if item.deed.begins() && item.mark.has(Mark::UNEXPECTED) {
             self.weigh_id(index);
         }
         if item.deed == Deed::ChangeUnnamed && item.mark.has(Mark::CONTESTED) {
             // Nor did anybody log in by it.
-            for other in &mut self.items[index + 1..self.seen] {
-                let by_it = (other.deed, other.id, other.at) == (Deed::Change, item.id, item.at);
-                other.mark.0 |= if by_it { item.mark.0 & Mark::CONTESTED } else { 0 };
+            let by_it = |&i: &usize| self.items[i].at == item.at;
+            let by_it: Vec<usize> = self.later(index, item.id, CHANGED).filter(by_it).collect();
+            for other in by_it {
+                self.mark(other, item.mark.0 & Mark::CONTESTED);
             }
         }
         if !item.deed.is_login() {
             return;
         }
-        if item.id == 0 && self.items[..index].iter().any(|it| it.deed.begins()) {
+        if item.id == 0 && self.items[..index].iter().rev().any(|it| it.deed.begins()) {
             // The first of a server has id 1.
             self.mark(index, Mark::MISPLACED);
         }
@@ -290,10 +305,10 @@ impl Judge {
         }
         if self.items[index].mark.has(Mark::CONTESTED) {
             // Nor is its end a sign of a session.
-            let waiting = self.items[index..self.seen].iter().take_while(|it| near(it, &item));
-            let is_end = |it: &Item| (it.deed, it.id, it.pair) == (Deed::End, item.id, item.pair);
-            if let Some(ahead) = waiting.map(is_end).position(|is_end| is_end) {
-                self.items[index + ahead].mark.0 &= !Mark::SESSION;
+            let is_end = |&i: &usize| self.items[i].deed == Deed::End && self.is_near(i, index);
+            let end = self.later(index, item.id, item.pair).find(is_end);
+            if let Some(end) = end {
+                self.items[end].mark.0 &= !Mark::SESSION;
             }
         }
     }
@@ -415,7 +430,8 @@ impl Judge {
         let behind = &self.items[index + 1..self.seen.min(index + 1 + NEIGHBOURS)];
         before.iter().any(|b| {
             behind.iter().any(|a| {
-                b.at <= a.at.saturating_add(STEP_BACK) && (at < b.at - FAR || at > a.at + FAR)
+                b.at <= a.at.saturating_add(STEP_BACK)
+                    && (at < b.at.saturating_sub(FAR) || at > a.at.saturating_add(FAR))
             })
         })
     }
@@ -437,13 +453,17 @@ impl Judge {
     fn is_twice(&mut self, index: usize) -> bool {
         let item = self.items[index];
         self.link(self.seen);
-        let newest = self.recent[item.id as usize & (self.recent.len() - 1)];
+        let newest = self.recent[self.slot(item.id)];
         let all = successors(self.begun(newest, self.seen, item.id), |&i| {
             self.begun(self.items[i].link, i, item.id)
         });
+        let waiting = self.waits_until(index, self.seen);
         let others: Vec<usize> = all
             .filter(|&i| i != index && self.is_near(i, index))
-            .filter(|&i| self.waits_for(i.min(index), i.max(index)))
+            .filter(|&i| match i < index {
+                true => self.waits_until(i, index) >= index && !self.is_due_at(i, index),
+                false => waiting >= i && !self.is_due_at(index, i),
+            })
             .take(SAME_MAX)
             .collect();
         let twins = |a: &Item, b: &Item| (a.at, a.pair) == (b.at, b.pair);
@@ -465,7 +485,8 @@ impl Judge {
         }
         // They start low; and now and then a low one comes late.
         let from = self.low.partition_point(|&low| self.is_before(low, first + 1));
-        let low = self.low[from..].iter().filter_map(|&low| self.index(low, second + 1));
+        let low = self.low[from..].iter().take(LOW_MAX);
+        let low = low.filter_map(|&low| self.index(low, second + 1));
         low.filter(|&low| self.items[low].id <= self.items[first].id)
             .take(FOLLOWERS)
             .any(|low| self.ids_fall(low, self.items[weighed].at))
@@ -487,24 +508,66 @@ impl Judge {
         behind.peek().is_some() && behind.all(|it| it.id < middle)
     }
 
-    /// Whether the first of two items waits until the second comes. Time is asked for now and then: where
-    /// it steps back, a little later is soon enough.
-    fn waits_for(&self, first: usize, second: usize) -> bool {
-        let item = &self.items[first];
-        (first + PORTION..second)
-            .step_by(PORTION)
-            .chain([second])
-            .all(|end| self.agreed(end).is_none_or(|agreed| !is_due(item, agreed, end - first)))
+    /// Up to which index an item waits, at least, if not up to `end`. Time is asked for now and then: where it
+    /// steps back, a little later is soon enough.
+    fn waits_until(&self, index: usize, end: usize) -> usize {
+        let mut steps = (index + PORTION..end).step_by(PORTION);
+        steps.find(|&step| self.is_due_at(index, step)).unwrap_or(end)
+    }
+
+    /// Whether an item's time has come when the records before `end` are there.
+    fn is_due_at(&self, index: usize, end: usize) -> bool {
+        let agreed = self.agreed(end);
+        agreed.is_some_and(|agreed| is_due(&self.items[index], agreed, end - index))
     }
 
     /// Whether a record that no name may have made shows the same connection of the same pair.
     fn is_vouched_for(&self, index: usize) -> bool {
         let item = self.items[index];
-        self.items[index + 1..self.seen].iter().any(|it| {
-            (it.id, it.pair) == (item.id, item.pair)
-                && it.mark.is_sign()
-                && !it.mark.has(Mark::CONTESTED | Mark::ALONE)
+        self.later(index, item.id, item.pair).any(|i| {
+            let mark = self.items[i].mark;
+            mark.is_sign() && !mark.has(Mark::CONTESTED | Mark::ALONE)
         })
+    }
+
+    /// Enters the records that were looked at into `later`.
+    fn list_later(&mut self) {
+        for index in self.listed..self.seen {
+            let item = &self.items[index];
+            if !item.deed.begins() {
+                let number = self.forgotten.wrapping_add(index as u32);
+                let pair = if item.deed == Deed::Change { CHANGED } else { item.pair };
+                self.later.entry((item.id, pair)).or_default().push(number);
+            }
+        }
+        self.listed = self.listed.max(self.seen);
+    }
+
+    /// The next records of a connection and a pair behind this index that begin none; with [`CHANGED`] for a
+    /// pair its changes of user.
+    fn later(&self, index: usize, id: u64, pair: u32) -> impl Iterator<Item = usize> {
+        let all = self.later.get(&(id, pair)).map_or(&[][..], |all| all);
+        let first = all.partition_point(|&number| self.is_before(number, index + 1));
+        all[first..].iter().take(LATER_MAX).filter_map(|&number| self.index(number, self.seen))
+    }
+
+    /// Forgets those listed whose items are forgotten, now and then.
+    pub(super) fn forget_later(&mut self) {
+        let forgotten = self.forgotten;
+        if (forgotten.wrapping_sub(self.swept) as usize) < self.items.len() {
+            return;
+        }
+        self.swept = forgotten;
+        self.later.retain(|_, numbers| {
+            numbers.retain(|&number| number.wrapping_sub(forgotten) as i32 >= 0);
+            !numbers.is_empty()
+        });
+    }
+
+    /// The pairs of items are others now.
+    pub(super) fn renumbered(&mut self) {
+        self.later.clear();
+        self.listed = 0;
     }
 
     /// The refusal of this id that has not ended, or else the last beginning of this id before this index.
@@ -517,7 +580,7 @@ impl Judge {
     /// The last beginning of this id before this index.
     fn last_begun(&mut self, end: usize, id: u64) -> Option<usize> {
         self.link(end);
-        let newest = self.recent[id as usize & (self.recent.len() - 1)];
+        let newest = self.recent[self.slot(id)];
         // What is linked already may stand behind it.
         let mut found = self.begun(newest, self.linked, id)?;
         while found >= end {

@@ -125,10 +125,16 @@ impl Stretch {
 
     /// A name that stands between these bytes of the log may have made the records there.
     pub(crate) fn taint(&mut self, (from, to): (u64, u64)) {
-        let inside = |item: &&mut Item| (from..to).contains(&item.offset) && item.deed.is_forged();
-        let waiting = self.judge.items[self.judge.told..].iter_mut();
-        let head = self.head.iter_mut().map(|(_, item)| item);
-        waiting.chain(head).filter(inside).for_each(|item| item.mark.0 |= Mark::IN_NAME);
+        // They stand in the order of their bytes.
+        let mark = |item: &mut Item| {
+            item.mark.0 |= if item.deed.is_forged() { Mark::IN_NAME } else { 0 };
+        };
+        let waiting = &mut self.judge.items[self.judge.told..];
+        let first = waiting.partition_point(|item| item.offset < from);
+        waiting[first..].iter_mut().take_while(|item| item.offset < to).for_each(mark);
+        let first = self.head.partition_point(|(_, item)| item.offset < from);
+        let head = self.head[first..].iter_mut().map(|(_, item)| item);
+        head.take_while(|item| item.offset < to).for_each(mark);
     }
 
     /// Looks at what was pushed, and tells of the items that are not part of the head.
@@ -284,6 +290,7 @@ impl Stretch {
         for item in self.judge.items.iter_mut().chain(head).chain(owed).chain(apart) {
             item.pair = number(item.pair);
         }
+        self.judge.renumbered();
     }
 
     pub(crate) fn bytes(&self) -> usize {

@@ -262,3 +262,25 @@ fn ids_that_are_in_use_again_within_seconds_are_those_of_another_life() {
         assert_eq!(doubted, [], "{first:?} and {second:?}");
     }
 }
+
+/// What a hostile log may hold in any number: nothing is looked through again for each of them.
+#[test]
+fn many_records_of_one_kind_are_judged() {
+    const COUNT: u64 = 60_000;
+    let judge = |records: &dyn Fn(u64) -> [(u64, Deed, u32); 2]| {
+        let all: Vec<_> = (0..COUNT / 2)
+            .flat_map(|i| records(i).map(|(id, deed, pair)| (i as i64 / 3000, id, deed, pair)))
+            .collect();
+        let told = judged(&items(&all), &[]);
+        let logins = all.iter().filter(|it| it.2.is_login()).count();
+        assert_eq!(told.len(), logins, "each login is told of once");
+        told.iter().filter(|told| told.3.is_some()).count() as u64
+    };
+    // Ids with the same low bits; one id again and again; changes of user in names; logins with one id.
+    assert_eq!(judge(&|i| [(i << 21, Refused, 1), (i << 21 | 1 << 20, Refused, 1)]), 0);
+    assert_eq!(judge(&|_| [(77, Refused, 1), (77, End, 1)]), 0);
+    let alone = judge(&|i| [(1000 + i, Login, 1), (999, ChangeRefused, 2)]);
+    assert_eq!(alone, COUNT / 2);
+    assert_eq!(judge(&|_| [(77, Login, 1), (77, Login, 1)]), COUNT);
+    assert_eq!(judge(&|_| [(0, Login, 1), (5, End, 1)]), COUNT / 2 - 1);
+}
