@@ -423,12 +423,16 @@ impl Judge {
         })
     }
 
-    /// Whether the stamp is that of nobody near: before all those before it, or behind all behind it.
+    /// Whether the stamp is that of nobody near: before all those before it, or behind all behind it. Of files
+    /// with few records it is not certain which is the next, so only those of its own are asked.
     fn is_apart(&self, index: usize) -> bool {
-        let at = self.items[index].at;
-        let before = &self.items[index.saturating_sub(NEIGHBOURS)..index];
-        let behind = &self.items[index + 1..self.seen.min(index + 1 + NEIGHBOURS)];
-        before.iter().any(|b| {
+        let (at, file) = (self.items[index].at, self.file_of(index));
+        let own = |&i: &usize| self.file_of(i) == file;
+        let before = (index.saturating_sub(NEIGHBOURS)..index).filter(own);
+        let mut before = before.map(|i| self.items[i]);
+        let behind = (index + 1..self.seen.min(index + 1 + NEIGHBOURS)).filter(own);
+        let behind: Vec<Item> = behind.map(|i| self.items[i]).collect();
+        before.any(|b| {
             behind.iter().any(|a| {
                 b.at <= a.at.saturating_add(STEP_BACK)
                     && (at < b.at.saturating_sub(FAR) || at > a.at.saturating_add(FAR))
