@@ -5,6 +5,7 @@
 //! client host               ── network ──► 203.0.113.0/24, 2001:db8:1:2::/64, or a name
 //! hosts an administrator lists ─ network ► whether a client is one of them
 //! text of a log             ── secrets ──► how much of it may be shown
+//! what a server grants      ── account ──► plain values, names as SQL writes them
 //! ```
 //!
 //! What is decided here is said in every answer alike. Not here: reading logs (`formats`), counting
@@ -15,6 +16,7 @@
 //! * No input panics. Names and hosts are what attackers chose.
 //! * What a log cannot tell is not split: a wrong password and an unknown user are one kind.
 
+pub mod account;
 pub mod failure;
 pub mod network;
 pub mod secrets;
