@@ -258,9 +258,9 @@ impl Ledger {
         self.at_once(|ledger| ledger.undoable_now(which).map_err(ledger.failed()))
     }
 
-    /// Looks through the whole journal. `Some`: the number of the first deed that is not as it was noted, or
-    /// that follows a place where something is missing; where the missing is at the end, the number after the
-    /// last.
+    /// Looks through the whole journal. `Some`: the number of the first deed that is not as it was noted, is
+    /// missing, or follows a missing end of one; where it is at the end that something is missing, the number
+    /// after the last.
     ///
     /// # Errors
     /// Where SQLite fails.
