@@ -127,7 +127,7 @@ impl Ledger {
             rests.entry(key).or_default().push(stretch);
         }
         for stretches in rests.values_mut() {
-            *stretches = unite(stretches.drain(..).collect::<Vec<_>>().into_iter());
+            *stretches = unite(std::mem::take(stretches).into_iter());
         }
         Ok(rests)
     }
@@ -225,7 +225,7 @@ fn lay(mut claims: Vec<Claim>, since: i64, until: i64) -> Vec<Interval> {
         reason: "no log that was read tells of this time".to_owned(),
         source: Name::new(),
     }));
-    laid.sort_by(|a, b| (a.from_us, a.to_us).cmp(&(b.from_us, b.to_us)));
+    laid.sort_by_key(|it| (it.from_us, it.to_us));
     laid.dedup_by(|next, last| {
         let same = (next.state, &next.source, &next.reason)
             == (last.state, &last.source, &last.reason)

@@ -178,7 +178,7 @@ fn changes_are_told_once_and_between_two_readings() {
     );
     assert_eq!(
         (&changes[2].was[..], &changes[2].became[..]),
-        (&app.plugin.as_bytes()[..], &b"ed25519"[..])
+        (app.plugin.as_bytes(), &b"ed25519"[..])
     );
     assert_eq!((&changes[4].was[..], &changes[4].became[..]), (&b""[..], &b"'o''neil'@''"[..]));
     assert_eq!(changes[6].became, b"VIEW 'shop'.'all'");

@@ -101,21 +101,22 @@ fn plans_are_chosen_and_change_how_they_stand_once() {
     let mut ledger = Ledger::in_memory().unwrap();
     let first = ledger.store_plan(&plan("1", 1)).unwrap();
     let second = ledger.store_plan(&NewPlan { kind: "drop".into(), ..plan("2", 2) }).unwrap();
-    let list = |ledger: &Ledger, filter: PlanFilter| -> Vec<String> {
-        ledger.plans(&filter).unwrap().into_iter().map(|plan| plan.id).collect()
+    let check = |ledger: &Ledger, filter: PlanFilter, expected: &[&String]| {
+        let found = ledger.plans(&filter).unwrap();
+        assert_eq!(found.iter().map(|plan| &plan.id).collect::<Vec<_>>(), expected, "{filter:?}");
     };
     let all = PlanFilter::default;
-    assert_eq!(list(&ledger, all()), [second.clone(), first.clone()]);
-    assert_eq!(list(&ledger, PlanFilter { limit: Some(1), ..all() }), [second.clone()]);
-    assert_eq!(list(&ledger, PlanFilter { kind: Some("lock".into()), ..all() }), [first.clone()]);
-    assert_eq!(list(&ledger, PlanFilter { since: Some(2), ..all() }), [second.clone()]);
-    assert_eq!(list(&ledger, PlanFilter { until: Some(2), ..all() }), [first.clone()]);
+    check(&ledger, all(), &[&second, &first]);
+    check(&ledger, PlanFilter { limit: Some(1), ..all() }, &[&second]);
+    check(&ledger, PlanFilter { kind: Some("lock".into()), ..all() }, &[&first]);
+    check(&ledger, PlanFilter { since: Some(2), ..all() }, &[&second]);
+    check(&ledger, PlanFilter { until: Some(2), ..all() }, &[&first]);
     let open = [PlanState::Open];
     assert!(ledger.set_plan_state(&first, &open, PlanState::Applied).unwrap());
     assert!(!ledger.set_plan_state(&first, &open, PlanState::Refused).unwrap());
     assert!(!ledger.set_plan_state("none", &open, PlanState::Refused).unwrap());
     let applied = PlanFilter { state: Some(PlanState::Applied), ..all() };
-    assert_eq!(list(&ledger, applied), [first.clone()]);
+    check(&ledger, applied, &[&first]);
     for to in PlanState::ALL {
         assert!(ledger.set_plan_state(&first, &PlanState::ALL, to).unwrap());
         assert_eq!(ledger.plan(&first).unwrap().unwrap().state, to);
