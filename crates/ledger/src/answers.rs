@@ -506,7 +506,7 @@ impl Ledger {
         Ok(rows)
     }
 
-    fn check_still(&self) -> Result<(), Error> {
+    pub(crate) fn check_still(&self) -> Result<(), Error> {
         self.still.as_ref().map_or(Ok(()), |still| still.check(&self.path))
     }
 

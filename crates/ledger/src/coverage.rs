@@ -222,7 +222,7 @@ fn between(older: &Piece, newer: &Piece, from: i64, to: i64) -> Evidence {
 }
 
 /// Sorted stretches that do not touch.
-fn unite(stretches: impl Iterator<Item = (i64, i64)>) -> Vec<(i64, i64)> {
+pub(crate) fn unite(stretches: impl Iterator<Item = (i64, i64)>) -> Vec<(i64, i64)> {
     let mut sorted: Vec<(i64, i64)> = stretches.filter(|(from, to)| from <= to).collect();
     sorted.sort_unstable();
     let mut united: Vec<(i64, i64)> = Vec::new();
@@ -236,7 +236,7 @@ fn unite(stretches: impl Iterator<Item = (i64, i64)>) -> Vec<(i64, i64)> {
 }
 
 /// What of a stretch lies in none of `others`, which are united.
-fn without((from, to): (i64, i64), others: &[(i64, i64)]) -> Vec<(i64, i64)> {
+pub(crate) fn without((from, to): (i64, i64), others: &[(i64, i64)]) -> Vec<(i64, i64)> {
     let mut left = Vec::new();
     let mut at = from;
     let first = others.partition_point(|(_, end)| *end <= from);

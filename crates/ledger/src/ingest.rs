@@ -33,7 +33,8 @@ use std::path::PathBuf;
 /// What a statement would have to undo by itself (several rows of counts) stays in memory, a few pages,
 /// instead of going to a temporary file that there may be no place for: that is decided when the
 /// transaction begins. What answers sort may go there again.
-const BEGIN: &str = "PRAGMA temp_store = MEMORY; BEGIN IMMEDIATE; PRAGMA temp_store = DEFAULT";
+pub(crate) const BEGIN: &str =
+    "PRAGMA temp_store = MEMORY; BEGIN IMMEDIATE; PRAGMA temp_store = DEFAULT";
 
 /// An open transaction on the ledger, with the right to write.
 #[derive(Debug)]

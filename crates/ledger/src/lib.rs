@@ -90,22 +90,37 @@ mod tally;
 mod watched;
 mod weak;
 
+mod brief;
+
+mod accounts;
+mod changes;
+mod journal;
+mod keep;
+mod plans;
+
 mod answers;
 mod coverage;
 mod holdings;
 mod lost_ids;
 mod missing;
 mod rows;
+mod window;
 
+pub use accounts::{OutOfSight, StoredSnapshot};
 pub use batch::{Batch, BatchOptions};
+pub use changes::{AccountChange, CHANGE_BYTES_MAX, ChangeKind, HISTORY_MAX};
 pub use clock::LocalClock;
 pub use error::Error;
 pub use files::{Checkpoint, Gap, Mark};
 pub use holdings::{DoubtTotal, Holdings, ReadFile};
 pub use ingest::Ingest;
+pub use journal::{Deed, DeedFilter, Intent, Outcome, Undoable};
+pub use keep::Keep;
 pub use keeping::{Keeping, LocalText};
 pub use lock::Lock;
 pub use pairs::PEER_BYTES_MAX;
+pub use plans::{NewPlan, Plan, PlanFilter, PlanState};
 pub use rows::*;
 pub use store::Ledger;
 pub use watched::{TROUBLE_BYTES_MAX, TROUBLES_MAX};
+pub use window::{Interval, IntervalState};
