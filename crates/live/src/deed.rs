@@ -7,7 +7,7 @@
 //! ```
 //!
 //! # Invariants
-//! * Sent is exactly the text given, and only where it is the statement for that action on that account
+//! * Sent is exactly the text given, and only where it is the statement for that deed on that account
 //!   ([`is_statement`]). Nothing is made up here.
 //! * The account must be listed byte by byte as it is called: servers take `'sam '` for `'sam'`, and a character
 //!   outside the Basic Multilingual Plane for `?`, so another account would be meant.
@@ -21,21 +21,11 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use verdict::account::{AccountName, Family, quoted, quoted_account};
+use verdict::plan::{DeedKind, Facts};
 
 use crate::error::{LiveError, grant};
 use crate::server::{Row, Server, single};
 use crate::snapshot::{self, activity};
-
-/// What may be done to an account.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Action {
-    /// Nobody logs in with it any more. Open sessions stay.
-    Lock,
-    /// Logins are possible again.
-    Unlock,
-    /// It is gone with all that was granted to it. Open sessions stay.
-    Drop,
-}
 
 /// Is there the account, and can somebody log in with it?
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -48,27 +38,12 @@ pub enum State {
     Locked,
 }
 
-/// What a plan for an account rests on.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Facts {
-    /// It exists.
-    pub exists: bool,
-    /// It is locked; `None` where that cannot be read.
-    pub locked: Option<bool>,
-    /// Its authentication plugin.
-    pub plugin: String,
-    /// As in [`verdict::account::Account::grants_hash`].
-    pub grants_hash: Option<u64>,
-    /// When its password was changed last, where the server tells.
-    pub password_changed: Option<i64>,
-}
-
 /// What became of a statement.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sent {
     /// Before it was sent.
     pub before: State,
-    /// Afterwards: what the action asks for.
+    /// Afterwards: what the deed asks for.
     pub after: State,
     /// Other accounts whose state changed between the two looks: somebody else is at work here.
     pub others: Vec<AccountName>,
@@ -128,45 +103,17 @@ pub struct Writable {
     pub is_replica: Option<bool>,
 }
 
-/// The statement for an action, as a plan holds it: `ALTER USER 'sam'@'%' ACCOUNT LOCK`.
-///
-/// ```
-/// use live::deed::{Action, statement};
-/// use verdict::account::AccountName;
-///
-/// let sam = AccountName::new("sam", "%");
-/// assert_eq!(statement(Action::Lock, &sam), b"ALTER USER 'sam'@'%' ACCOUNT LOCK");
-/// ```
-pub fn statement(action: Action, name: &AccountName) -> Vec<u8> {
-    let account = quoted_account(name);
-    match action {
-        Action::Lock => [b"ALTER USER ", &account[..], b" ACCOUNT LOCK"].concat(),
-        Action::Unlock => [b"ALTER USER ", &account[..], b" ACCOUNT UNLOCK"].concat(),
-        Action::Drop => [b"DROP USER ", &account[..]].concat(),
-    }
+/// Is the text the statement for this deed on this account? A semicolon may stand at its end.
+pub fn is_statement(kind: DeedKind, name: &AccountName, sql: &[u8]) -> bool {
+    bare(sql) == kind.statement(name)
 }
 
-/// Is the text the statement for this action on this account? A semicolon at its end may stand there.
-pub fn is_statement(action: Action, name: &AccountName, sql: &[u8]) -> bool {
-    let sql = sql.trim_ascii();
-    sql.strip_suffix(b";").unwrap_or(sql) == statement(action, name)
-}
-
-/// What a plan rests on, as of now.
+/// What a plan for an account rests on, as of now; `None` where there is no such account.
 ///
 /// # Errors
 /// As [`snapshot::snapshot`].
-pub fn facts_of(server: &mut Server, name: &AccountName) -> Result<Facts, LiveError> {
-    let account = snapshot::one(server, name)?;
-    let exists = account.is_some();
-    let account = account.unwrap_or_default();
-    Ok(Facts {
-        exists,
-        locked: account.locked,
-        plugin: account.plugin,
-        grants_hash: account.grants_hash,
-        password_changed: account.password_changed,
-    })
+pub fn facts_of(server: &mut Server, name: &AccountName) -> Result<Option<Facts>, LiveError> {
+    Ok(snapshot::one(server, name)?.as_ref().map(Facts::of))
 }
 
 /// Is there the account, and is it locked?
@@ -177,7 +124,7 @@ pub fn lock_state(server: &mut Server, name: &AccountName) -> Result<State, Live
     Ok(states(server)?.get(name).copied().unwrap_or(State::Absent))
 }
 
-/// Sends the statement of a plan, and looks whether the account is then as the action asks for.
+/// Sends the statement of a plan, and looks whether the account is then as the deed asks for.
 ///
 /// # Errors
 /// [`LiveError::NotTheStatement`] where the text is another one, [`LiveError::NoAccount`] where no account is
@@ -186,11 +133,11 @@ pub fn lock_state(server: &mut Server, name: &AccountName) -> Result<State, Live
 /// is not as it should be. [`LiveError::Broken`] and [`LiveError::Timeout`]: nobody knows; ask [`lock_state`].
 pub fn send(
     server: &mut Server,
-    action: Action,
+    kind: DeedKind,
     name: &AccountName,
     sql: &[u8],
 ) -> Result<Sent, LiveError> {
-    if !is_statement(action, name, sql) {
+    if !is_statement(kind, name, sql) {
         return Err(LiveError::NotTheStatement {
             server: server.name().to_owned(),
             account: name.to_string(),
@@ -203,13 +150,12 @@ pub fn send(
             account: name.to_string(),
         });
     };
-    let (doing, wanted) = match action {
-        Action::Lock => ("locking an account", State::Locked),
-        Action::Unlock => ("unlocking an account", State::Open),
-        Action::Drop => ("dropping an account", State::Absent),
+    let (doing, wanted) = match kind {
+        DeedKind::Lock => ("locking an account", State::Locked),
+        DeedKind::Unlock => ("unlocking an account", State::Open),
+        DeedKind::Drop => ("dropping an account", State::Absent),
     };
-    let sql = sql.trim_ascii();
-    if let Err(error) = server.try_ask(doing, sql.strip_suffix(b";").unwrap_or(sql))? {
+    if let Err(error) = server.try_ask(doing, bare(sql))? {
         return Err(refusal(server, doing, "CREATE USER ON *.*", error, name));
     }
     let mut after = states(server)?;
@@ -377,6 +323,12 @@ pub fn writable(server: &mut Server) -> Result<Writable, LiveError> {
     })
 }
 
+/// Without the semicolon at its end.
+fn bare(sql: &[u8]) -> &[u8] {
+    let sql = sql.trim_ascii();
+    sql.strip_suffix(b";").unwrap_or(sql)
+}
+
 /// The state of every account.
 fn states(server: &mut Server) -> Result<BTreeMap<AccountName, State>, LiveError> {
     let doing = "reading which accounts are locked";
@@ -519,14 +471,14 @@ mod tests {
     #[test]
     fn only_the_statement_itself_is_one() {
         let name = AccountName::new("o'neil", r"%\");
-        let sql = statement(Action::Lock, &name);
+        let sql = DeedKind::Lock.statement(&name);
         assert_eq!(sql, br"ALTER USER 'o''neil'@'%\\' ACCOUNT LOCK");
-        assert!(is_statement(Action::Lock, &name, &sql));
-        assert!(is_statement(Action::Lock, &name, &[&sql[..], b"; \n"].concat()));
-        assert!(!is_statement(Action::Unlock, &name, &sql));
-        assert!(!is_statement(Action::Lock, &AccountName::new("o'neil", "%"), &sql));
-        assert!(!is_statement(Action::Lock, &name, &[&sql[..], b"; DROP USER 'a'@'b'"].concat()));
-        assert!(!is_statement(Action::Lock, &name, &[&sql[..], b" PASSWORD EXPIRE"].concat()));
+        assert!(is_statement(DeedKind::Lock, &name, &sql));
+        assert!(is_statement(DeedKind::Lock, &name, &[&sql[..], b"; \n"].concat()));
+        assert!(!is_statement(DeedKind::Unlock, &name, &sql));
+        assert!(!is_statement(DeedKind::Lock, &AccountName::new("o'neil", "%"), &sql));
+        assert!(!is_statement(DeedKind::Lock, &name, &[&sql[..], b"; DROP USER 'a'@'b'"].concat()));
+        assert!(!is_statement(DeedKind::Lock, &name, &[&sql[..], b" PASSWORD EXPIRE"].concat()));
     }
 
     #[test]

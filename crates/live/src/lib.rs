@@ -27,6 +27,7 @@
 pub mod deed;
 pub mod error;
 pub mod facts;
+pub mod option_file;
 pub mod server;
 pub mod snapshot;
 pub mod target;
