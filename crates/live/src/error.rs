@@ -291,6 +291,57 @@ pub enum LiveError {
         /// What does not fit.
         what: &'static str,
     },
+    /// A text that is not the one statement for an action on an account. Nothing was sent.
+    #[error(
+        "{server}: the plan's text is not the statement for {account}; nothing was sent: make a new plan"
+    )]
+    NotTheStatement {
+        /// Its name.
+        server: String,
+        /// As people write it.
+        account: String,
+    },
+    /// No account is called exactly that.
+    #[error("{server}: no account {account}; see how it is listed: rollcall accounts")]
+    NoAccount {
+        /// The server's name.
+        server: String,
+        /// As people write it.
+        account: String,
+    },
+    /// There is an account where none should be.
+    #[error(
+        "{server}: there is an account {account} again; nothing was sent: drop it first, or leave it"
+    )]
+    Exists {
+        /// The server's name.
+        server: String,
+        /// As people write it.
+        account: String,
+    },
+    /// MySQL drops no account that something runs with the rights of.
+    #[error(
+        "{server}: {account} is the definer of views, routines, triggers or events (4006): give them another \
+         definer, or drop them first"
+    )]
+    IsDefiner {
+        /// The server's name.
+        server: String,
+        /// As people write it.
+        account: String,
+    },
+    /// The server said OK, and nothing came of it.
+    #[error(
+        "{server} said OK to {doing}, but {account} is as before: see what else changes accounts there"
+    )]
+    NotDone {
+        /// The server's name.
+        server: String,
+        /// As people write it.
+        account: String,
+        /// What was being done.
+        doing: &'static str,
+    },
     /// A name that no server can hold: they keep names as UTF-8.
     #[error("{server}: a name that is no UTF-8 while {doing}: no account is called that")]
     NotUtf8 {

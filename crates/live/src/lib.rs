@@ -24,7 +24,10 @@
 //! crate) is named in [`server`] only.
 #![forbid(unsafe_code)]
 
+pub mod deed;
 pub mod error;
+pub mod facts;
+pub mod option_file;
 pub mod server;
 pub mod snapshot;
 pub mod target;

@@ -39,6 +39,9 @@ pub const ROWS_MAX: usize = 2_000_000;
 /// Columns of one row as text. `None` is NULL.
 pub(crate) type Row = Vec<Option<Vec<u8>>>;
 
+/// Names of columns, and rows.
+pub(crate) type Named = (Vec<String>, Vec<Row>);
+
 /// An open connection, prepared.
 pub struct Server {
     conn: Conn,
@@ -149,7 +152,7 @@ impl Server {
         }
         self.ask(doing, b"SET NAMES utf8mb4")?;
         let rows = self.ask(doing, b"SELECT VERSION(), CURRENT_USER()")?;
-        let [Some(version), Some(own)] = &rows.first().map_or(&[][..], |row| row)[..] else {
+        let [Some(version), Some(own)] = rows.first().map_or(&[][..], |row| row) else {
             return Err(self.odd(doing, "version and account are no row"));
         };
         let text = String::from_utf8_lossy(version).into_owned();
@@ -175,6 +178,15 @@ impl Server {
         doing: &'static str,
         sql: &[u8],
     ) -> Result<Result<Vec<Row>, u16>, LiveError> {
+        Ok(self.try_ask_named(doing, sql)?.map(|(_, rows)| rows))
+    }
+
+    /// The rows of an answer with the names of their columns.
+    pub(crate) fn try_ask_named(
+        &mut self,
+        doing: &'static str,
+        sql: &[u8],
+    ) -> Result<Result<Named, u16>, LiveError> {
         let Ok(text) = std::str::from_utf8(sql) else {
             return Err(LiveError::NotUtf8 { server: self.name.clone(), doing });
         };
@@ -200,11 +212,6 @@ impl Server {
     /// The rows of an answer.
     pub(crate) fn ask(&mut self, doing: &'static str, sql: &[u8]) -> Result<Vec<Row>, LiveError> {
         self.try_ask(doing, sql)?.map_err(|error| self.fault(doing, error))
-    }
-
-    /// How many rows the last statement changed, as the server counts them.
-    pub(crate) fn warnings(&self) -> u16 {
-        self.conn.warnings()
     }
 
     /// An error number of the server, where nothing more is known of it.
@@ -267,10 +274,13 @@ pub(crate) fn split_account(text: &[u8]) -> AccountName {
 }
 
 /// `None` where there are too many.
-fn read_all(conn: &mut Conn, text: &str) -> Result<Option<Vec<Row>>, mysql::Error> {
+fn read_all(conn: &mut Conn, text: &str) -> Result<Option<Named>, mysql::Error> {
     let mut rows = Vec::new();
     let mut too_many = false;
-    for row in conn.query_iter(text)? {
+    let answer = conn.query_iter(text)?;
+    let columns = answer.columns();
+    let names = columns.as_ref().iter().map(|column| column.name_str().into_owned()).collect();
+    for row in answer {
         let row = row?;
         if rows.len() >= ROWS_MAX {
             too_many = true;
@@ -284,7 +294,7 @@ fn read_all(conn: &mut Conn, text: &str) -> Result<Option<Vec<Row>>, mysql::Erro
         };
         rows.push(row.unwrap().into_iter().map(text).collect());
     }
-    Ok((!too_many).then_some(rows))
+    Ok((!too_many).then_some((names, rows)))
 }
 
 /// Connects and logs in. Tells also whether what is sent is encrypted.
@@ -501,7 +511,7 @@ fn login(target: &Target, error: u16) -> LiveError {
         1040 | 1203 | 1226 => {
             turned_away("it has too many connections: end some, or raise the limit")
         }
-        1159 | 1158 | 1160 | 1161 => turned_away("the network failed while logging in: run again"),
+        1158..=1161 => turned_away("the network failed while logging in: run again"),
         3159 => turned_away("it takes encrypted connections only: write ssl-mode=REQUIRED"),
         4031 | 1053 => turned_away("it is stopping: run again when it is up"),
         _ => turned_away("the server's manual tells what this error number means"),

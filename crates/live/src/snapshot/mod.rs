@@ -9,7 +9,7 @@
 //! * The order in which a server lists rows does not show: accounts are sorted, and the hash over grants does not
 //!   depend on it.
 
-mod activity;
+pub(crate) mod activity;
 mod definers;
 mod grants;
 mod mariadb;
@@ -66,6 +66,19 @@ pub(crate) fn one(server: &mut Server, name: &AccountName) -> Result<Option<Acco
     look.accounts()?;
     let (accounts, _) = look.finish();
     Ok(accounts.into_iter().find(|account| account.name == *name))
+}
+
+/// Does it replicate from another server? `None` where that may not be read.
+pub(crate) fn is_replica(server: &mut Server) -> Result<Option<bool>, LiveError> {
+    let standing = standing(server)?;
+    let mut look = Look::new(server, None, &standing);
+    let is_replica = look.is_replica()?;
+    Ok(look.missing.is_empty().then_some(is_replica))
+}
+
+/// Does the error number say that a right is missing?
+pub(crate) fn is_refusal(error: u16) -> bool {
+    REFUSALS.contains(&error)
 }
 
 /// Variables that matter to a snapshot, and the server's clock.
