@@ -41,12 +41,11 @@ pub use order::Rules;
 use pattern::{Evidence, Fit, Pattern};
 pub use reach::Unreachable;
 
-/// From this many bytes on a user name in a log may have been cut: servers cut at 128 characters,
-/// `server_audit` at 128 or 132 bytes (and adds one of its own). Only these bytes are compared.
+/// From this many bytes on a user name in a log may have been cut (`server_audit` cuts at 128 or 132 bytes
+/// and may add one of its own). Only these bytes are compared.
 pub const USER_BYTES_CERTAIN: usize = 128;
 
-/// From this many bytes on a host name in a log may have been cut: older servers keep 60, and
-/// `server_audit` writes 63 of it in some records.
+/// From this many bytes on a host name in a log may have been cut: older servers keep 60.
 pub const HOST_BYTES_CERTAIN: usize = 60;
 
 /// Rows of one user above which exact hosts are looked up instead of being compared one by one.
@@ -280,13 +279,13 @@ impl Matcher {
             let taken = |earlier: &&Row| {
                 earlier.rank < row.rank && reach::covers(&earlier.pattern, &row.pattern)
             };
-            if fit == Fit::Never || wide.iter().any(taken) {
-                continue;
+            match fit {
+                Fit::Never => continue,
+                Fit::Perhaps if wide.iter().any(taken) => continue,
+                Fit::Perhaps => {}
+                Fit::Always => end = row.rank,
             }
             rows.push(index as usize);
-            if fit == Fit::Always {
-                end = row.rank;
-            }
             if wide.len() < WIDE_MAX && row.pattern.only_host().is_none() {
                 wide.push(row);
             }

@@ -189,7 +189,7 @@ impl Slow {
         }
         let name = |name: &[u8]| {
             let (name, host) = (name.to_ascii_lowercase(), host.to_ascii_lowercase());
-            if self.family == Family::MySql {
+            if self.is_new_mysql() {
                 Slow::odd_like(&host, &name, true)
             } else {
                 Slow::like(&host, &name)

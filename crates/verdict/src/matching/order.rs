@@ -25,10 +25,11 @@ pub struct Rules {
 }
 
 impl Rules {
-    /// The rules of a version. Those of MySQL before 8.0.23 and of MariaDB before 10.5 are taken from
-    /// their source; all others were compared with servers.
+    /// The rules of a version. Those of MariaDB 10.11 and 11.8 and of MySQL 9.7 were compared with servers.
+    /// Those of MySQL before 8.0.23 and of MariaDB before 10.5 are taken from their sources, and where
+    /// MariaDB's changed is not known for certain.
     ///
-    /// Source: MDEV-14735 (MariaDB), WL#14074 (MySQL).
+    /// Source: MDEV-14735 (MariaDB); MySQL's manual on specifying account names (`/16` from 8.0.23 on).
     pub fn of(version: &Version) -> Rules {
         let old = match version.family {
             Family::MariaDb => version.number < (10, 5, 0),
