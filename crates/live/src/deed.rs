@@ -20,11 +20,11 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use verdict::account::{AccountName, Family, quoted, quoted_account};
+use verdict::account::{AccountName, Family, quoted_account};
 use verdict::plan::{DeedKind, Facts};
 
 use crate::error::{LiveError, grant};
-use crate::server::{Row, Server, single};
+use crate::server::{Row, Server, is_exactly, single};
 use crate::snapshot::{self, activity};
 
 /// Is there the account, and can somebody log in with it?
@@ -271,8 +271,8 @@ pub fn sessions_of(server: &mut Server, name: &AccountName) -> Result<Vec<Sessio
             remedy: grant("PROCESS ON *.*", server.own()),
         });
     }
-    let user = String::from_utf8_lossy(&quoted(&name.user)).into_owned();
-    let sql = format!("SELECT ID, USER, HOST, DB, COMMAND, TIME FROM {list} WHERE USER={user}");
+    let user = is_exactly("USER", &name.user);
+    let sql = format!("SELECT ID, USER, HOST, DB, COMMAND, TIME FROM {list} WHERE {user}");
     let rows = server.ask(doing, sql.as_bytes())?;
     let own = server.connection_id();
     Ok(rows
@@ -358,26 +358,24 @@ fn states(server: &mut Server) -> Result<BTreeMap<AccountName, State>, LiveError
 
 /// Does the password count as expired because somebody said so?
 fn is_expired(server: &mut Server, name: &AccountName) -> Result<bool, LiveError> {
-    let sql = [
-        b"SELECT JSON_VALUE(Priv, '$.password_last_changed') FROM mysql.global_priv WHERE User=",
-        &quoted(&name.user)[..],
-        b" AND Host=",
-        &quoted(&name.host),
-    ];
-    let rows = server.ask("reading how an account was made", &sql.concat())?;
+    let sql = format!(
+        "SELECT JSON_VALUE(Priv, '$.password_last_changed') FROM mysql.global_priv WHERE {} AND {}",
+        is_exactly("User", &name.user),
+        is_exactly("Host", &name.host)
+    );
+    let rows = server.ask("reading how an account was made", sql.as_bytes())?;
     Ok(rows.first().is_some_and(|row| row.first() == Some(&Some(b"0".to_vec()))))
 }
 
 /// `GRANT 'sam'@'%' TO 'app'@'%'`: on MySQL any account can be a role.
 fn granted_to_others(server: &mut Server, name: &AccountName) -> Result<Vec<Vec<u8>>, LiveError> {
     let doing = "reading how an account was made";
-    let sql = [
-        b"SELECT TO_USER, TO_HOST, WITH_ADMIN_OPTION FROM mysql.role_edges WHERE FROM_USER=",
-        &quoted(&name.user)[..],
-        b" AND FROM_HOST=",
-        &quoted(&name.host),
-    ];
-    let rows = match server.try_ask(doing, &sql.concat())? {
+    let sql = format!(
+        "SELECT TO_USER, TO_HOST, WITH_ADMIN_OPTION FROM mysql.role_edges WHERE {} AND {}",
+        is_exactly("FROM_USER", &name.user),
+        is_exactly("FROM_HOST", &name.host)
+    );
+    let rows = match server.try_ask(doing, sql.as_bytes())? {
         Ok(rows) => rows,
         Err(error) => {
             return Err(refusal(server, doing, "SELECT ON mysql.role_edges", error, name));
@@ -399,12 +397,12 @@ fn granted_to_others(server: &mut Server, name: &AccountName) -> Result<Vec<Vec<
 /// threads, which it then leaves out.
 fn may_see_sessions(server: &mut Server, list: &str) -> Result<bool, LiveError> {
     let doing = "listing sessions";
-    let own = quoted(&server.own().user);
+    let own = server.own();
     let sql = format!(
-        "SELECT 1 FROM information_schema.USER_PRIVILEGES WHERE PRIVILEGE_TYPE='PROCESS' AND GRANTEE={} \
-         UNION ALL SELECT 1 FROM {list} WHERE USER<>{} AND USER<>'unauthenticated user' LIMIT 1",
-        String::from_utf8_lossy(&quoted(&grantee(server.own()))),
-        String::from_utf8_lossy(&own)
+        "SELECT 1 FROM information_schema.USER_PRIVILEGES WHERE PRIVILEGE_TYPE='PROCESS' AND {} \
+         UNION ALL SELECT 1 FROM {list} WHERE NOT {} AND USER<>'unauthenticated user' LIMIT 1",
+        is_exactly("GRANTEE", &grantee(own)),
+        is_exactly("USER", &own.user)
     );
     Ok(!server.ask(doing, sql.as_bytes())?.is_empty())
 }
@@ -443,16 +441,10 @@ fn refusal(
     error: u16,
     name: &AccountName,
 ) -> LiveError {
-    let named = || (server.name().to_owned(), name.to_string());
     match error {
         // MySQL: the statement would leave objects without their definer.
         4006 => {
-            let (server, account) = named();
-            LiveError::IsDefiner { server, account }
-        }
-        1396 | 1133 | 1141 | 3162 => {
-            let (server, account) = named();
-            LiveError::NoAccount { server, account }
+            LiveError::IsDefiner { server: server.name().to_owned(), account: name.to_string() }
         }
         error if snapshot::is_refusal(error) => LiveError::Refused {
             server: server.name().to_owned(),

@@ -143,10 +143,6 @@ impl Server {
             Ok(Err(error @ (1184 | 1152))) => {
                 return Err(LiveError::InitConnect { server: self.name.clone(), error });
             }
-            Ok(Err(error @ 1820)) => {
-                let user = self.user.clone();
-                return Err(LiveError::Expired { server: self.name.clone(), user, error });
-            }
             Ok(Err(error)) => return Err(self.fault(doing, error)),
             Err(error) => return Err(error),
         }
@@ -219,6 +215,7 @@ impl Server {
         let server = self.name.clone();
         match error {
             1290 | 1792 | 1836 | 3100 => LiveError::ReadOnly { server, error },
+            1820 | 1862 => LiveError::Expired { server, user: self.user.clone(), error },
             1205 | 1213 => LiveError::Busy { server, doing },
             1053 | 1927 | 1317 => LiveError::Broken {
                 server,
@@ -263,6 +260,13 @@ pub(crate) fn single(sql: &[u8]) -> bool {
         i += 1;
     }
     true
+}
+
+/// A column compared byte by byte with a text, whatever character set and padding it has: `=` takes `'a '` for
+/// `'a'`, and refuses characters that the column cannot hold.
+pub(crate) fn is_exactly(column: &str, text: &[u8]) -> String {
+    let hex: String = text.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("CAST({column} AS BINARY)=x'{hex}'")
 }
 
 /// `user@host` as `CURRENT_USER()` and definers write it: the last `@` parts them.

@@ -26,7 +26,7 @@ const VIEWS: Source = Source {
     what: "whose views run with the rights of an account",
     sql: "SELECT DEFINER, TABLE_SCHEMA, TABLE_NAME, 'VIEW' FROM information_schema.VIEWS",
     right: "SHOW VIEW",
-    granted: "SELECT, SHOW VIEW ON *.*",
+    granted: "SHOW VIEW ON *.*",
 };
 
 const TRIGGERS: Source = Source {

@@ -33,9 +33,9 @@ const RIGHTS: [&str; 40] = [
     "SUPER",
     "CREATE TEMPORARY TABLES",
     "LOCK TABLES",
+    "EXECUTE",
     "REPLICATION SLAVE",
     "BINLOG MONITOR",
-    "EXECUTE",
     "CREATE VIEW",
     "SHOW VIEW",
     "CREATE ROUTINE",
@@ -57,6 +57,9 @@ const RIGHTS: [&str; 40] = [
     "SHOW CREATE ROUTINE",
 ];
 
+/// Bits that `GRANT ALL` sets in every version from 10.5.9 on.
+const ALL: u64 = (1 << 39) - 1 - (1 << 10);
+
 /// Rights that SUPER included before they had names of their own (`GLOBAL_SUPER_ADDED_SINCE_USER_TABLE_ACLS`).
 const ONCE_SUPER: [&str; 7] = [
     "SET USER",
@@ -71,8 +74,8 @@ const ONCE_SUPER: [&str; 7] = [
 /// Columns of the view `mysql.user` that stand for the first 30 bits, in their order.
 const VIEW_RIGHTS: &str = "Select_priv, Insert_priv, Update_priv, Delete_priv, Create_priv, Drop_priv, \
     Reload_priv, Shutdown_priv, Process_priv, File_priv, Grant_priv, References_priv, Index_priv, Alter_priv, \
-    Show_db_priv, Super_priv, Create_tmp_table_priv, Lock_tables_priv, Repl_slave_priv, Repl_client_priv, \
-    Execute_priv, Create_view_priv, Show_view_priv, Create_routine_priv, Alter_routine_priv, \
+    Show_db_priv, Super_priv, Create_tmp_table_priv, Lock_tables_priv, Execute_priv, Repl_slave_priv, \
+    Repl_client_priv, Create_view_priv, Show_view_priv, Create_routine_priv, Alter_routine_priv, \
     Create_user_priv, Event_priv, Trigger_priv, Create_tablespace_priv, Delete_history_priv";
 
 impl Look<'_> {
@@ -105,7 +108,9 @@ impl Look<'_> {
             );
             let access = text(row, 7).parse::<u64>().unwrap_or(0);
             let default_role = bytes(row, 9);
-            self.hashes.add(&name, b"global", &[row[7].clone(), row[9].clone()]);
+            // `SET DEFAULT ROLE NONE` leaves an empty name.
+            let noted = row[9].clone().filter(|role| !role.is_empty());
+            self.hashes.add(&name, b"global", &[row[7].clone(), noted]);
             let account = Account {
                 is_role,
                 plugin: text(row, 3),
@@ -188,8 +193,8 @@ fn rights(access: u64, version: Option<i64>) -> Vec<String> {
     if version < 100_509 && has(&names, "REPLICATION SLAVE ADMIN") {
         names.push("SLAVE MONITOR");
     }
-    // What `GRANT ALL` leaves: rows of before 10.5 have all bits.
-    if access == u64::MAX {
+    // `GRANT ALL` sets all bits that the version knows but GRANT OPTION; an installation's own rows have all 64.
+    if access & ALL == ALL {
         names.push("ALL PRIVILEGES");
     }
     names.sort_unstable();
@@ -206,6 +211,8 @@ mod tests {
         assert!(rights(0, Some(101_119)).is_empty());
         assert_eq!(rights(1 | 1 << 6, Some(101_119)), ["RELOAD", "SELECT"]);
         assert_eq!(rights(1 << 36, Some(101_119)), ["BINLOG ADMIN"]);
+        assert!(rights(ALL, Some(101_119)).contains(&"ALL PRIVILEGES".to_owned()));
+        assert!(!rights(ALL - 1, Some(101_119)).contains(&"ALL PRIVILEGES".to_owned()));
         assert!(rights(1 << 15, None).contains(&"CONNECTION ADMIN".to_owned()));
         assert_eq!(rights(1 << 15, Some(101_119)), ["SUPER"]);
         assert!(rights(u64::MAX, None).contains(&"ALL PRIVILEGES".to_owned()));

@@ -17,10 +17,10 @@ mod mysql;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use verdict::account::{Account, AccountName, Activity, Family, Missing, Snapshot, quoted};
+use verdict::account::{Account, AccountName, Activity, Family, Missing, Snapshot};
 
 use crate::error::{LiveError, grant};
-use crate::server::{Row, Server};
+use crate::server::{Row, Server, is_exactly};
 use grants::Hashes;
 
 /// Error numbers by which a server says that a right is missing: for a column, a table, a schema, a routine, and
@@ -236,8 +236,8 @@ impl<'s> Look<'s> {
     /// ` WHERE` with the account that is asked for, if only one is.
     fn filter(&self, user: &str, host: &str) -> String {
         self.only.map_or(String::new(), |name| {
-            let literal = |bytes: &[u8]| String::from_utf8_lossy(&quoted(bytes)).into_owned();
-            format!(" WHERE {user}={} AND {host}={}", literal(&name.user), literal(&name.host))
+            let (user, host) = (is_exactly(user, &name.user), is_exactly(host, &name.host));
+            format!(" WHERE {user} AND {host}")
         })
     }
 
