@@ -19,7 +19,7 @@ use live::target::{Place, Secret, Tls, TlsMode};
 use live::{Server, Target, facts, snapshot};
 use servers::Server as Bench;
 use verdict::account::{Account, AccountName, ActivityKind, Family, Snapshot, quoted_account};
-use verdict::plan::DeedKind;
+use verdict::plan::{DeedKind, Way};
 
 const PASSWORD: &str = "right-2c81";
 const NOW: i64 = 1_800_000_000_000_000;
@@ -350,7 +350,8 @@ mod checks {
                 (DeedKind::Lock, State::Open, State::Locked),
                 (DeedKind::Drop, State::Locked, State::Absent),
             ] {
-                let sent = deed::send(&mut server, kind, name, &kind.statement(name)).unwrap();
+                let sent = deed::send(&mut server, kind, name, &kind.statement(name, Way::Direct))
+                    .unwrap();
                 assert_eq!((sent.before, sent.after), (before, after), "{kind:?} {name}");
                 assert_eq!(sent.others, [], "{kind:?} {name}");
                 match after {
@@ -413,7 +414,8 @@ mod checks {
             let name = AccountName::new(name, "%");
             for kind in [DeedKind::Lock, DeedKind::Drop] {
                 let error =
-                    deed::send(&mut server, kind, &name, &kind.statement(&name)).unwrap_err();
+                    deed::send(&mut server, kind, &name, &kind.statement(&name, Way::Direct))
+                        .unwrap_err();
                 assert!(matches!(error, LiveError::NoAccount { .. }), "{error}");
             }
             let meant = AccountName::new(meant, "%");
@@ -421,7 +423,8 @@ mod checks {
             assert_eq!(deed::facts_of(&mut server, &name).unwrap(), None);
         }
         let name = AccountName::new("lvsp", "%");
-        let sql = [&DeedKind::Lock.statement(&name)[..], b"; DROP USER 'lv?'@'%'"].concat();
+        let sql =
+            [&DeedKind::Lock.statement(&name, Way::Direct)[..], b"; DROP USER 'lv?'@'%'"].concat();
         let error = deed::send(&mut server, DeedKind::Lock, &name, &sql).unwrap_err();
         assert!(matches!(error, LiveError::NotTheStatement { .. }), "{error}");
     }
@@ -508,7 +511,7 @@ mod checks {
         // It may look, and nothing else.
         let mut server = Server::connect(&target(bench, "lvmon")).unwrap();
         let name = AccountName::new("lva", "%");
-        let sql = DeedKind::Lock.statement(&name);
+        let sql = DeedKind::Lock.statement(&name, Way::Direct);
         let error = deed::send(&mut server, DeedKind::Lock, &name, &sql).unwrap_err();
         let expected = "GRANT CREATE USER ON *.* TO 'lvmon'@'localhost';";
         assert!(
@@ -562,8 +565,13 @@ mod checks {
             assert!(!format!("{rebuild:?}").contains("IDENTIFIED"));
             let error = deed::rebuild(&mut server, &name, &rebuild).unwrap_err();
             assert!(matches!(error, LiveError::Exists { .. }), "{error}");
-            deed::send(&mut server, DeedKind::Drop, &name, &DeedKind::Drop.statement(&name))
-                .unwrap();
+            deed::send(
+                &mut server,
+                DeedKind::Drop,
+                &name,
+                &DeedKind::Drop.statement(&name, Way::Direct),
+            )
+            .unwrap();
             assert_eq!(account(&mut server), None);
             deed::rebuild(&mut server, &name, &rebuild).unwrap();
             assert_eq!((account(&mut server), shown(bench)), (before, told));
@@ -581,7 +589,12 @@ mod checks {
         );
         let name = AccountName::new("lvother", "%");
         let mut server = Server::connect(&target(bench, "lvdrop")).unwrap();
-        let sent = deed::send(&mut server, DeedKind::Drop, &name, &DeedKind::Drop.statement(&name));
+        let sent = deed::send(
+            &mut server,
+            DeedKind::Drop,
+            &name,
+            &DeedKind::Drop.statement(&name, Way::Direct),
+        );
         assert_eq!(matches!(sent, Err(LiveError::IsDefiner { .. })), is_mysql(bench), "{sent:?}");
     }
 
@@ -640,7 +653,12 @@ mod checks {
         admin_global(bench, variable, "1");
         let mut server = Server::connect(&target(bench, "lvlocker")).unwrap();
         let name = AccountName::new("lva", "%");
-        let sent = deed::send(&mut server, DeedKind::Lock, &name, &DeedKind::Lock.statement(&name));
+        let sent = deed::send(
+            &mut server,
+            DeedKind::Lock,
+            &name,
+            &DeedKind::Lock.statement(&name, Way::Direct),
+        );
         let writable = deed::writable(&mut root(bench)).unwrap();
         admin(bench, &format!("SET GLOBAL {variable}=0; SET GLOBAL read_only=0;"));
         assert!(matches!(sent, Err(LiveError::ReadOnly { .. })), "{sent:?}");
