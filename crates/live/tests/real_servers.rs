@@ -45,6 +45,7 @@ on_each! {
     only_the_account_named_is_touched
     names_that_mean_another_account_are_not_sent
     remedies_mend_what_is_missing
+    fewer_rights_show_less
     dropped_accounts_are_made_again
     sessions_are_listed_and_ended
     servers_that_take_no_changes_say_so
@@ -236,13 +237,11 @@ mod checks {
     /// As `information_schema` names it, which lists rights only to who may read `mysql`.
     pub(super) fn each_right_has_its_name(bench: &Bench) {
         let listed = |user: &str| {
-            let sql =
-                "SELECT PRIVILEGE_TYPE FROM information_schema.USER_PRIVILEGES WHERE GRANTEE=";
-            bench
-                .admin(&format!("{sql}\"{user}\" ORDER BY 1"))
-                .lines()
-                .map(str::to_owned)
-                .collect::<Vec<_>>()
+            let sql = format!(
+                "SELECT PRIVILEGE_TYPE FROM information_schema.USER_PRIVILEGES WHERE \
+                 GRANTEE=\"{user}\" AND PRIVILEGE_TYPE<>'USAGE' ORDER BY 1"
+            );
+            bench.admin(&sql).lines().map(str::to_owned).collect::<Vec<_>>()
         };
         let all = listed("'root'@'localhost'");
         let mut statements = String::new();
@@ -516,6 +515,45 @@ mod checks {
             "{error}"
         );
         assert_eq!(deed::lock_state(&mut server, &name).unwrap(), State::Open);
+    }
+
+    /// Names alone; names and state; on MariaDB the view without locks.
+    pub(super) fn fewer_rights_show_less(bench: &Bench) {
+        let user = format!("CREATE USER lvmon@localhost IDENTIFIED BY '{PASSWORD}';");
+        admin(
+            bench,
+            &format!(
+                "{user} CREATE USER lvlocked@'%' ACCOUNT LOCK;\nGRANT FILE ON *.* TO lvlocked@'%';"
+            ),
+        );
+        let name = AccountName::new("lvlocked", "%");
+        let account = || {
+            let mut server = Server::connect(&target(bench, "lvmon")).unwrap();
+            let all = snapshot::snapshot(&mut server, NOW).unwrap();
+            let what: Vec<String> = all.missing.iter().map(|it| it.what.clone()).collect();
+            (by_name(&all).remove(&name).unwrap(), what)
+        };
+        let lock = "whether accounts are locked".to_owned();
+        let rights = "which global rights accounts have".to_owned();
+        if is_mysql(bench) {
+            admin(bench, "GRANT SELECT (User, Host) ON mysql.user TO lvmon@localhost;");
+            let (found, missing) = account();
+            assert_eq!((found.locked, found.expired, found.grants_hash), (None, None, None));
+            assert!(found.global_rights.is_empty());
+            assert!(missing.contains(&lock) && missing.contains(&rights));
+            let columns = "plugin, account_locked, password_expired, password_last_changed, password_lifetime";
+            admin(bench, &format!("GRANT SELECT ({columns}) ON mysql.user TO lvmon@localhost;"));
+            let (found, missing) = account();
+            assert_eq!((found.locked, found.expired), (Some(true), Some(false)));
+            assert!(found.global_rights.is_empty());
+            assert!(!missing.contains(&lock) && missing.contains(&rights));
+        } else {
+            admin(bench, "GRANT SELECT ON mysql.user TO lvmon@localhost;");
+            let (found, missing) = account();
+            assert_eq!((found.locked, found.expired, found.grants_hash), (None, Some(false), None));
+            assert_eq!(found.global_rights, ["FILE"]);
+            assert!(missing.contains(&lock));
+        }
     }
 
     pub(super) fn dropped_accounts_are_made_again(bench: &Bench) {
