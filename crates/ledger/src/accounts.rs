@@ -165,7 +165,9 @@ fn store(
     }
     let first = before.map_or(snapshot.at, |(_, first)| first);
     set_server(db, server, first, snapshot)?;
-    trim(db, server)?;
+    if now != known {
+        trim(db, server)?;
+    }
     Ok(changes)
 }
 

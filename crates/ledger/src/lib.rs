@@ -19,6 +19,9 @@
 //!   are too new to be sure of.
 //! * `file`, `source`, `progress`, `stretch`, `gap`, `doubt`: what was read, what is missing, what
 //!   could not be used.
+//! * `snapshot`, `account` and what begins so: the servers' accounts as they were read last, and what became
+//!   of them.
+//! * `keep`, `plan`, `deed`, `deed_end`: exceptions, what would be sent to servers, what was.
 //!
 //! # Invariants
 //! * Sums and checkpoints are committed together, and a commit is on the disk when it returns: each
@@ -27,7 +30,8 @@
 //!   files, threads, batches, commits and scans; `tests/order.rs` says where that ends.
 //! * Counts are kept per source. Two sources that saw the same logins do not double them: an answer
 //!   takes, hour by hour, the larger count.
-//! * One process writes; any number read beside it and see whole commits.
+//! * One process reads logs into it; any number read beside it and see whole commits. Accounts, exceptions,
+//!   plans and deeds are written beside it, too, each in a moment.
 //! * Nothing a log holds makes the ledger grow without bound: random names are folded together,
 //!   connections, samples and times are bounded.
 //! * A ledger that is damaged, foreign or newer is said to be so, and left as it is.
@@ -93,6 +97,7 @@ mod weak;
 mod brief;
 
 mod accounts;
+mod chain;
 mod changes;
 mod journal;
 mod keep;

@@ -215,7 +215,7 @@ CREATE TRIGGER plan_fixed BEFORE UPDATE OF number, id, hash, kind, author, made_
 
 -- The journal: what was about to be sent, noted before it was; and what came of it (of one deed more than
 -- once only where it was unknown at first). Rows of both are numbered together (link), and each has a hash
--- over what it holds and over the hash of the one before (src/journal.rs).
+-- over what it holds and over the hash of the one before (src/chain.rs).
 CREATE TABLE deed (
   id INTEGER PRIMARY KEY, link INTEGER NOT NULL UNIQUE, plan TEXT, undo_of INTEGER,
   step INTEGER NOT NULL, server NOT NULL, user NOT NULL, host NOT NULL, kind TEXT NOT NULL,

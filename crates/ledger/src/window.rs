@@ -127,7 +127,7 @@ impl Ledger {
             rests.entry(key).or_default().push(stretch);
         }
         for stretches in rests.values_mut() {
-            *stretches = unite(stretches.drain(..).collect::<Vec<_>>().into_iter());
+            *stretches = unite(std::mem::take(stretches).into_iter());
         }
         Ok(rests)
     }
@@ -225,7 +225,7 @@ fn lay(mut claims: Vec<Claim>, since: i64, until: i64) -> Vec<Interval> {
         reason: "no log that was read tells of this time".to_owned(),
         source: Name::new(),
     }));
-    laid.sort_by(|a, b| (a.from_us, a.to_us).cmp(&(b.from_us, b.to_us)));
+    laid.sort_by_key(|it| (it.from_us, it.to_us));
     laid.dedup_by(|next, last| {
         let same = (next.state, &next.source, &next.reason)
             == (last.state, &last.source, &last.reason)
@@ -242,4 +242,102 @@ fn lay(mut claims: Vec<Claim>, since: i64, until: i64) -> Vec<Interval> {
 fn is_within(at: i64, stretches: &[(i64, i64)]) -> bool {
     let next = stretches.partition_point(|(_, end)| *end <= at);
     stretches.get(next).is_some_and(|(from, _)| *from < at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use IntervalState::{Covered, Gap, Unconfirmed, Uncovered};
+    use proptest::prelude::*;
+
+    fn claim(state: IntervalState, from: i64, to: i64) -> Claim {
+        Claim { state, from, to, source: b"log".to_vec(), reason: String::new() }
+    }
+
+    fn check(claims: &[Claim], window: (i64, i64), expected: &[(IntervalState, i64, i64)]) {
+        let laid = lay(claims.to_vec(), window.0, window.1);
+        let found: Vec<_> = laid.iter().map(|it| (it.state, it.from_us, it.to_us)).collect();
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn the_whole_window_is_told() {
+        check(&[], (0, 10), &[(Uncovered, 0, 10)]);
+        check(&[], (10, 10), &[]);
+        check(&[], (11, 10), &[]);
+        let log = [claim(Covered, 2, 4), claim(Covered, 4, 8)];
+        check(&log, (0, 10), &[(Uncovered, 0, 2), (Covered, 2, 8), (Uncovered, 8, 10)]);
+        check(&log, (3, 7), &[(Covered, 3, 7)]);
+        check(&log, (8, 9), &[(Uncovered, 8, 9)]);
+        let all = (i64::MIN, i64::MAX);
+        check(
+            &[claim(Gap, i64::MIN, 3), claim(Unconfirmed, 5, i64::MAX)],
+            all,
+            &[(Gap, i64::MIN, 3), (Uncovered, 3, 5), (Unconfirmed, 5, i64::MAX)],
+        );
+    }
+
+    #[test]
+    fn the_best_is_on_top() {
+        let claims = [claim(Gap, 0, 10), claim(Unconfirmed, 2, 8), claim(Covered, 4, 6)];
+        check(
+            &claims,
+            (0, 10),
+            &[(Gap, 0, 2), (Unconfirmed, 2, 4), (Covered, 4, 6), (Unconfirmed, 6, 8), (Gap, 8, 10)],
+        );
+    }
+
+    #[test]
+    fn what_has_no_length_is_told_where_it_is_not_covered() {
+        let gap = |at| claim(Gap, at, at);
+        let two = [claim(Covered, 0, 5), claim(Covered, 5, 9)];
+        let with = |at| [&two[..], &[gap(at)]].concat();
+        check(&with(4), (0, 9), &[(Covered, 0, 9)]);
+        check(&with(9), (0, 12), &[(Covered, 0, 9), (Gap, 9, 9), (Uncovered, 9, 12)]);
+        check(&with(10), (0, 9), &[(Covered, 0, 9)]);
+        check(&[claim(Covered, 3, 3)], (0, 9), &[(Uncovered, 0, 9)]);
+    }
+
+    fn any_claims() -> impl Strategy<Value = Vec<Claim>> {
+        let state = prop::sample::select(vec![Covered, Unconfirmed, Gap]);
+        let one =
+            (state, 0..30i64, 1..12i64, 0..3usize).prop_map(|(state, from, length, source)| {
+                let reason = if state == Covered { "" } else { ["x", "y", "z"][source] };
+                let source = ["a", "b", "c"][source].as_bytes().to_vec();
+                Claim { state, from, to: from + length, source, reason: reason.to_owned() }
+            });
+        prop::collection::vec(one, 0..12)
+    }
+
+    proptest! {
+        /// Moment by moment, the slow way.
+        #[test]
+        fn each_moment_is_what_the_best_source_says(
+            claims in any_claims(), since in -5..20i64, length in 1..40i64,
+        ) {
+            let until = since + length;
+            let laid = lay(claims.clone(), since, until);
+            let mut at = since;
+            for interval in &laid {
+                prop_assert_eq!(interval.from_us, at);
+                prop_assert!(interval.to_us > at);
+                at = interval.to_us;
+            }
+            prop_assert_eq!(at, until);
+            for moment in since..until {
+                let interval =
+                    laid.iter().find(|it| (it.from_us..it.to_us).contains(&moment)).unwrap();
+                let here = || claims.iter().filter(|it| (it.from..it.to).contains(&moment));
+                let best = here().map(|it| it.state).min().unwrap_or(Uncovered);
+                prop_assert_eq!(interval.state, best);
+                let says_so = |it: &Claim| (it.state, &it.source, &it.reason)
+                    == (best, &interval.source, &interval.reason);
+                prop_assert!(best == Uncovered || here().any(says_so));
+            }
+            for pair in laid.windows(2) {
+                let same = |it: &Interval| (it.state, it.source.clone(), it.reason.clone());
+                prop_assert_ne!(same(&pair[0]), same(&pair[1]));
+            }
+        }
+    }
 }

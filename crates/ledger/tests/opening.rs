@@ -368,6 +368,11 @@ fn the_wal_of_another_ledger_is_refused_and_spoils_nothing() {
     // Every commit holds the number of its ledger.
     let small = std::fs::read(other.with_extension("sqlite-wal")).unwrap();
     drop(open);
+    // So does that of a short write.
+    let mut open = Ledger::create(&other).unwrap();
+    open.remove_keep(None, None, &verdict::account::AccountName::new("a", "b")).unwrap();
+    let brief = std::fs::read(other.with_extension("sqlite-wal")).unwrap();
+    drop(open);
     // A whole ledger stands in the -wal: every page of ours would be hidden.
     let whole = wal_of(&other, "VACUUM");
     // Not even a ledger of schema 1 may.
@@ -381,7 +386,7 @@ fn the_wal_of_another_ledger_is_refused_and_spoils_nothing() {
     );
     old.execute_batch(&make).unwrap();
     let oldest = std::fs::read(third.with_extension("sqlite-wal")).unwrap();
-    for wal in [small, whole, oldest] {
+    for wal in [small, brief, whole, oldest] {
         let beside = path.with_extension("sqlite-wal");
         std::fs::write(&beside, wal).unwrap();
         assert!(matches!(Ledger::open(&path), Err(Error::Damaged { .. })));

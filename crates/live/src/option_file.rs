@@ -129,6 +129,14 @@ pub fn parse(
 /// [`LiveError::FileReadable`] where a file that holds a password can be read by others, [`LiveError::FileKind`]
 /// where it is no regular file, [`LiveError::FileTooLarge`], [`LiveError::Syntax`], …
 pub fn read(path: &Path, groups: &[&str]) -> Result<Options, LiveError> {
+    read_all(&[path], groups)
+}
+
+/// Reads several option files, of which the later ones go before the earlier ones.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_all(paths: &[&Path], groups: &[&str]) -> Result<Options, LiveError> {
     // A password that is not used is one all the same.
     let checked = |path: &Path| -> Result<Vec<u8>, LiveError> {
         let (bytes, mode) = load(path)?;
@@ -137,14 +145,19 @@ pub fn read(path: &Path, groups: &[&str]) -> Result<Options, LiveError> {
         }
         Ok(bytes)
     };
-    let bytes = checked(path)?;
-    parse(path, &bytes, groups, &mut |include| {
+    let mut include = |include: &Include| {
         let paths = match include {
             Include::File(path) => vec![path.clone()],
             Include::Folder(path) => folder(path)?,
         };
         paths.into_iter().map(|path| Ok((path.clone(), checked(&path)?))).collect()
-    })
+    };
+    let mut parser =
+        Parser { groups, include: &mut include, files: 0, options: Options::default() };
+    for path in paths {
+        parser.file(path, &checked(path)?, 0)?;
+    }
+    Ok(parser.options)
 }
 
 struct Parser<'a> {

@@ -16,7 +16,7 @@
 
 use std::fmt;
 
-use crate::account::{Account, AccountName, Family, Snapshot, quoted_account};
+use crate::account::{Account, AccountName, Snapshot, quoted_account};
 use crate::unused::Verdict;
 
 /// What is done to an account.
@@ -137,6 +137,8 @@ pub struct Target<'a> {
     pub locked_since: Option<i64>,
     /// rollcall locked it, and nobody has unlocked it since.
     pub locked_by_us: bool,
+    /// Sessions of it that are open, or may be.
+    pub open_sessions: u64,
 }
 
 /// What is asked for, and under which rules.
@@ -416,8 +418,11 @@ fn effects(target: &Target<'_>, kind: DeedKind) -> Vec<String> {
         let of_ours = "stays open for hosts that match it";
         effects.push(format!("{} {of_ours}", open.join(", ")));
     }
-    if kind == DeedKind::Drop && target.snapshot.version.family == Family::MariaDb {
-        effects.push("sessions that are open go on".to_owned());
+    if kind != DeedKind::Unlock {
+        effects.push(match target.open_sessions {
+            0 => "open sessions: none".to_owned(),
+            open => format!("open sessions: {open}, which go on (--kill-sessions)"),
+        });
     }
     effects
 }
@@ -478,6 +483,7 @@ mod tests {
             references: &[],
             locked_since: None,
             locked_by_us: false,
+            open_sessions: 0,
         };
         snapshot.accounts.iter().map(target).collect()
     }
@@ -606,6 +612,7 @@ mod tests {
             [
                 "owns view shop.v_old (works on while it is locked)",
                 "'app'@'127.0.0.2' stays open for hosts that match it",
+                "open sessions: none",
             ]
         );
     }
