@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use live::deed::{self, State};
 use live::error::LiveError;
 use live::target::{Place, Secret, Tls, TlsMode};
-use live::{Server, Target, facts, snapshot};
+use live::{Server, Target, facts, option_file, snapshot};
 use servers::Server as Bench;
 use verdict::account::{Account, AccountName, ActivityKind, Family, Snapshot, quoted_account};
 use verdict::plan::DeedKind;
@@ -320,7 +320,7 @@ mod checks {
     pub(super) fn only_the_account_named_is_touched(bench: &Bench) {
         let count: usize = std::env::var("ROLLCALL_HOSTILE_NAMES")
             .map_or(100, |count| count.parse().expect("a number in ROLLCALL_HOSTILE_NAMES"));
-        let mut names = Names(0x2c81);
+        let mut names = Names(Chance(0x2c81));
         for mode in ["", "ANSI_QUOTES", "NO_BACKSLASH_ESCAPES", "ANSI_QUOTES,NO_BACKSLASH_ESCAPES"]
         {
             admin_global(bench, "sql_mode", &format!("'{mode}'"));
@@ -367,16 +367,11 @@ mod checks {
     }
 
     /// Names made of what breaks quoting, without end.
-    struct Names(u64);
+    struct Names(Chance);
 
     impl Names {
         fn next(&mut self, bound: usize) -> usize {
-            // Knuth's MMIX generator.
-            self.0 = self
-                .0
-                .wrapping_mul(6_364_136_223_846_793_005)
-                .wrapping_add(1_442_695_040_888_963_407);
-            (self.0 >> 33) as usize % bound
+            self.0.next(bound)
         }
 
         /// MySQL makes accounts whose host pattern holds a backslash, and finds none of them again (1133).
@@ -811,6 +806,18 @@ mod checks {
     }
 }
 
+/// The same numbers in each run.
+struct Chance(u64);
+
+impl Chance {
+    fn next(&mut self, bound: usize) -> usize {
+        // Knuth's MMIX generator.
+        const FACTOR: u64 = 6_364_136_223_846_793_005;
+        self.0 = self.0.wrapping_mul(FACTOR).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) as usize % bound
+    }
+}
+
 fn admin_global(bench: &Bench, name: &str, value: &str) {
     admin(bench, &format!("SET GLOBAL {name}={value};"));
 }
@@ -834,6 +841,33 @@ fn forward(address: &str, port: &str) -> u16 {
         }
     });
     own
+}
+
+/// `my_print_defaults` stands beside MariaDB's server: what it makes of a value, we do.
+#[test]
+fn values_are_read_as_by_mariadb() {
+    const PARTS: [&str; 16] =
+        ["'", "\"", "\\", "#", " ", "=", "a", "n", "s", "\t", ";", "[", "!", "é", "\\\\", "\\'"];
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("o.cnf");
+    let mut chance = Chance(0x7f3a);
+    for _ in 0..400 {
+        let mut value = String::new();
+        for _ in 0..chance.next(9) {
+            value += PARTS[chance.next(PARTS.len())];
+        }
+        let text = format!("[client]\nuser={value}\n");
+        std::fs::write(&path, &text).unwrap();
+        let output = std::process::Command::new("my_print_defaults")
+            .arg(format!("--defaults-file={}", path.display()))
+            .arg("client")
+            .output()
+            .expect("my_print_defaults, of the package mariadb-client-core");
+        let theirs = servers::lossy(&output.stdout);
+        let theirs = theirs.strip_prefix("--user=").and_then(|it| it.strip_suffix('\n'));
+        let ours = option_file::read(&path, &["client"]).unwrap().user;
+        assert_eq!(ours.as_deref(), theirs, "{text}");
+    }
 }
 
 /// Whatever listens there, connecting ends in time.
