@@ -368,6 +368,7 @@ fn set_server(
         read_only,
         is_replica,
         has_init_connect,
+        has_procedures: _,
         accounts: _,
         activity,
         missing,
@@ -483,6 +484,8 @@ fn server_of(row: &Row<'_>) -> rusqlite::Result<Snapshot> {
         read_only: row.get(10)?,
         is_replica: row.get(11)?,
         has_init_connect: row.get(12)?,
+        // Of a session, not of the server: whoever acts looks anew.
+        has_procedures: false,
         accounts: Vec::new(),
         activity: Vec::new(),
         missing: Vec::new(),

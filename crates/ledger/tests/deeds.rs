@@ -471,6 +471,7 @@ fn write_all(ledger: &mut Ledger, at: i64) {
         read_only: false,
         is_replica: false,
         has_init_connect: false,
+        has_procedures: false,
         accounts: Vec::new(),
         activity: Vec::new(),
         missing: Vec::new(),

@@ -1,6 +1,9 @@
 //! From a parsed command line to an exit code: one function a command, each asks, renders, puts
 //! out.
 
+mod accounts;
+mod deeds;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
@@ -11,6 +14,7 @@ use std::time::Instant;
 use anyhow::{anyhow, bail};
 use jiff::Timestamp;
 use ledger::{EvidenceState, Filter, Ledger};
+use verdict::plan::DeedKind;
 
 use crate::answers::{
     self, Doubts, EvidenceOptions, FailuresOptions, ReportInput, SeenOptions, View,
@@ -82,6 +86,16 @@ fn dispatch(cli: &Cli, out: Out) -> anyhow::Result<Exit> {
         Command::Seen(args) => session.seen(args),
         Command::Failures(args) => session.failures(args),
         Command::Evidence(args) => session.evidence(args),
+        Command::Accounts(args) => session.accounts(args),
+        Command::Account(args) => session.account(args),
+        Command::Unused(args) => session.unused(args),
+        Command::Keep(args) => session.keep(args),
+        Command::Lock(args) => session.deed(DeedKind::Lock, args),
+        Command::Unlock(args) => session.deed(DeedKind::Unlock, args),
+        Command::Drop(args) => session.deed(DeedKind::Drop, args),
+        Command::Apply(args) => session.apply(args),
+        Command::Undo(args) => session.undo(args),
+        Command::Journal(args) => session.journal(args),
         Command::Status => session.status(),
         Command::Check | Command::Init | Command::Dialects => session.check(),
     }

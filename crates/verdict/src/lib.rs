@@ -6,6 +6,9 @@
 //! hosts an administrator lists ─ network ► whether a client is one of them
 //! text of a log             ── secrets ──► how much of it may be shown
 //! what a server grants      ── account ──► plain values, names as SQL writes them
+//! signs, coverage           ── unused ───► used, unused, unknown and why, kept
+//! accounts to lock or drop  ── plan ─────► statements with the facts they rest on, or why not
+//! user, client host         ── matching ─► the account row that a login belongs to
 //! ```
 //!
 //! What is decided here is said in every answer alike. Not here: reading logs (`formats`), counting
@@ -18,5 +21,8 @@
 
 pub mod account;
 pub mod failure;
+pub mod matching;
 pub mod network;
+pub mod plan;
 pub mod secrets;
+pub mod unused;

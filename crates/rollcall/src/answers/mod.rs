@@ -3,25 +3,33 @@
 //! Pure functions: rows, `now` and zone in, [`Answer`] out. Each answer says what it rests on, and
 //! an empty one says what cannot appear in it.
 
+mod accounts;
 mod evidence;
 mod failures;
+mod journal;
 mod overlap;
+mod plan;
 mod report;
 mod sealed;
 mod seen;
 mod status;
+mod unused;
 
 use std::collections::HashMap;
 use std::hash::Hash;
 
 use ledger::{Evidence, EvidenceState, Seen};
 
+pub(crate) use accounts::{account, accounts};
 pub(crate) use evidence::{EvidenceOptions, evidence};
 pub(crate) use failures::{FailuresOptions, failures};
+pub(crate) use journal::{journal, kept};
+pub(crate) use plan::{done, proposed};
 pub(crate) use report::{ReportInput, report};
 pub(crate) use sealed::{sealed, verified};
 pub(crate) use seen::{SeenOptions, seen};
 pub(crate) use status::status;
+pub(crate) use unused::{UnusedOptions, reasons, unused};
 
 use crate::render::{Answer, thousands};
 use crate::time::{Zone, length_text};

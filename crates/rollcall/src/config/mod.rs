@@ -15,6 +15,7 @@ mod toml;
 
 use std::path::{Path, PathBuf};
 
+use verdict::account::AccountName;
 use verdict::network::HostList;
 
 pub(crate) use self::toml::TEMPLATE;
@@ -43,6 +44,10 @@ pub(crate) struct Config {
     pub(crate) time_zone: Option<Zone>,
     /// Clients that open the port to see whether it answers.
     pub(crate) health_checks: HostList,
+    /// Accounts that no plan may hold.
+    pub(crate) protected: Vec<AccountName>,
+    /// Configurations of proxies, whose users are kept out of plans.
+    pub(crate) references: Vec<PathBuf>,
     pub(crate) limits: Limits,
     /// Set where the file is conntracker's.
     pub(crate) conntracker: Option<Conntracker>,
@@ -78,6 +83,10 @@ pub(crate) struct Limits {
     pub(crate) days_days: u32,
     /// User and host pairs per server and hour that only ever failed, before names are folded.
     pub(crate) pairs_per_hour: u32,
+    /// Days that a plan can be applied.
+    pub(crate) plan_days: u32,
+    /// Days that an account is locked before it can be dropped.
+    pub(crate) cool_down_days: u32,
 }
 
 impl Default for Limits {
@@ -88,6 +97,8 @@ impl Default for Limits {
             hours_days: 90,
             days_days: 400,
             pairs_per_hour: 1000,
+            plan_days: 7,
+            cool_down_days: 14,
         }
     }
 }
