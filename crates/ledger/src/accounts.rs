@@ -8,8 +8,8 @@
 //! ```
 //!
 //! # Invariants
-//! * The newest snapshot comes out as it went in, but that its accounts are sorted and of two of one name the
-//!   first is there.
+//! * The newest snapshot comes out as it went in, but that its accounts are sorted, of two of one name the
+//!   first is there, and `has_procedures`, which is of a session and not of the server, is not kept.
 //! * No column has room for a password hash.
 //! * A snapshot that is a little older than the stored one changes nothing: two processes read at the same
 //!   time. Where it is much older the clock was wrong before, and it counts.
