@@ -9,6 +9,7 @@
 //! signs, coverage           ── unused ───► used, unused, unknown and why, kept
 //! accounts to lock or drop  ── plan ─────► statements with the facts they rest on, or why not
 //! user, client host         ── matching ─► the account row that a login belongs to
+//! settings, log files       ── checkup ──► what a server lacks, what that costs, what mends it
 //! ```
 //!
 //! What is decided here is said in every answer alike. Not here: reading logs (`formats`), counting
@@ -20,6 +21,7 @@
 //! * What a log cannot tell is not split: a wrong password and an unknown user are one kind.
 
 pub mod account;
+pub mod checkup;
 pub mod failure;
 pub mod matching;
 pub mod network;
