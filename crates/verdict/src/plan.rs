@@ -266,7 +266,7 @@ impl Protection {
 }
 
 /// Accounts that servers, their packages and providers make for themselves.
-const SYSTEM: [&str; 13] = [
+pub const SYSTEM: [&str; 13] = [
     "mariadb.sys",
     "mysql.sys",
     "mysql.session",
