@@ -96,6 +96,10 @@ pub(crate) enum Condition {
     Gap,
     /// Input was rejected or quarantined
     Doubt,
+    /// doctor found something that is worse than good to know
+    Warn,
+    /// doctor found something by which answers are wrong or missing
+    Error,
 }
 
 /// What to do.
@@ -133,6 +137,8 @@ pub(crate) enum Command {
     Undo(UndoArgs),
     /// What was done, by whom, by which plan
     Journal(JournalArgs),
+    /// What servers and their logs lack, what that costs, and what mends it
+    Doctor(DoctorArgs),
     /// Whether rollcall itself is well: last commit, lag, sources, sizes
     Status,
     /// Read the configuration and say what it means
@@ -646,6 +652,19 @@ pub(crate) struct JournalArgs {
     /// At most so many rows, the newest
     #[arg(long, value_name = "N")]
     pub(crate) limit: Option<usize>,
+}
+
+/// `doctor`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct DoctorArgs {
+    #[command(flatten)]
+    pub(crate) live: LiveArgs,
+    /// What this version of the server would change
+    #[arg(long, value_name = "VERSION")]
+    pub(crate) target: Option<String>,
+    /// Look for secrets in so many MiB at the end of each audit log
+    #[arg(long, value_name = "MIB", default_value_t = 64)]
+    pub(crate) secrets: u32,
 }
 
 impl From<StateArg> for ledger::EvidenceState {

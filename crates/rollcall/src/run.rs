@@ -3,6 +3,7 @@
 
 mod accounts;
 mod deeds;
+mod doctor;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -98,6 +99,7 @@ fn dispatch(cli: &Cli, out: Out) -> anyhow::Result<Exit> {
         Command::Apply(args) => session.apply(args),
         Command::Undo(args) => session.undo(args),
         Command::Journal(args) => session.journal(args),
+        Command::Doctor(args) => session.doctor(args),
         Command::Status => session.status(),
         Command::Check | Command::Init | Command::Dialects | Command::Setup(_) => session.check(),
     }
@@ -556,6 +558,8 @@ fn condition(conditions: &[Condition], rows: bool, doubts: Doubts) -> Exit {
         Condition::Rows => rows,
         Condition::Gap => doubts.gaps > 0,
         Condition::Doubt => doubts.rejected > 0 || doubts.quarantined > 0,
+        // Of a check-up alone.
+        Condition::Warn | Condition::Error => false,
     });
     if holds { Exit::Condition } else { Exit::Done }
 }

@@ -382,7 +382,7 @@ mod tests {
     #[test]
     fn a_plugin_that_was_only_loaded_is_not_left_at_all_events() {
         let script =
-            audit(&with(&format!("{LOADED}server_audit_events\t\n")), { AuditOptions::default() });
+            audit(&with(&format!("{LOADED}server_audit_events\t\n")), AuditOptions::default());
         assert_eq!(sql(&script)[0], "SET GLOBAL server_audit_events = 'CONNECT'");
         assert_eq!(*sql(&script).last().unwrap(), "SET GLOBAL server_audit_logging = ON");
     }
