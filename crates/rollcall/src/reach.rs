@@ -28,21 +28,33 @@ impl Place {
         Server::connect(&target).map_err(|error| error.to_string())
     }
 
-    /// Whether another machine is asked.
+    /// Whether another machine is asked, and whether its certificate is verified.
     ///
     /// # Errors
     /// A message with the remedy.
-    pub(crate) fn is_remote(&self, name: Option<&str>) -> Result<bool, String> {
+    pub(crate) fn way(&self, name: Option<&str>) -> Result<Way, String> {
+        use live::target::{Place as At, TlsMode};
+
         let target = target(self.defaults_file.as_deref(), name)?;
-        Ok(match target.place {
-            live::target::Place::Socket(_) => false,
-            live::target::Place::Tcp { host, .. } => {
-                let is_loopback = verdict::network::address(host.as_bytes())
-                    .is_some_and(|address| address.is_loopback());
-                !is_loopback && host != "localhost"
+        let is_remote = match &target.place {
+            At::Socket(_) => false,
+            At::Tcp { host, .. } => {
+                let address = verdict::network::address(host.as_bytes());
+                host != "localhost" && address.is_none_or(|it| !it.is_loopback())
             }
-        })
+        };
+        let is_verified = matches!(target.tls.mode, TlsMode::VerifyCa | TlsMode::VerifyIdentity);
+        Ok(Way { is_remote, is_verified })
     }
+}
+
+/// How a server is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Way {
+    /// It is on another machine.
+    pub(crate) is_remote: bool,
+    /// Whose certificate it is is verified, where there is one.
+    pub(crate) is_verified: bool,
 }
 
 /// Where the servers' own clients look for options, in their order; then the user's own file.
