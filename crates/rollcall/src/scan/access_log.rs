@@ -177,7 +177,7 @@ impl Reading<'_> {
                 return Ok(Err(format!(
                     "{}: {place}: rows that were read before have been changed or replaced; nothing of it is \
                      read, because what is new cannot be told from what was counted: restore them, or empty \
-                     the table",
+                     the table: what it holds until then does not count",
                     self.input.server
                 )));
             }
@@ -339,7 +339,8 @@ fn judge(mark: &AccessMark, life: &Life, anchors: &[LoginRow], oldest: Option<i6
     };
     // An update changes rows that were counted, and may move their times.
     let is_updated = anchors.iter().any(|row| is_anchor(mark, row, Alike::Timeless));
-    let is_other = starts_again || life.made != mark.made || !anchors.is_empty();
+    // Other rows with the same numbers prove nothing: an update of all of them looks like that.
+    let is_other = starts_again || life.made != mark.made;
     match mark.newest.is_none_or(|newest| oldest >= newest) && is_other && !is_updated {
         true => Sameness::Anew,
         false => Sameness::Unclear,
