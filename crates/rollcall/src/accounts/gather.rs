@@ -178,7 +178,9 @@ fn set(
         let history = ledger.account_history(name.as_bytes(), None)?;
         let known = known(ledger, &name, &snapshot, &history)?;
         let uncovered = uncovered(ledger, &name, window)?;
-        members.push(Member { name, snapshot, known, uncovered, stale });
+        let of_server = Filter { servers: vec![name.clone().into_bytes()], ..Filter::default() };
+        let matched = ledger.matched(&of_server)?;
+        members.push(Member { name, snapshot, known, matched, uncovered, stale });
         changes.push(history);
     }
     let seen: Vec<Seen> = without_superseded(ledger.seen(&filter)?);

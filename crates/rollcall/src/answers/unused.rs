@@ -350,6 +350,7 @@ mod tests {
                 missing: Vec::new(),
             },
             uncovered,
+            matched: Default::default(),
             stale: None,
         }
     }

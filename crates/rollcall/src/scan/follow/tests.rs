@@ -33,6 +33,7 @@ impl Desk {
         };
         let job = ReadJob {
             inputs: vec![input],
+            tables: Vec::new(),
             is_configured: false,
             dialect: None,
             threads: Some(1),
