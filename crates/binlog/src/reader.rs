@@ -1,0 +1,600 @@
+//! Events to transactions, as they come: nothing of a transaction is held but its sums.
+//!
+//! A group begins with a GTID event. MariaDB's says whether the group is one event (`STANDALONE`) or
+//! ends with Xid, `COMMIT`, `ROLLBACK` or XA_prepare; of MySQL's, the next event tells (`BEGIN`, `XA
+//! START`, or a statement that is all). Logs without GTIDs have `BEGIN` or single statements.
+//!
+//! # Invariants
+//! * Memory does not grow with a transaction: see [`TABLE_MAPS_MAX`](crate::TABLE_MAPS_MAX) and
+//!   [`TRANSACTION_TABLES_MAX`](crate::TRANSACTION_TABLES_MAX).
+//! * Each event is told of once, or belongs to the transaction that is told of, or is counted as
+//!   passed over; one that cannot be read is told of as damaged, and the next is read all the same.
+
+use std::sync::Arc;
+
+use crate::bytes::Cut;
+use crate::error::{Error, Malformed};
+use crate::event::Event;
+use crate::format::Format;
+use crate::frame::{Framer, RawEvent, Step};
+use crate::gtid::{MariaDbGtid, MySqlGtid};
+use crate::kind::EventType;
+use crate::payload::Payload;
+use crate::query::Query;
+use crate::rows::{Rows, RowsEvent, RowsHead};
+use crate::table_map::Table;
+use crate::tables::{Interest, Tables};
+use crate::transaction::{
+    Outcome, TRANSACTION_TABLES_MAX, TableCount, ThreadEvidence, Transaction,
+};
+
+/// Where the text of a statement comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum StatementKind {
+    /// It is what replicas run (statement format, DDL, savepoints, XA).
+    Query,
+    /// LOAD DATA that replicas run.
+    Load,
+    /// It is told beside the rows that it changed.
+    Annotation,
+}
+
+/// A statement of a transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Statement<'a> {
+    /// Where its text comes from.
+    pub kind: StatementKind,
+    /// Its text, raw.
+    pub sql: &'a [u8],
+    /// The default database; empty where none or not told.
+    pub database: &'a [u8],
+    /// The connection, where told.
+    pub thread_id: Option<u32>,
+    /// MariaDB: the query id of a DDL, where told.
+    pub query_id: Option<u64>,
+    /// The position of its event (of the payload around it).
+    pub position: u64,
+    /// When it began, seconds since 1970, UTC.
+    pub time: u32,
+    /// How many seconds it took, where told.
+    pub seconds: u32,
+    /// The error that it ended with; 0 for none.
+    pub error: u16,
+}
+
+/// Is told what a log holds, in its order.
+pub trait Sink {
+    /// A transaction begins; little of it is known yet.
+    fn begin(&mut self, transaction: &Transaction) {
+        let _ = transaction;
+    }
+
+    /// A table is described for the first time, or otherwise than before: what of its rows is
+    /// wanted? What is known of it from elsewhere (names of columns, signs) may be added.
+    fn table(&mut self, table: &mut Table) -> Interest {
+        let _ = table;
+        Interest::Count
+    }
+
+    /// A statement of the transaction. `BEGIN`, `COMMIT` and `ROLLBACK` are not told.
+    fn statement(&mut self, transaction: &Transaction, statement: &Statement<'_>) {
+        let _ = (transaction, statement);
+    }
+
+    /// Rows of a table that [`Interest::Rows`] was answered for.
+    fn rows(&mut self, transaction: &Transaction, rows: &Rows<'_>) {
+        let _ = (transaction, rows);
+    }
+
+    /// The transaction is over; everything of it is known.
+    fn end(&mut self, transaction: &Transaction) {
+        let _ = transaction;
+    }
+
+    /// An event outside of transactions: format descriptions, rotations, incidents and such.
+    fn other(&mut self, raw: &RawEvent<'_>, event: &Event<'_>) {
+        let _ = (raw, event);
+    }
+
+    /// An event that cannot be read. What follows is read all the same.
+    fn damaged(&mut self, error: &Error) {
+        let _ = error;
+    }
+}
+
+/// How far a log was read, when it is given up or ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct End {
+    /// The position behind the last whole event.
+    pub position: u64,
+    /// Where to go on for the sake of whole transactions: the beginning of the one that is not
+    /// finished, else as above.
+    pub resume: u64,
+    /// Whether a transaction was not finished.
+    pub unfinished: bool,
+    /// Whether the last event was a Rotate or Stop: then nothing follows in this file.
+    pub closed: bool,
+}
+
+/// Reads transactions from the bytes of one log.
+///
+/// ```
+/// struct Tables(Vec<String>);
+///
+/// impl binlog::Sink for Tables {
+///     fn end(&mut self, transaction: &binlog::Transaction) {
+///         for count in &transaction.tables {
+///             self.0.push(format!(
+///                 "{} {} +{}",
+///                 transaction.gtid.map_or_else(String::new, |gtid| gtid.to_string()),
+///                 String::from_utf8_lossy(&count.table.name),
+///                 count.inserts,
+///             ));
+///         }
+///     }
+/// }
+///
+/// # fn main() -> Result<(), binlog::Error> {
+/// let log = include_bytes!("../../../tests/fixtures/binlog/mariadb-11.8-no-checksum.binlog");
+/// let mut tables = Tables(Vec::new());
+/// let mut reader = binlog::Reader::new();
+/// // A file would be read in pieces; what is behind `position` is given again, with more.
+/// reader.read(log, &mut tables)?;
+/// assert!(reader.finish(&mut tables).closed);
+/// assert_eq!(tables.0.len(), 1);
+/// assert!(tables.0[0].ends_with(" n +2"));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct Reader {
+    framer: Framer,
+    state: State,
+}
+
+#[derive(Debug, Clone)]
+struct State {
+    tables: Tables,
+    transaction: Transaction,
+    /// A transaction is open.
+    within: bool,
+    closed: bool,
+    /// Events that were passed over, by kind.
+    passed_over: Box<[u64; 256]>,
+}
+
+impl Default for Reader {
+    fn default() -> Self {
+        Reader::new()
+    }
+}
+
+impl Reader {
+    /// At the beginning of a file.
+    pub fn new() -> Self {
+        Reader::over(Framer::new())
+    }
+
+    /// At the beginning of a transaction ([`Transaction::start`], [`End::resume`]) of a file with
+    /// this format description.
+    pub fn resume(position: u64, format: Format) -> Self {
+        Reader::over(Framer::resume(position, format))
+    }
+
+    /// With a framer of the caller's: for streams, or without checksums.
+    pub fn over(framer: Framer) -> Self {
+        let state = State {
+            tables: Tables::default(),
+            transaction: Transaction::new(),
+            within: false,
+            closed: false,
+            passed_over: Box::new([0; 256]),
+        };
+        Reader { framer, state }
+    }
+
+    /// Where the next event begins.
+    pub fn position(&self) -> u64 {
+        self.framer.position()
+    }
+
+    /// How events are written, by the newest format description.
+    pub fn format(&self) -> &Format {
+        self.framer.format()
+    }
+
+    /// The transaction that is open, if one is.
+    pub fn open(&self) -> Option<&Transaction> {
+        self.state.within.then_some(&self.state.transaction)
+    }
+
+    /// How many events of which kinds were passed over: unknown ones, and such that say nothing
+    /// about changes.
+    pub fn passed_over(&self) -> impl Iterator<Item = (EventType, u64)> + '_ {
+        (0..=255).map(EventType).zip(self.state.passed_over.iter().copied()).filter(|(_, n)| *n > 0)
+    }
+
+    /// Reads all whole events at the front of `bytes`, which begin at [`Reader::position`]. That
+    /// moves behind what was used, also where an error is returned. The answer is how many bytes
+    /// the next event needs, counted from there.
+    ///
+    /// # Errors
+    /// Where what stands at the position cannot be framed; [`Reader::skip`] goes on behind it.
+    pub fn read<S: Sink>(&mut self, bytes: &[u8], sink: &mut S) -> Result<usize, Error> {
+        let start = self.framer.position();
+        loop {
+            let used = (self.framer.position() - start) as usize;
+            match self.framer.next(&bytes[used..])? {
+                Step::Event(event) => self.state.take(&event, self.framer.format(), sink),
+                Step::Incomplete { needed } => return Ok(needed),
+            }
+        }
+    }
+
+    /// Goes on behind the damaged event at the front of `bytes`; false where its length cannot be
+    /// right.
+    pub fn skip(&mut self, bytes: &[u8]) -> bool {
+        let skipped = self.framer.skip(bytes).is_some();
+        if skipped && self.state.within {
+            self.state.transaction.unread += 1;
+            self.state.transaction.end = self.framer.position();
+        }
+        skipped
+    }
+
+    /// Nothing follows for now: an open transaction is told of as unfinished.
+    pub fn finish<S: Sink>(&mut self, sink: &mut S) -> End {
+        let position = self.framer.position();
+        let unfinished = self.state.within;
+        let resume = if unfinished { self.state.transaction.start } else { position };
+        self.state.end(Outcome::Unfinished, sink);
+        End { position, resume, unfinished, closed: self.state.closed }
+    }
+}
+
+impl State {
+    fn take<S: Sink>(&mut self, raw: &RawEvent<'_>, format: &Format, sink: &mut S) {
+        self.closed = false;
+        if let Err(error) = self.event(raw, format, sink) {
+            self.transaction.unread += u64::from(self.within);
+            sink.damaged(&error);
+        }
+    }
+
+    fn event<S: Sink>(
+        &mut self,
+        raw: &RawEvent<'_>,
+        format: &Format,
+        sink: &mut S,
+    ) -> Result<(), Error> {
+        let kind = raw.header.kind;
+        let malformed = |malformed| Error::malformed(raw.position, kind, malformed);
+        match kind {
+            EventType::TABLE_MAP => {
+                self.within(raw, sink);
+                let ask = |table: &mut Table| sink.table(table);
+                self.tables.take(raw.body, format, ask).map_err(malformed)
+            }
+            kind if kind.is_rows() => {
+                self.within(raw, sink);
+                self.rows(raw, format, sink).map_err(malformed)
+            }
+            EventType::INTVAR
+            | EventType::RAND
+            | EventType::USER_VAR
+            | EventType::BEGIN_LOAD_QUERY
+            | EventType::APPEND_BLOCK
+            | EventType::DELETE_FILE => {
+                self.within(raw, sink);
+                Ok(())
+            }
+            EventType::PARTIAL_ROW_DATA
+            | EventType::PRE_GA_WRITE_ROWS
+            | EventType::PRE_GA_UPDATE_ROWS
+            | EventType::PRE_GA_DELETE_ROWS => {
+                self.within(raw, sink);
+                self.passed_over[kind.0 as usize] += 1;
+                Err(malformed(Malformed::new("its rows are of a layout that is not read")))
+            }
+            _ => self.decoded(raw, &raw.decode(format)?, format, sink).map_err(malformed),
+        }
+    }
+
+    fn decoded<S: Sink>(
+        &mut self,
+        raw: &RawEvent<'_>,
+        event: &Event<'_>,
+        format: &Format,
+        sink: &mut S,
+    ) -> Result<(), Malformed> {
+        match event {
+            Event::MariaDbGtid(gtid) => self.begin_mariadb(raw, gtid, sink),
+            Event::MySqlGtid(gtid) => self.begin_mysql(raw, gtid, sink),
+            Event::Query(query) => self.query(raw, query, StatementKind::Query, sink),
+            Event::ExecuteLoad(load) => self.query(raw, &load.query, StatementKind::Load, sink),
+            Event::AnnotateRows(sql) | Event::RowsQuery(sql) => {
+                self.within(raw, sink);
+                let statement = Statement {
+                    kind: StatementKind::Annotation,
+                    sql,
+                    database: b"",
+                    thread_id: None,
+                    query_id: None,
+                    position: raw.position,
+                    time: raw.header.timestamp,
+                    seconds: 0,
+                    error: 0,
+                };
+                self.transaction.statements += 1;
+                sink.statement(&self.transaction, &statement);
+            }
+            Event::Xid(xid) => {
+                self.within(raw, sink);
+                self.transaction.xid = Some(*xid);
+                self.end(Outcome::Committed, sink);
+            }
+            Event::XaPrepare { one_phase, id } => {
+                self.within(raw, sink);
+                self.transaction.xa = Some((*id).into());
+                let outcome = if *one_phase { Outcome::Committed } else { Outcome::Prepared };
+                self.end(outcome, sink);
+            }
+            Event::TransactionPayload(payload) => {
+                self.within(raw, sink);
+                self.transaction.compressed = true;
+                self.payload(raw, payload, format, sink)?;
+            }
+            _ => self.outside(raw, event, sink),
+        }
+        Ok(())
+    }
+
+    /// Events that belong to no transaction.
+    fn outside<S: Sink>(&mut self, raw: &RawEvent<'_>, event: &Event<'_>, sink: &mut S) {
+        match event {
+            Event::FormatDescription(_) => {
+                self.end(Outcome::Unfinished, sink);
+                self.tables.forget();
+            }
+            // An incident has a GTID of its own and nothing else.
+            Event::Incident { .. } if self.within => {
+                self.within(raw, sink);
+                self.end(Outcome::Committed, sink);
+            }
+            // Those that replication makes up say nothing about the file.
+            Event::Rotate { .. } | Event::Stop if raw.header.timestamp != 0 => {
+                self.end(Outcome::Unfinished, sink);
+                self.closed = true;
+            }
+            Event::Other => self.passed_over[raw.header.kind.0 as usize] += 1,
+            _ => {}
+        }
+        sink.other(raw, event);
+    }
+
+    /// Counts an event to the open transaction; opens one where a log has no GTIDs.
+    #[inline]
+    fn within<S: Sink>(&mut self, raw: &RawEvent<'_>, sink: &mut S) {
+        if !self.within {
+            self.open(raw);
+            sink.begin(&self.transaction);
+        }
+        self.transaction.events += 1;
+        self.transaction.end = raw.end();
+        self.transaction.note_time(raw.header.timestamp);
+    }
+
+    fn open(&mut self, raw: &RawEvent<'_>) {
+        self.transaction.restart();
+        self.within = true;
+        let transaction = &mut self.transaction;
+        transaction.server_id = raw.header.server_id;
+        transaction.start = raw.position;
+        transaction.end = raw.end();
+        transaction.time = raw.header.timestamp;
+    }
+
+    fn end<S: Sink>(&mut self, outcome: Outcome, sink: &mut S) {
+        if std::mem::take(&mut self.within) {
+            self.transaction.outcome = outcome;
+            sink.end(&self.transaction);
+        }
+    }
+
+    fn begin_mariadb<S: Sink>(&mut self, raw: &RawEvent<'_>, gtid: &MariaDbGtid<'_>, sink: &mut S) {
+        self.end(Outcome::Unfinished, sink);
+        self.open(raw);
+        let transaction = &mut self.transaction;
+        transaction.gtid = Some(gtid.gtid(raw.header.server_id));
+        transaction.ddl = gtid.flags & MariaDbGtid::FLAG_DDL != 0;
+        transaction.single = gtid.flags & MariaDbGtid::FLAG_STANDALONE != 0;
+        transaction.xa = gtid.xa.map(Into::into);
+        if let Some(id) = gtid.thread_id {
+            transaction.note_thread(id, ThreadEvidence::Gtid);
+        }
+        sink.begin(&self.transaction);
+        self.within(raw, sink);
+    }
+
+    fn begin_mysql<S: Sink>(&mut self, raw: &RawEvent<'_>, gtid: &MySqlGtid, sink: &mut S) {
+        self.end(Outcome::Unfinished, sink);
+        self.open(raw);
+        self.transaction.gtid = gtid.gtid;
+        self.transaction.committed_us = gtid.committed_us;
+        sink.begin(&self.transaction);
+        self.within(raw, sink);
+    }
+
+    fn query<S: Sink>(
+        &mut self,
+        raw: &RawEvent<'_>,
+        query: &Query<'_>,
+        kind: StatementKind,
+        sink: &mut S,
+    ) {
+        self.within(raw, sink);
+        let transaction = &mut self.transaction;
+        transaction.note_thread(query.thread_id, ThreadEvidence::Query);
+        transaction.seconds = transaction.seconds.max(query.seconds);
+        if query.is("BEGIN") {
+            transaction.single = false;
+            return;
+        }
+        if query.is("COMMIT") {
+            return self.end(Outcome::Committed, sink);
+        }
+        if query.is("ROLLBACK") {
+            return self.end(Outcome::RolledBack, sink);
+        }
+        if query.begins("ROLLBACK TO") {
+            transaction.partial_rollbacks += 1;
+        }
+        transaction.statements += 1;
+        let query_id = query.variables.xid();
+        let statement = Statement {
+            kind,
+            sql: &query.sql,
+            database: query.database,
+            thread_id: Some(query.thread_id),
+            query_id,
+            position: raw.position,
+            time: raw.header.timestamp,
+            seconds: query.seconds,
+            error: query.error,
+        };
+        sink.statement(&self.transaction, &statement);
+        self.after_query(query, sink);
+    }
+
+    /// Whether a statement ends its transaction.
+    fn after_query<S: Sink>(&mut self, query: &Query<'_>, sink: &mut S) {
+        if query.begins("XA START") || query.begins("XA BEGIN") {
+            self.transaction.single = false;
+        } else if query.begins("XA COMMIT") {
+            self.end(Outcome::Committed, sink);
+        } else if query.begins("XA ROLLBACK") {
+            self.end(Outcome::RolledBack, sink);
+        } else if query.begins("CREATE") && ends_with(&query.sql, b"START TRANSACTION") {
+            // CREATE TABLE … SELECT of MySQL 8.0.21 and newer: its rows and an Xid follow.
+            self.transaction.ddl = true;
+            self.transaction.single = false;
+        } else if self.transaction.single {
+            // Without a BEGIN there is nothing but statements that commit by themselves.
+            self.transaction.ddl |= !is_dml(query);
+            self.end(Outcome::Committed, sink);
+        }
+    }
+
+    fn rows<S: Sink>(
+        &mut self,
+        raw: &RawEvent<'_>,
+        format: &Format,
+        sink: &mut S,
+    ) -> Result<(), Malformed> {
+        let head = RowsHead::parse(&mut Cut::new(raw.body), raw.header.kind, format)?;
+        if head.flags & RowsEvent::FLAG_STATEMENT_END != 0 {
+            self.tables.statement_ended = true;
+        }
+        let Some(known) = self.tables.find(head.table_id) else {
+            // The end of a statement none of whose tables is logged.
+            if matches!(head.table_id, 0x00ff_ffff | 0xffff_ffff_ffff) {
+                return Ok(());
+            }
+            return Err(Malformed::new("its table map is not there; was reading begun amid it?"));
+        };
+        let table = known.table.clone()?;
+        let transaction = &mut self.transaction;
+        if known.counted.0 != transaction.serial {
+            known.counted = (transaction.serial, transaction.count(&table));
+        }
+        let place = known.counted.1;
+        match transaction.tables.get_mut(place) {
+            Some(count) => count.events += 1,
+            None => transaction.other_row_events += 1,
+        }
+        if known.interest == Interest::Ignore {
+            return Ok(());
+        }
+        let interest = known.interest;
+        let event = RowsEvent::parse(raw.header.kind, raw.body, format)?;
+        let rows = event.rows(&table)?;
+        let number = rows.clone().count()?;
+        if let Some(count) = self.transaction.tables.get_mut(place) {
+            count.add(event.kind, number);
+        }
+        if interest == Interest::Rows {
+            sink.rows(&self.transaction, &rows);
+        }
+        Ok(())
+    }
+
+    /// Reads the events of a payload. All have the position of the event around them.
+    fn payload<S: Sink>(
+        &mut self,
+        raw: &RawEvent<'_>,
+        payload: &Payload<'_>,
+        format: &Format,
+        sink: &mut S,
+    ) -> Result<(), Malformed> {
+        const CUT: Malformed = Malformed::new("an event inside it is cut off");
+        let mut reader = payload.reader()?;
+        let mut framer = Framer::inside_payload(format);
+        loop {
+            let before = framer.position();
+            match framer.next(reader.plain()) {
+                Ok(Step::Event(event)) => {
+                    let kind = event.header.kind;
+                    if kind == EventType::TRANSACTION_PAYLOAD
+                        || kind == EventType::FORMAT_DESCRIPTION
+                    {
+                        return Err(Malformed::new("it holds an event that none may hold"));
+                    }
+                    let header = crate::Header { length: raw.header.length, ..event.header };
+                    let event = RawEvent { position: raw.position, header, ..event };
+                    self.take(&event, framer.format(), sink);
+                }
+                Ok(Step::Incomplete { needed }) => {
+                    if !reader.fill(needed)? {
+                        return if reader.plain().is_empty() { Ok(()) } else { Err(CUT) };
+                    }
+                }
+                Err(_) => return Err(Malformed::new("an event inside it has a wrong length")),
+            }
+            reader.consume((framer.position() - before) as usize);
+        }
+    }
+}
+
+impl Transaction {
+    /// The place where rows of this table are counted; behind all where there are too many.
+    fn count(&mut self, table: &Arc<Table>) -> usize {
+        let same = |count: &TableCount| {
+            Arc::ptr_eq(&count.table, table)
+                || count.table.name == table.name && count.table.database == table.database
+        };
+        if let Some(place) = self.tables.iter().position(same) {
+            return place;
+        }
+        if self.tables.len() < TRANSACTION_TABLES_MAX {
+            let table = Arc::clone(table);
+            self.tables.push(TableCount { table, inserts: 0, updates: 0, deletes: 0, events: 0 });
+            return self.tables.len() - 1;
+        }
+        usize::MAX
+    }
+}
+
+fn ends_with(sql: &[u8], words: &[u8]) -> bool {
+    let sql = sql.trim_ascii_end();
+    let start = sql.len().saturating_sub(words.len());
+    sql[start..].eq_ignore_ascii_case(words)
+}
+
+/// Whether a statement by itself changes rows, in logs of old servers and of tables without
+/// transactions.
+fn is_dml(query: &Query<'_>) -> bool {
+    ["INSERT", "UPDATE", "DELETE", "REPLACE", "LOAD DATA", "SAVEPOINT"]
+        .iter()
+        .any(|words| query.begins(words))
+}
