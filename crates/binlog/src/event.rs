@@ -18,7 +18,7 @@ use crate::table_map::TableMap;
 #[non_exhaustive]
 pub enum Event<'a> {
     /// How the others are written.
-    FormatDescription(Format),
+    FormatDescription(Box<Format>),
     /// The log goes on in another file.
     Rotate {
         /// Where in it.
@@ -149,7 +149,7 @@ impl<'a> RawEvent<'a> {
         let kind = self.header.kind;
         let mut cut = Cut::new(self.body);
         Ok(match kind {
-            EventType::FORMAT_DESCRIPTION => Event::FormatDescription(*format),
+            EventType::FORMAT_DESCRIPTION => Event::FormatDescription(Box::new(*format)),
             EventType::ROTATE => Event::Rotate { position: cut.u64()?, file: cut.all() },
             EventType::STOP => Event::Stop,
             EventType::QUERY => Event::Query(Query::parse(self.body, false)?),

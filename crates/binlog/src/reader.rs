@@ -82,8 +82,10 @@ pub trait Sink {
         let _ = (transaction, statement);
     }
 
-    /// Rows of a table that [`Interest::Rows`] was answered for.
-    fn rows(&mut self, transaction: &Transaction, rows: &Rows<'_>) {
+    /// Rows of a table that [`Interest::Rows`] was answered for; those not read here are passed
+    /// over. `transaction` does not count them yet. Damaged rows end with an error of
+    /// [`Rows::read`], which [`Sink::damaged`] is told too.
+    fn rows(&mut self, transaction: &Transaction, rows: &mut Rows<'_>) {
         let _ = (transaction, rows);
     }
 
@@ -518,13 +520,13 @@ impl State {
         }
         let interest = known.interest;
         let event = RowsEvent::parse(raw.header.kind, raw.body, format)?;
-        let rows = event.rows(&table)?;
-        let number = rows.clone().count()?;
+        let mut rows = event.rows(&table)?;
+        if interest == Interest::Rows {
+            sink.rows(&self.transaction, &mut rows);
+        }
+        let number = rows.count()?;
         if let Some(count) = self.transaction.tables.get_mut(place) {
             count.add(event.kind, number);
-        }
-        if interest == Interest::Rows {
-            sink.rows(&self.transaction, &rows);
         }
         Ok(())
     }

@@ -159,7 +159,7 @@ impl<'a> RowsEvent<'a> {
         if !table.is_readable() {
             return Err(Malformed::new("a column is of an unknown type"));
         }
-        Ok(Rows { event: self, table, cut: Cut::new(&self.data), done: 0 })
+        Ok(Rows { event: self, table, cut: Cut::new(&self.data), done: 0, failed: None })
     }
 }
 
@@ -170,6 +170,8 @@ pub struct Rows<'a> {
     table: &'a Table,
     cut: Cut<'a>,
     done: u64,
+    /// What stopped the reading; nothing is read behind it.
+    failed: Option<Malformed>,
 }
 
 /// A row before and after a change, each value in the place of its column.
@@ -200,34 +202,53 @@ impl<'a> Rows<'a> {
     pub fn read(&mut self, change: &mut Change<'a>) -> Result<bool, Malformed> {
         change.before.clear();
         change.after.clear();
+        self.next(|rows| {
+            if rows.event.kind != ChangeKind::Insert {
+                rows.image(rows.event.before, false, &mut change.before)?;
+            }
+            if rows.event.kind != ChangeKind::Delete {
+                rows.image(rows.event.after, true, &mut change.after)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Passes over the rows that are left, without reading values; returns how many there were in
+    /// all.
+    ///
+    /// # Errors
+    /// Where the bytes are no rows, also where that was found before.
+    pub fn count(&mut self) -> Result<u64, Malformed> {
+        while self.next(|rows| {
+            if rows.event.kind != ChangeKind::Insert {
+                rows.skip_image(rows.event.before, false)?;
+            }
+            if rows.event.kind != ChangeKind::Delete {
+                rows.skip_image(rows.event.after, true)?;
+            }
+            Ok(())
+        })? {}
+        Ok(self.done)
+    }
+
+    #[inline(always)]
+    fn next(&mut self, row: impl FnOnce(&mut Self) -> Parsed<()>) -> Parsed<bool> {
+        if let Some(malformed) = self.failed {
+            return Err(malformed);
+        }
         if self.is_done() {
             return Ok(false);
         }
-        if self.event.kind != ChangeKind::Insert {
-            self.image(self.event.before, false, &mut change.before)?;
-        }
-        if self.event.kind != ChangeKind::Delete {
-            self.image(self.event.after, true, &mut change.after)?;
-        }
-        self.done += 1;
-        Ok(true)
-    }
-
-    /// How many rows there are, counted without reading values.
-    ///
-    /// # Errors
-    /// Where the bytes are no rows.
-    pub fn count(mut self) -> Result<u64, Malformed> {
-        while !self.is_done() {
-            if self.event.kind != ChangeKind::Insert {
-                self.skip_image(self.event.before, false)?;
+        match row(self) {
+            Ok(()) => {
+                self.done += 1;
+                Ok(true)
             }
-            if self.event.kind != ChangeKind::Delete {
-                self.skip_image(self.event.after, true)?;
+            Err(malformed) => {
+                self.failed = Some(malformed);
+                Err(malformed)
             }
-            self.done += 1;
         }
-        Ok(self.done)
     }
 
     /// An insert without columns has one row of no bytes (`INSERT INTO t VALUES ()`, minimal image).

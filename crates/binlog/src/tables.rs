@@ -11,6 +11,8 @@ use crate::table_map::{Table, TableMap};
 /// up to 61; more are there for the sake of speed.
 pub const TABLE_MAPS_MAX: usize = 4096;
 
+const RECENT: usize = 64;
+
 /// What a caller wants of the rows of a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Interest {
@@ -34,13 +36,25 @@ pub(crate) struct Known {
 }
 
 /// Table maps by their ids.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(crate) struct Tables {
     by_id: HashMap<u64, usize>,
     known: Vec<Known>,
-    last: (u64, usize),
+    /// Ids that were looked up lately, by their lowest bits; 0 is no place.
+    recent: [(u64, u32); RECENT],
     /// A statement has ended: those of it are not needed any more.
     pub(crate) statement_ended: bool,
+}
+
+impl Default for Tables {
+    fn default() -> Self {
+        Tables {
+            by_id: HashMap::new(),
+            known: Vec::new(),
+            recent: [(0, 0); RECENT],
+            statement_ended: false,
+        }
+    }
 }
 
 impl Tables {
@@ -83,25 +97,24 @@ impl Tables {
                 self.known.len() - 1
             }
         };
-        self.last = (map.table_id, place);
+        self.recent[map.table_id as usize % RECENT] = (map.table_id, place as u32 + 1);
         failure.map_or(Ok(()), Err)
     }
 
     /// The table map of this id.
     #[inline]
     pub(crate) fn find(&mut self, id: u64) -> Option<&mut Known> {
-        let (last, mut place) = self.last;
-        if last != id || self.known.is_empty() {
-            place = *self.by_id.get(&id)?;
-            self.last = (id, place);
+        let recent = &mut self.recent[id as usize % RECENT];
+        if recent.0 != id || recent.1 == 0 {
+            *recent = (id, *self.by_id.get(&id)? as u32 + 1);
         }
-        self.known.get_mut(place)
+        self.known.get_mut(recent.1 as usize - 1)
     }
 
     /// Another file begins, whose ids mean other tables.
     pub(crate) fn forget(&mut self) {
         self.by_id.clear();
         self.known.clear();
-        self.last = (0, 0);
+        self.recent = [(0, 0); RECENT];
     }
 }

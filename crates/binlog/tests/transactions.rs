@@ -35,8 +35,8 @@ impl Sink for Lines {
         self.statements.push(words.join(" "));
     }
 
-    fn rows(&mut self, _: &Transaction, rows: &Rows<'_>) {
-        self.rows += rows.clone().count().expect("rows");
+    fn rows(&mut self, _: &Transaction, rows: &mut Rows<'_>) {
+        self.rows += rows.count().expect("rows");
     }
 
     fn end(&mut self, transaction: &Transaction) {

@@ -32,10 +32,9 @@ impl Sink for Calls {
         self.add(format!("statement {statement:?}"));
     }
 
-    fn rows(&mut self, transaction: &Transaction, rows: &Rows<'_>) {
-        let mut rows = rows.clone();
+    fn rows(&mut self, transaction: &Transaction, rows: &mut Rows<'_>) {
         let mut change = Change::default();
-        while rows.read(&mut change).expect("rows that were counted") {
+        while let Ok(true) = rows.read(&mut change) {
             let line = read_values(&change);
             self.add(format!("row {} {line}", transaction.events));
         }
