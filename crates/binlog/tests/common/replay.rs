@@ -2,9 +2,40 @@
 //! are turned into text by the column types that the server tells, apart from the crate's own code.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use binlog::{Change, ChangeKind, Event, Table, Value, value};
 use serde_json::Value as Expected;
+
+use super::{each_event, expected};
+
+/// Plays a log into tables and compares these with what SELECT showed.
+pub(crate) fn check(folder: &Path, name: &str) -> Replay {
+    let lines = expected(folder, name);
+    let tables: BTreeMap<String, &serde_json::Value> =
+        lines.iter().filter_map(|line| Some((line["table"].as_str()?.to_string(), line))).collect();
+    let columns = tables.iter().map(|(name, table)| (name.clone(), Columns::of(table))).collect();
+    let mut replay = Replay::default();
+    let log = std::fs::read(folder.join(format!("{name}.binlog"))).expect("a log");
+    each_event(&log, |_, event| replay.take(event, &columns));
+    for (table, wanted) in tables {
+        let found =
+            replay.tables.get(&table).unwrap_or_else(|| panic!("{name}: no rows of {table}"));
+        let rows = wanted["rows"].as_array().expect("rows");
+        assert_eq!(found.len(), rows.len(), "{name}: rows of {table}");
+        for ((id, found), wanted) in found.iter().zip(rows) {
+            let wanted = wanted.as_array().expect("a row");
+            for ((column, found), wanted) in columns[&table].0.iter().zip(found).zip(wanted) {
+                let (column, kind, data_type) = column;
+                assert!(
+                    agrees(data_type, found, wanted),
+                    "{name}: {table} {id}: {column} {kind}: {found:?} instead of {wanted}"
+                );
+            }
+        }
+    }
+    replay
+}
 
 /// A value as `.expected` shows it; `None` for NULL.
 pub(crate) type Shown = Option<String>;
@@ -233,7 +264,7 @@ fn patched(hex: &str, diffs: &binlog::JsonDiffs<'_>) -> String {
 }
 
 /// Whether a value is what SELECT showed: numbers as numbers, all else to the letter.
-pub(crate) fn agrees(data_type: &str, found: &Shown, wanted: &Expected) -> bool {
+fn agrees(data_type: &str, found: &Shown, wanted: &Expected) -> bool {
     let wanted = wanted.as_str();
     match (found, wanted) {
         (Some(found), Some(wanted)) if matches!(data_type, "float" | "double") => {
