@@ -2,10 +2,11 @@
 //! a file is read in pieces.
 //!
 //! ```sh
-//! cargo run --release -p binlog --example summary -- FILE [--table SCHEMA.NAME] [--rows] [--no-crc]
+//! cargo run --release -p binlog --example summary -- FILE [--table SCHEMA.NAME] [--rows | --text] [--no-crc]
 //! ```
 //!
-//! With `--rows` every value of the rows is read; with `--table` only those of that table.
+//! With `--rows` every value of the rows is read, with `--text` they are printed as the server's
+//! own tool prints them; with `--table` only those of that table.
 
 use std::collections::{BTreeMap, HashMap};
 use std::error::Error;
@@ -13,7 +14,7 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::sync::Arc;
 
-use binlog::{Change, Framer, Interest, Outcome, Reader, Rows, Sink, Table, Transaction};
+use binlog::{Change, Family, Framer, Interest, Outcome, Reader, Rows, Sink, Table, Transaction};
 
 /// How much is read at a time, in bytes.
 const PIECE_BYTES: usize = 256 << 10;
@@ -22,6 +23,8 @@ const PIECE_BYTES: usize = 256 << 10;
 struct Summary {
     only: Option<String>,
     values: bool,
+    text: Option<(Family, std::io::Stdout)>,
+    out: Vec<u8>,
     transactions: u64,
     unfinished: u64,
     with_thread: u64,
@@ -46,6 +49,14 @@ impl Sink for Summary {
     }
 
     fn rows(&mut self, _: &Transaction, rows: &mut Rows<'_>) {
+        if let Some((family, stdout)) = &mut self.text {
+            let _ = binlog::write_rows(rows, *family, &mut self.out);
+            if self.out.len() > PIECE_BYTES {
+                let _ = stdout.write_all(&self.out);
+                self.out.clear();
+            }
+            return;
+        }
         let mut change = Change::default();
         while let Ok(true) = rows.read(&mut change) {
             self.rows += 1;
@@ -80,6 +91,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         match argument.as_str() {
             "--table" => summary.only = arguments.next(),
             "--rows" => summary.values = true,
+            "--text" => {
+                summary.text = Some((Family::MariaDb, std::io::stdout()));
+                summary.values = true;
+            }
             "--no-crc" => verify = false,
             _ => path = Some(argument),
         }
@@ -91,6 +106,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     loop {
         let before = reader.position();
         let needed = reader.read(&buffer[start..filled], &mut summary)?;
+        if let Some((family, _)) = &mut summary.text {
+            *family = reader.format().family();
+        }
         start += (reader.position() - before) as usize;
         // What is not used yet goes to the front; the buffer grows only for longer events.
         buffer.copy_within(start..filled, 0);
@@ -104,6 +122,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
     }
     let end = reader.finish(&mut summary);
+    if let Some((_, stdout)) = &mut summary.text {
+        stdout.write_all(&summary.out)?;
+    }
     let mut out = std::io::stdout().lock();
     writeln!(
         out,

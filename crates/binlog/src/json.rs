@@ -53,6 +53,27 @@ impl<'a> Json<'a> {
         writer.value(kind, value, 0)
     }
 
+    /// Where the document is nothing but a text or a date, appends that without its quotes; false,
+    /// and nothing done, where it is something else.
+    pub(crate) fn write_plain_string(&self, out: &mut Vec<u8>) -> Parsed<bool> {
+        let Some((&kind, value)) = self.bytes.split_first() else { return Ok(false) };
+        let mut cut = Cut::new(value);
+        match kind {
+            12 => {
+                let length = var_length(&mut cut)?;
+                out.extend_from_slice(cut.take(length)?);
+                Ok(true)
+            }
+            15 if value.first() != Some(&246) => {
+                self.write(out)?;
+                // What it wrote has one quote at each end and none within.
+                out.retain(|&byte| byte != b'"');
+                Ok(true)
+            }
+            _ => Ok(false),
+        }
+    }
+
     /// The document as text, or an empty text where it is damaged. For tests and messages.
     pub fn to_text(&self) -> String {
         let mut out = Vec::new();

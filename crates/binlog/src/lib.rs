@@ -46,6 +46,7 @@ mod rows;
 mod table_map;
 mod tables;
 mod temporal;
+mod text;
 mod transaction;
 pub mod value;
 
@@ -71,6 +72,7 @@ pub use rows::{Change, ChangeKind, Rows, RowsEvent, RowsHead};
 pub use table_map::{COLUMNS_MAX, KeyPart, Table, TableMap};
 pub use tables::{Interest, TABLE_MAPS_MAX};
 pub use temporal::{Date, DateTime, Time, Timestamp};
+pub use text::write_rows;
 pub use transaction::{
     Outcome, TRANSACTION_TABLES_MAX, TableCount, Thread, ThreadEvidence, Transaction, XaName,
 };
