@@ -245,6 +245,16 @@ impl Framer {
         Some(length)
     }
 
+    /// Whether checksums are compared.
+    pub(crate) fn verifies(&self) -> bool {
+        self.verify
+    }
+
+    /// Moves on by bytes that were read otherwise.
+    pub(crate) fn advance(&mut self, bytes: usize) {
+        self.position += bytes as u64;
+    }
+
     fn check_length(&self, header: &Header) -> Result<usize, Error> {
         let position = self.position;
         if self.encrypted {

@@ -27,8 +27,20 @@ pub struct Payload<'a> {
     pub bytes: &'a [u8],
 }
 
+/// What a payload begins with is shorter than this, in bytes: four fields of up to 19.
+pub(crate) const HEAD_BYTES_MAX: usize = 76;
+
 impl<'a> Payload<'a> {
     pub(crate) fn parse(body: &'a [u8]) -> Parsed<Self> {
+        let (mut payload, size) = Payload::parse_head(body)?;
+        let whole = payload.bytes;
+        payload.bytes = Cut::new(whole).take(size.unwrap_or(whole.len()))?;
+        Ok(payload)
+    }
+
+    /// Reads what stands before the compressed bytes, of which not all need be there; also tells how
+    /// many these are.
+    pub(crate) fn parse_head(body: &'a [u8]) -> Parsed<(Self, Option<usize>)> {
         let mut cut = Cut::new(body);
         let (mut compression, mut plain_bytes, mut size) = (255, 0, None);
         loop {
@@ -45,8 +57,7 @@ impl<'a> Payload<'a> {
                 _ => {}
             }
         }
-        let bytes = cut.take(size.unwrap_or(cut.len()))?;
-        Ok(Payload { compression, plain_bytes, bytes })
+        Ok((Payload { compression, plain_bytes, bytes: cut.rest() }, size))
     }
 
     /// Decompresses the events piece by piece: only what no whole event was made of yet is held.
@@ -54,33 +65,25 @@ impl<'a> Payload<'a> {
     /// # Errors
     /// Where the compression is not known.
     pub fn reader(&self) -> Result<PayloadReader<'a>, Malformed> {
-        let decoder = match self.compression {
-            0 => Some(Decoder::new().map_err(|_| Malformed::new("zstd cannot be set up"))?),
-            255 => None,
-            _ => return Err(Malformed::new("it is compressed in an unknown way")),
-        };
-        Ok(PayloadReader { decoder, input: self.bytes, plain: Vec::new(), used: 0 })
+        Ok(PayloadReader { plain: Plain::new(self.compression)?, input: self.bytes })
     }
 }
 
 /// Decompresses a [`Payload`].
 pub struct PayloadReader<'a> {
-    /// `None` where the payload is not compressed.
-    decoder: Option<Decoder<'static>>,
+    plain: Plain,
     input: &'a [u8],
-    plain: Vec<u8>,
-    used: usize,
 }
 
 impl PayloadReader<'_> {
     /// The decompressed bytes that are there and not used.
     pub fn plain(&self) -> &[u8] {
-        &self.plain[self.used..]
+        self.plain.bytes()
     }
 
     /// The first `bytes` of [`PayloadReader::plain`] are not needed any more.
     pub fn consume(&mut self, bytes: usize) {
-        self.used = (self.used + bytes).min(self.plain.len());
+        self.plain.consume(bytes);
     }
 
     /// Decompresses on, until at least `needed` bytes are there; false where the payload ends
@@ -89,32 +92,68 @@ impl PayloadReader<'_> {
     /// # Errors
     /// Where the compressed bytes are damaged.
     pub fn fill(&mut self, needed: usize) -> Result<bool, Malformed> {
-        self.plain.drain(..self.used);
-        self.used = 0;
-        while self.plain.len() < needed {
-            if !self.step()? {
+        while self.plain().len() < needed {
+            let (taken, made) = self.plain.step(self.input)?;
+            self.input = &self.input[taken..];
+            if taken == 0 && made == 0 {
                 return Ok(false);
             }
         }
         Ok(true)
     }
+}
 
-    /// Makes some more bytes; false where there are none.
-    fn step(&mut self) -> Parsed<bool> {
-        let Some(decoder) = &mut self.decoder else {
-            self.plain.extend_from_slice(self.input);
-            return Ok(!std::mem::take(&mut self.input).is_empty());
+/// Compressed bytes made plain, some at a time.
+pub(crate) struct Plain {
+    /// `None` where nothing is compressed.
+    decoder: Option<Decoder<'static>>,
+    plain: Vec<u8>,
+    used: usize,
+}
+
+impl std::fmt::Debug for Plain {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Plain").field("bytes", &self.bytes().len()).finish()
+    }
+}
+
+impl Plain {
+    pub(crate) fn new(compression: u64) -> Parsed<Self> {
+        let decoder = match compression {
+            0 => Some(Decoder::new().map_err(|_| Malformed::new("zstd cannot be set up"))?),
+            255 => None,
+            _ => return Err(Malformed::new("it is compressed in an unknown way")),
         };
+        Ok(Plain { decoder, plain: Vec::new(), used: 0 })
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.plain[self.used..]
+    }
+
+    pub(crate) fn consume(&mut self, bytes: usize) {
+        self.used = (self.used + bytes).min(self.plain.len());
+    }
+
+    /// Makes some more bytes; tells how many were taken and made. Neither where more input is
+    /// needed or all is done.
+    pub(crate) fn step(&mut self, input: &[u8]) -> Parsed<(usize, usize)> {
+        self.plain.drain(..self.used);
+        self.used = 0;
         let filled = self.plain.len();
+        let Some(decoder) = &mut self.decoder else {
+            let taken = input.len().min(STEP_BYTES);
+            self.plain.extend_from_slice(&input[..taken]);
+            return Ok((taken, taken));
+        };
         self.plain.resize(filled + STEP_BYTES, 0);
-        let mut input = InBuffer::around(self.input);
+        let mut source = InBuffer::around(input);
         let mut output = OutBuffer::around_pos(&mut self.plain[..], filled);
-        let result = decoder.run(&mut input, &mut output);
-        let (made, taken) = (output.pos(), input.pos());
-        self.plain.truncate(made);
-        self.input = &self.input[taken..];
+        let result = decoder.run(&mut source, &mut output);
+        let (made, taken) = (output.pos() - filled, source.pos());
+        self.plain.truncate(filled + made);
         match result {
-            Ok(_) => Ok(made > filled || taken > 0),
+            Ok(_) => Ok((taken, made)),
             Err(_) => Err(Malformed::new("its compressed bytes are damaged")),
         }
     }

