@@ -64,46 +64,35 @@ impl<'a> Decimal<'a> {
             out.push(b'-');
         }
         let mut rest = &plain[..];
-        let mut take = |digits: u8| {
+        let mut text = [0; DIGITS_MAX as usize];
+        let mut filled = 0;
+        let mut group = |digits: u8| {
             let (group, behind) = rest.split_at(BYTES[digits as usize] as usize);
             rest = behind;
-            group.iter().fold(0, |sum: u32, &byte| sum << 8 | byte as u32)
+            let mut number = group.iter().fold(0, |sum: u32, &byte| sum << 8 | byte as u32);
+            let end = filled + digits as usize;
+            for digit in text[filled..end].iter_mut().rev() {
+                *digit = b'0' + (number % 10) as u8;
+                number /= 10;
+            }
+            filled = end;
         };
-        let start = out.len();
-        let mut before = [self.before % 9, self.before / 9];
-        if before[0] > 0 {
-            push_digits(out, take(before[0]), before[0]);
+        // The unfinished group stands first before the point, last behind it.
+        group(self.before % 9);
+        (0..self.before / 9).for_each(|_| group(9));
+        (0..self.scale / 9).for_each(|_| group(9));
+        group(self.scale % 9);
+        let (before, behind) = text[..filled].split_at(self.before as usize);
+        let zeros = before.iter().take_while(|&&digit| digit == b'0').count();
+        match &before[zeros..] {
+            [] => out.push(b'0'),
+            digits => out.extend_from_slice(digits),
         }
-        while before[1] > 0 {
-            push_digits(out, take(9), 9);
-            before[1] -= 1;
-        }
-        let zeros = out[start..].iter().take_while(|&&digit| digit == b'0').count();
-        out.drain(start..start + zeros);
-        if out.len() == start {
-            out.push(b'0');
-        }
-        if self.scale > 0 {
+        if !behind.is_empty() {
             out.push(b'.');
-            for _ in 0..self.scale / 9 {
-                push_digits(out, take(9), 9);
-            }
-            if !self.scale.is_multiple_of(9) {
-                push_digits(out, take(self.scale % 9), self.scale % 9);
-            }
+            out.extend_from_slice(behind);
         }
     }
-}
-
-/// Appends the lowest `count` digits.
-fn push_digits(out: &mut Vec<u8>, number: u32, count: u8) {
-    let mut digits = [0; 9];
-    let mut rest = number;
-    for digit in digits[..count as usize].iter_mut().rev() {
-        *digit = b'0' + (rest % 10) as u8;
-        rest /= 10;
-    }
-    out.extend_from_slice(&digits[..count as usize]);
 }
 
 impl fmt::Display for Decimal<'_> {

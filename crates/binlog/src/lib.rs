@@ -5,6 +5,7 @@
 //!        │                                ├ TableMap ─► Table
 //!        │                                └ RowsEvent ── with its Table ─► Rows ─► Change, Value
 //!        └───────── Reader ─► Sink                                  transactions, as they come
+//!                                └ write_rows                      rows as mysqlbinlog prints them
 //! ```
 //!
 //! [`Framer`] cuts a log into events and checks their checksums. What is not asked for is not looked

@@ -100,8 +100,7 @@ pub struct Transaction {
     pub start: u64,
     /// The position behind its last event so far.
     pub end: u64,
-    /// The timestamp of its first event, seconds since 1970, UTC. In the GTID event of both
-    /// families it is that of the statement that was logged last.
+    /// The timestamp of its first event, seconds since 1970, UTC.
     pub time: u32,
     /// The lowest timestamp of its events but 0. Users can set them (`SET TIMESTAMP`).
     pub first_time: u32,
