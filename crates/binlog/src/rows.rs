@@ -231,6 +231,39 @@ impl<'a> Rows<'a> {
         Ok(self.done)
     }
 
+    /// Calls back for each value of the next row that is there: whether it is of the image after, the
+    /// place of its column, and the value. False where there is no row.
+    #[inline(always)]
+    pub(crate) fn each_value(
+        &mut self,
+        mut tell: impl FnMut(bool, usize, Value<'a>) -> Parsed<()>,
+    ) -> Parsed<bool> {
+        let table = self.table;
+        self.next(|rows| {
+            for after in [false, true] {
+                let unused = if after { ChangeKind::Delete } else { ChangeKind::Insert };
+                if rows.event.kind == unused {
+                    continue;
+                }
+                let map = if after { rows.event.after } else { rows.event.before };
+                rows.walk(map, after, |index, place| {
+                    let value = match place {
+                        None => Value::Null,
+                        Some((cut, false)) => table.columns[index].value(cut)?,
+                        Some((cut, true)) => table.columns[index].diffs(cut)?,
+                    };
+                    tell(after, index, value)
+                })?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Whether images after the change hold no column at all.
+    pub(crate) fn nothing_after(&self) -> bool {
+        count_ones(self.event.after, self.event.after.len() * 8) == 0
+    }
+
     #[inline(always)]
     fn next(&mut self, row: impl FnOnce(&mut Self) -> Parsed<()>) -> Parsed<bool> {
         if let Some(malformed) = self.failed {

@@ -21,7 +21,7 @@ use crate::column::{Column, ColumnKind};
 use crate::error::{Malformed, Parsed};
 use crate::format::Family;
 use crate::json::{Json, JsonDiffs, JsonOperation};
-use crate::rows::{Change, ChangeKind, Rows};
+use crate::rows::{ChangeKind, Rows};
 use crate::table_map::Table;
 use crate::temporal::{Date, Time};
 use crate::value::{self, Value};
@@ -54,37 +54,31 @@ use crate::value::{self, Value};
 pub fn write_rows(rows: &mut Rows<'_>, family: Family, out: &mut Vec<u8>) -> Result<(), Malformed> {
     let writer = Writer::new(rows.table(), family);
     let (kind, table) = (rows.kind(), rows.table());
-    let mut change = Change::default();
-    while rows.read(&mut change)? {
-        let (verb, first) = match kind {
-            ChangeKind::Insert => ("### INSERT INTO ", "### SET\n"),
-            ChangeKind::Update => ("### UPDATE ", "### WHERE\n"),
-            ChangeKind::Delete => ("### DELETE FROM ", "### WHERE\n"),
-        };
-        out.extend_from_slice(verb.as_bytes());
-        out.extend_from_slice(&writer.name);
-        let absent = |values: &[Value<'_>]| values.iter().all(|value| *value == Value::Absent);
-        if kind == ChangeKind::Insert && family == Family::MariaDb && absent(&change.after) {
-            out.extend_from_slice(b" VALUES ()\n");
-            continue;
-        }
-        out.push(b'\n');
-        out.extend_from_slice(first.as_bytes());
-        if kind != ChangeKind::Insert {
-            writer.image(table, &change.before, out)?;
-        }
-        if kind == ChangeKind::Update {
-            if family == Family::MariaDb && absent(&change.after) {
-                out.extend_from_slice(b"### SET /* no columns */\n");
-                continue;
+    let head = writer.head(kind, kind != ChangeKind::Delete && rows.nothing_after());
+    let between: &[u8] = match family == Family::MariaDb && rows.nothing_after() {
+        true => b"### SET /* no columns */\n",
+        false => b"### SET\n",
+    };
+    loop {
+        let start = out.len();
+        out.extend_from_slice(&head);
+        // An update's image before is over.
+        let mut changed = kind != ChangeKind::Update;
+        let read = rows.each_value(|after, index, value| {
+            if after && !changed {
+                out.extend_from_slice(between);
+                changed = true;
             }
-            out.extend_from_slice(b"### SET\n");
+            writer.line(table, index, &value, out)
+        });
+        if read != Ok(true) {
+            out.truncate(start);
+            return read.map(|_| ());
         }
-        if kind != ChangeKind::Delete {
-            writer.image(table, &change.after, out)?;
+        if !changed {
+            out.extend_from_slice(between);
         }
     }
-    Ok(())
 }
 
 struct Writer {
@@ -110,23 +104,39 @@ impl Writer {
         Writer { family, name }
     }
 
-    fn image(&self, table: &Table, values: &[Value<'_>], out: &mut Vec<u8>) -> Parsed<()> {
-        for (index, (value, column)) in values.iter().zip(&table.columns).enumerate() {
-            if let Value::Absent = value {
-                continue;
-            }
-            if index < 9 {
-                let mut place = *b"###   @0=";
-                place[7] += index as u8 + 1;
-                out.extend_from_slice(&place);
-            } else {
-                out.extend_from_slice(b"###   @");
-                push_number(out, index as u64 + 1);
-                out.push(b'=');
-            }
-            self.value(index, column, value, out)?;
-            out.push(b'\n');
+    /// What each row begins with.
+    fn head(&self, kind: ChangeKind, nothing_after: bool) -> Vec<u8> {
+        let (verb, first) = match kind {
+            ChangeKind::Insert => ("### INSERT INTO ", "\n### SET\n"),
+            ChangeKind::Update => ("### UPDATE ", "\n### WHERE\n"),
+            ChangeKind::Delete => ("### DELETE FROM ", "\n### WHERE\n"),
+        };
+        let first = match kind == ChangeKind::Insert && nothing_after {
+            true if self.family == Family::MariaDb => " VALUES ()\n",
+            _ => first,
+        };
+        [verb.as_bytes(), &self.name, first.as_bytes()].concat()
+    }
+
+    #[inline(always)]
+    fn line(
+        &self,
+        table: &Table,
+        index: usize,
+        value: &Value<'_>,
+        out: &mut Vec<u8>,
+    ) -> Parsed<()> {
+        if index < 9 {
+            let mut place = *b"###   @0=";
+            place[7] += index as u8 + 1;
+            out.extend_from_slice(&place);
+        } else {
+            out.extend_from_slice(b"###   @");
+            push_number(out, index as u64 + 1);
+            out.push(b'=');
         }
+        self.value(index, &table.columns[index], value, out)?;
+        out.push(b'\n');
         Ok(())
     }
 
