@@ -2,8 +2,8 @@
 //! only grow. Also the fuzz target's checks; it includes this file alone.
 
 use binlog::{
-    Change, Error, Event, Framer, Interest, RawEvent, Reader, Rows, Sink, Statement, Step, Table,
-    Transaction, Value,
+    Change, Error, Event, Family, Framer, Interest, RawEvent, Reader, Rows, Sink, Statement, Step,
+    Table, Transaction, Value,
 };
 
 /// Every call of a reader as a line of text; reads all there is to read.
@@ -33,6 +33,11 @@ impl Sink for Calls {
     }
 
     fn rows(&mut self, transaction: &Transaction, rows: &mut Rows<'_>) {
+        let mut text = Vec::new();
+        for family in [Family::MariaDb, Family::MySql] {
+            let _ = binlog::write_rows(&mut rows.clone(), family, &mut text);
+        }
+        self.add(text.escape_ascii().to_string());
         let mut change = Change::default();
         while let Ok(true) = rows.read(&mut change) {
             let line = read_values(&change);
