@@ -29,7 +29,7 @@ mod span;
 mod stamp;
 mod syslog;
 
-pub use block::{BLOCK_LINES_MAX, Block, Line, Turn};
+pub use block::{BLOCK_LINES_MAX, Block, LINE_USER_BYTES_MAX, Line, Turn};
 pub use dialect::{DETECT_BYTES_MAX, Dialect, UnknownDialect, detect};
 pub use event::{
     Doubt, Event, Input, Kind, Peer, RECORD_BYTES_MAX, Reason, Sink, Span, Stamp, Standing,

@@ -8,8 +8,8 @@
 //! ```
 //!
 //! # Invariants
-//! * The newest snapshot comes out as it went in, but that its accounts are sorted and of two of one name the
-//!   first is there.
+//! * The newest snapshot comes out as it went in, but that its accounts are sorted, of two of one name the
+//!   first is there, and `has_procedures`, which is of a session and not of the server, is not kept.
 //! * No column has room for a password hash.
 //! * A snapshot that is a little older than the stored one changes nothing: two processes read at the same
 //!   time. Where it is much older the clock was wrong before, and it counts.
@@ -368,6 +368,7 @@ fn set_server(
         read_only,
         is_replica,
         has_init_connect,
+        has_procedures: _,
         accounts: _,
         activity,
         missing,
@@ -483,6 +484,8 @@ fn server_of(row: &Row<'_>) -> rusqlite::Result<Snapshot> {
         read_only: row.get(10)?,
         is_replica: row.get(11)?,
         has_init_connect: row.get(12)?,
+        // Of a session, not of the server: whoever acts looks anew.
+        has_procedures: false,
         accounts: Vec::new(),
         activity: Vec::new(),
         missing: Vec::new(),

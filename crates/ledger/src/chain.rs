@@ -110,32 +110,24 @@ pub(crate) fn verify(db: &Connection) -> rusqlite::Result<Option<i64>> {
     let mut tables = Vec::new();
     for table in [DEED, DEED_END] {
         let (columns, name) = (table.columns, table.name);
-        tables.push((
-            table,
-            db.prepare(&format!("SELECT {columns}, hash FROM {name} WHERE rowid = ?1"))?,
-        ));
+        let query = format!("SELECT {columns}, hash FROM {name} WHERE rowid = ?1");
+        tables.push((table, db.prepare(&query)?));
     }
     let (mut count, mut newest, mut before) = (0, 0, [0; 32]);
     let mut rows = links.query([])?;
     while let Some(row) = rows.next()? {
-        let (link, at) = (row.get_ref(0)?, row.get::<_, u32>(1)? as usize);
-        let (table, query) = &mut tables[at];
+        let (table, query) = &mut tables[row.get::<_, u32>(1)? as usize];
         let (deed, hash) = query.query_row([row.get::<_, i64>(2)?], |row| {
             let columns = 0..row.as_ref().column_count() - 1;
             let values =
                 columns.clone().map(|at| row.get_ref(at)).collect::<Result<Vec<_>, _>>()?;
             let found = hash(before, table, values.iter().copied());
             let is_same = row.get_ref(columns.end)?.as_blob().is_ok_and(|hash| hash == found);
-            Ok((values[table.deed].as_i64().ok(), is_same.then_some(found)))
+            // Numbers of links and deeds are in the hash, like all else.
+            Ok((values[table.deed].as_i64().unwrap_or(i64::MAX), is_same.then_some(found)))
         })?;
-        count += 1;
-        let is_next = |id: i64| if at == 0 { id == newest + 1 } else { (1..=newest).contains(&id) };
-        match (deed.filter(|&id| is_next(id)), hash) {
-            (Some(id), Some(hash)) if link == ValueRef::Integer(count) => {
-                (newest, before) = (newest.max(id), hash);
-            }
-            _ => return Ok(Some(deed.map_or(newest + 1, |id| id.clamp(1, newest + 1)))),
-        }
+        let Some(hash) = hash else { return Ok(Some(deed.clamp(1, newest + 1))) };
+        (count, newest, before) = (count + 1, newest.max(deed), hash);
     }
     let told: Option<String> = db
         .query_row("SELECT value FROM meta WHERE key = 'journal_head'", [], |row| row.get(0))

@@ -32,6 +32,7 @@ fn snapshot(at: i64, accounts: Vec<Account>, lacks: &[&str]) -> Snapshot {
         read_only: false,
         is_replica: true,
         has_init_connect: false,
+        has_procedures: false,
         accounts,
         activity: Vec::new(),
         missing: missing(lacks),

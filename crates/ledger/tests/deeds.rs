@@ -260,6 +260,11 @@ fn a_step_of_a_plan_is_begun_by_one() {
     ] {
         ledger.begin_deed(&other).unwrap();
     }
+    // Nor does what was sent to undo another stand in its way.
+    let alone = done(&mut ledger, &intent(None, 7, "drop"));
+    let undo = Intent { plan: Some("p-1".into()), step: 1, ..undoing(alone, b"one") };
+    done(&mut ledger, &undo);
+    ledger.begin_deed(&Intent { sql: b"one".to_vec(), ..step.clone() }).unwrap();
     ledger.end_deed(id, 1, Outcome::Unknown, None, "").unwrap();
     let id = ledger.begin_deed(&step).unwrap();
     ledger.end_deed(id, 1, Outcome::Failed, None, "").unwrap();
@@ -466,6 +471,7 @@ fn write_all(ledger: &mut Ledger, at: i64) {
         read_only: false,
         is_replica: false,
         has_init_connect: false,
+        has_procedures: false,
         accounts: Vec::new(),
         activity: Vec::new(),
         missing: Vec::new(),

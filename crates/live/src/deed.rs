@@ -20,8 +20,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use verdict::account::{AccountName, Family, quoted_account};
-use verdict::plan::{DeedKind, Facts};
+use verdict::account::{AccountName, Family, quoted, quoted_account};
+use verdict::plan::{DeedKind, Facts, Way};
 
 use crate::error::{LiveError, grant};
 use crate::server::{Row, Server, is_exactly, single};
@@ -105,7 +105,8 @@ pub struct Writable {
 
 /// Is the text the statement for this deed on this account? A semicolon may stand at its end.
 pub fn is_statement(kind: DeedKind, name: &AccountName, sql: &[u8]) -> bool {
-    bare(sql) == kind.statement(name)
+    let sql = bare(sql);
+    sql == kind.statement(name, Way::of(sql))
 }
 
 /// What a plan for an account rests on, as of now; `None` where there is no such account.
@@ -295,7 +296,15 @@ pub fn kill(server: &mut Server, session: &Session) -> Result<bool, LiveError> {
     if !is_there {
         return Ok(false);
     }
-    match server.try_ask(doing, format!("KILL CONNECTION {}", session.id).as_bytes())? {
+    let sql = match has_procedures(server)? {
+        true => {
+            let user = quoted(&session.user);
+            let call = format!("CALL rollcall.kill_session({}, ", session.id).into_bytes();
+            [&call[..], &user, b")"].concat()
+        }
+        false => format!("KILL CONNECTION {}", session.id).into_bytes(),
+    };
+    match server.try_ask(doing, &sql)? {
         Ok(_) => Ok(true),
         // It ended by itself.
         Err(1094) => Ok(false),
@@ -407,6 +416,24 @@ fn may_see_sessions(server: &mut Server, list: &str) -> Result<bool, LiveError> 
     Ok(!server.ask(doing, sql.as_bytes())?.is_empty())
 }
 
+/// Whether deeds are done by the procedures of `rollcall setup lock-procedure`: this session may call them, and
+/// has no right of its own to do the same to any account.
+pub(crate) fn has_procedures(server: &mut Server) -> Result<bool, LiveError> {
+    let doing = "looking for procedures";
+    let sql = format!(
+        "SELECT (SELECT COUNT(*) FROM information_schema.ROUTINES WHERE ROUTINE_SCHEMA='rollcall' AND \
+         ROUTINE_NAME='lock_account'), (SELECT COUNT(*) FROM information_schema.USER_PRIVILEGES WHERE \
+         PRIVILEGE_TYPE='CREATE USER' AND {})",
+        is_exactly("GRANTEE", &grantee(server.own())),
+    );
+    let rows = server.ask(doing, sql.as_bytes())?;
+    let is_some = |column: usize| {
+        let value = rows.first().and_then(|row| row.get(column)?.as_deref());
+        value.is_some_and(|value| value != b"0")
+    };
+    Ok(is_some(0) && !is_some(1))
+}
+
 /// As `information_schema` writes an account: in quotes, with nothing in it escaped.
 fn grantee(name: &AccountName) -> Vec<u8> {
     [b"'", &name.user[..], b"'@'", &name.host, b"'"].concat()
@@ -442,6 +469,12 @@ fn refusal(
     name: &AccountName,
 ) -> LiveError {
     match error {
+        // What the procedures refuse, they refuse by this.
+        1644 => LiveError::ProcedureRefuses {
+            server: server.name().to_owned(),
+            doing,
+            account: name.to_string(),
+        },
         // MySQL: the statement would leave objects without their definer.
         4006 => {
             LiveError::IsDefiner { server: server.name().to_owned(), account: name.to_string() }
@@ -463,7 +496,7 @@ mod tests {
     #[test]
     fn only_the_statement_itself_is_one() {
         let name = AccountName::new("o'neil", r"%\");
-        let sql = DeedKind::Lock.statement(&name);
+        let sql = DeedKind::Lock.statement(&name, Way::Direct);
         assert_eq!(sql, br"ALTER USER 'o''neil'@'%\\' ACCOUNT LOCK");
         assert!(is_statement(DeedKind::Lock, &name, &sql));
         assert!(is_statement(DeedKind::Lock, &name, &[&sql[..], b"; \n"].concat()));

@@ -240,6 +240,19 @@ pub enum LiveError {
         /// The statement that mends it.
         remedy: String,
     },
+    /// The procedure that a deed is done by does not do it to this account.
+    #[error(
+        "{server}: the procedure refuses {doing}, {account} (1644): it is protected there, or was not locked by \
+         it, or not for long enough (SELECT * FROM rollcall.protected)"
+    )]
+    ProcedureRefuses {
+        /// Its name.
+        server: String,
+        /// What was being done.
+        doing: &'static str,
+        /// The account.
+        account: String,
+    },
     /// The server does not take changes.
     #[error(
         "{server} is read-only ({error}): send it to the primary, where it replicates from, or make this server \

@@ -48,6 +48,18 @@ pub fn status(server: &mut Server, pattern: &str) -> Result<BTreeMap<String, Str
     map(server, "reading its counters", &sql)
 }
 
+/// The server's clock, in microseconds UTC, when the question reached it.
+///
+/// # Errors
+/// What the connection answers with.
+pub fn clock(server: &mut Server) -> Result<i64, LiveError> {
+    let doing = "reading its clock";
+    let rows = server.ask(doing, b"SELECT CAST(UNIX_TIMESTAMP(NOW(6)) * 1000000 AS SIGNED)")?;
+    let text = rows.first().and_then(|row| row.first()?.as_deref());
+    let number = text.and_then(|it| std::str::from_utf8(it).ok()?.parse().ok());
+    number.ok_or_else(|| server.odd(doing, "its clock is no number"))
+}
+
 /// Plugins, by name.
 ///
 /// # Errors

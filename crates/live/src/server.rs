@@ -8,7 +8,7 @@
 //!   that is left behind. An answer is waited for [`ANSWER_TIMEOUT`] at most.
 //! * `caching_sha2_password` sends a password in full at times: over TLS or a unix socket only, never encrypted
 //!   with a key that the server has just sent.
-//! * One statement a call: [`single`] refuses texts that hold more.
+//! * One statement a call: texts that hold more are refused.
 
 use std::error::Error as _;
 use std::fs::File;

@@ -16,10 +16,10 @@ use std::time::{Duration, Instant};
 use live::deed::{self, State};
 use live::error::LiveError;
 use live::target::{Place, Secret, Tls, TlsMode};
-use live::{Server, Target, facts, snapshot};
+use live::{Server, Target, facts, option_file, snapshot};
 use servers::Server as Bench;
 use verdict::account::{Account, AccountName, ActivityKind, Family, Snapshot, quoted_account};
-use verdict::plan::DeedKind;
+use verdict::plan::{DeedKind, Way};
 
 const PASSWORD: &str = "right-2c81";
 const NOW: i64 = 1_800_000_000_000_000;
@@ -45,6 +45,7 @@ on_each! {
     only_the_account_named_is_touched
     names_that_mean_another_account_are_not_sent
     remedies_mend_what_is_missing
+    fewer_rights_show_less
     dropped_accounts_are_made_again
     sessions_are_listed_and_ended
     servers_that_take_no_changes_say_so
@@ -236,13 +237,11 @@ mod checks {
     /// As `information_schema` names it, which lists rights only to who may read `mysql`.
     pub(super) fn each_right_has_its_name(bench: &Bench) {
         let listed = |user: &str| {
-            let sql =
-                "SELECT PRIVILEGE_TYPE FROM information_schema.USER_PRIVILEGES WHERE GRANTEE=";
-            bench
-                .admin(&format!("{sql}\"{user}\" ORDER BY 1"))
-                .lines()
-                .map(str::to_owned)
-                .collect::<Vec<_>>()
+            let sql = format!(
+                "SELECT PRIVILEGE_TYPE FROM information_schema.USER_PRIVILEGES WHERE \
+                 GRANTEE=\"{user}\" AND PRIVILEGE_TYPE<>'USAGE' ORDER BY 1"
+            );
+            bench.admin(&sql).lines().map(str::to_owned).collect::<Vec<_>>()
         };
         let all = listed("'root'@'localhost'");
         let mut statements = String::new();
@@ -321,7 +320,7 @@ mod checks {
     pub(super) fn only_the_account_named_is_touched(bench: &Bench) {
         let count: usize = std::env::var("ROLLCALL_HOSTILE_NAMES")
             .map_or(100, |count| count.parse().expect("a number in ROLLCALL_HOSTILE_NAMES"));
-        let mut names = Names(0x2c81);
+        let mut names = Names(Chance(0x2c81));
         for mode in ["", "ANSI_QUOTES", "NO_BACKSLASH_ESCAPES", "ANSI_QUOTES,NO_BACKSLASH_ESCAPES"]
         {
             admin_global(bench, "sql_mode", &format!("'{mode}'"));
@@ -350,7 +349,8 @@ mod checks {
                 (DeedKind::Lock, State::Open, State::Locked),
                 (DeedKind::Drop, State::Locked, State::Absent),
             ] {
-                let sent = deed::send(&mut server, kind, name, &kind.statement(name)).unwrap();
+                let sent = deed::send(&mut server, kind, name, &kind.statement(name, Way::Direct))
+                    .unwrap();
                 assert_eq!((sent.before, sent.after), (before, after), "{kind:?} {name}");
                 assert_eq!(sent.others, [], "{kind:?} {name}");
                 match after {
@@ -368,16 +368,11 @@ mod checks {
     }
 
     /// Names made of what breaks quoting, without end.
-    struct Names(u64);
+    struct Names(Chance);
 
     impl Names {
         fn next(&mut self, bound: usize) -> usize {
-            // Knuth's MMIX generator.
-            self.0 = self
-                .0
-                .wrapping_mul(6_364_136_223_846_793_005)
-                .wrapping_add(1_442_695_040_888_963_407);
-            (self.0 >> 33) as usize % bound
+            self.0.next(bound)
         }
 
         /// MySQL makes accounts whose host pattern holds a backslash, and finds none of them again (1133).
@@ -413,7 +408,8 @@ mod checks {
             let name = AccountName::new(name, "%");
             for kind in [DeedKind::Lock, DeedKind::Drop] {
                 let error =
-                    deed::send(&mut server, kind, &name, &kind.statement(&name)).unwrap_err();
+                    deed::send(&mut server, kind, &name, &kind.statement(&name, Way::Direct))
+                        .unwrap_err();
                 assert!(matches!(error, LiveError::NoAccount { .. }), "{error}");
             }
             let meant = AccountName::new(meant, "%");
@@ -421,7 +417,8 @@ mod checks {
             assert_eq!(deed::facts_of(&mut server, &name).unwrap(), None);
         }
         let name = AccountName::new("lvsp", "%");
-        let sql = [&DeedKind::Lock.statement(&name)[..], b"; DROP USER 'lv?'@'%'"].concat();
+        let sql =
+            [&DeedKind::Lock.statement(&name, Way::Direct)[..], b"; DROP USER 'lv?'@'%'"].concat();
         let error = deed::send(&mut server, DeedKind::Lock, &name, &sql).unwrap_err();
         assert!(matches!(error, LiveError::NotTheStatement { .. }), "{error}");
     }
@@ -508,7 +505,7 @@ mod checks {
         // It may look, and nothing else.
         let mut server = Server::connect(&target(bench, "lvmon")).unwrap();
         let name = AccountName::new("lva", "%");
-        let sql = DeedKind::Lock.statement(&name);
+        let sql = DeedKind::Lock.statement(&name, Way::Direct);
         let error = deed::send(&mut server, DeedKind::Lock, &name, &sql).unwrap_err();
         let expected = "GRANT CREATE USER ON *.* TO 'lvmon'@'localhost';";
         assert!(
@@ -516,6 +513,45 @@ mod checks {
             "{error}"
         );
         assert_eq!(deed::lock_state(&mut server, &name).unwrap(), State::Open);
+    }
+
+    /// Names alone; names and state; on MariaDB the view without locks.
+    pub(super) fn fewer_rights_show_less(bench: &Bench) {
+        let user = format!("CREATE USER lvmon@localhost IDENTIFIED BY '{PASSWORD}';");
+        admin(
+            bench,
+            &format!(
+                "{user} CREATE USER lvlocked@'%' ACCOUNT LOCK;\nGRANT FILE ON *.* TO lvlocked@'%';"
+            ),
+        );
+        let name = AccountName::new("lvlocked", "%");
+        let account = || {
+            let mut server = Server::connect(&target(bench, "lvmon")).unwrap();
+            let all = snapshot::snapshot(&mut server, NOW).unwrap();
+            let what: Vec<String> = all.missing.iter().map(|it| it.what.clone()).collect();
+            (by_name(&all).remove(&name).unwrap(), what)
+        };
+        let lock = "whether accounts are locked".to_owned();
+        let rights = "which global rights accounts have".to_owned();
+        if is_mysql(bench) {
+            admin(bench, "GRANT SELECT (User, Host) ON mysql.user TO lvmon@localhost;");
+            let (found, missing) = account();
+            assert_eq!((found.locked, found.expired, found.grants_hash), (None, None, None));
+            assert!(found.global_rights.is_empty());
+            assert!(missing.contains(&lock) && missing.contains(&rights));
+            let columns = "plugin, account_locked, password_expired, password_last_changed, password_lifetime";
+            admin(bench, &format!("GRANT SELECT ({columns}) ON mysql.user TO lvmon@localhost;"));
+            let (found, missing) = account();
+            assert_eq!((found.locked, found.expired), (Some(true), Some(false)));
+            assert!(found.global_rights.is_empty());
+            assert!(!missing.contains(&lock) && missing.contains(&rights));
+        } else {
+            admin(bench, "GRANT SELECT ON mysql.user TO lvmon@localhost;");
+            let (found, missing) = account();
+            assert_eq!((found.locked, found.expired, found.grants_hash), (None, Some(false), None));
+            assert_eq!(found.global_rights, ["FILE"]);
+            assert!(missing.contains(&lock));
+        }
     }
 
     pub(super) fn dropped_accounts_are_made_again(bench: &Bench) {
@@ -562,8 +598,13 @@ mod checks {
             assert!(!format!("{rebuild:?}").contains("IDENTIFIED"));
             let error = deed::rebuild(&mut server, &name, &rebuild).unwrap_err();
             assert!(matches!(error, LiveError::Exists { .. }), "{error}");
-            deed::send(&mut server, DeedKind::Drop, &name, &DeedKind::Drop.statement(&name))
-                .unwrap();
+            deed::send(
+                &mut server,
+                DeedKind::Drop,
+                &name,
+                &DeedKind::Drop.statement(&name, Way::Direct),
+            )
+            .unwrap();
             assert_eq!(account(&mut server), None);
             deed::rebuild(&mut server, &name, &rebuild).unwrap();
             assert_eq!((account(&mut server), shown(bench)), (before, told));
@@ -581,7 +622,12 @@ mod checks {
         );
         let name = AccountName::new("lvother", "%");
         let mut server = Server::connect(&target(bench, "lvdrop")).unwrap();
-        let sent = deed::send(&mut server, DeedKind::Drop, &name, &DeedKind::Drop.statement(&name));
+        let sent = deed::send(
+            &mut server,
+            DeedKind::Drop,
+            &name,
+            &DeedKind::Drop.statement(&name, Way::Direct),
+        );
         assert_eq!(matches!(sent, Err(LiveError::IsDefiner { .. })), is_mysql(bench), "{sent:?}");
     }
 
@@ -640,7 +686,12 @@ mod checks {
         admin_global(bench, variable, "1");
         let mut server = Server::connect(&target(bench, "lvlocker")).unwrap();
         let name = AccountName::new("lva", "%");
-        let sent = deed::send(&mut server, DeedKind::Lock, &name, &DeedKind::Lock.statement(&name));
+        let sent = deed::send(
+            &mut server,
+            DeedKind::Lock,
+            &name,
+            &DeedKind::Lock.statement(&name, Way::Direct),
+        );
         let writable = deed::writable(&mut root(bench)).unwrap();
         admin(bench, &format!("SET GLOBAL {variable}=0; SET GLOBAL read_only=0;"));
         assert!(matches!(sent, Err(LiveError::ReadOnly { .. })), "{sent:?}");
@@ -721,13 +772,13 @@ mod checks {
         assert!(matches!(error, LiveError::Expired { .. }), "{error}");
         let error = fails(&Target::socket("db1", "/nowhere/socket", "root", Secret::default()));
         assert!(matches!(error, LiveError::Down { .. }), "{error}");
-        let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let at = |port| Target {
             place: Place::Tcp { host: "localhost".to_owned(), port },
             connect_timeout: Duration::from_millis(500),
             ..over_tcp(bench, "localhost", TlsMode::Disabled, None)
         };
-        let error = fails(&at(closed));
+        // A port that is not handed out to others meanwhile.
+        let error = fails(&at(1));
         assert!(matches!(error, LiveError::Down { .. }), "{error}");
 
         admin_global(bench, "init_connect", "'SELECT no_such_column'");
@@ -773,6 +824,18 @@ mod checks {
     }
 }
 
+/// The same numbers in each run.
+struct Chance(u64);
+
+impl Chance {
+    fn next(&mut self, bound: usize) -> usize {
+        // Knuth's MMIX generator.
+        const FACTOR: u64 = 6_364_136_223_846_793_005;
+        self.0 = self.0.wrapping_mul(FACTOR).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) as usize % bound
+    }
+}
+
 fn admin_global(bench: &Bench, name: &str, value: &str) {
     admin(bench, &format!("SET GLOBAL {name}={value};"));
 }
@@ -796,6 +859,33 @@ fn forward(address: &str, port: &str) -> u16 {
         }
     });
     own
+}
+
+/// `my_print_defaults` stands beside MariaDB's server: what it makes of a value, we do.
+#[test]
+fn values_are_read_as_by_mariadb() {
+    const PARTS: [&str; 16] =
+        ["'", "\"", "\\", "#", " ", "=", "a", "n", "s", "\t", ";", "[", "!", "é", "\\\\", "\\'"];
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("o.cnf");
+    let mut chance = Chance(0x7f3a);
+    for _ in 0..400 {
+        let mut value = String::new();
+        for _ in 0..chance.next(9) {
+            value += PARTS[chance.next(PARTS.len())];
+        }
+        let text = format!("[client]\nuser={value}\n");
+        std::fs::write(&path, &text).unwrap();
+        let output = std::process::Command::new("my_print_defaults")
+            .arg(format!("--defaults-file={}", path.display()))
+            .arg("client")
+            .output()
+            .expect("my_print_defaults, of the package mariadb-client-core");
+        let theirs = servers::lossy(&output.stdout);
+        let theirs = theirs.strip_prefix("--user=").and_then(|it| it.strip_suffix('\n'));
+        let ours = option_file::read(&path, &["client"]).unwrap().user;
+        assert_eq!(ours.as_deref(), theirs, "{text}");
+    }
 }
 
 /// Whatever listens there, connecting ends in time.

@@ -27,6 +27,22 @@ impl Place {
         let target = target(self.defaults_file.as_deref(), name)?;
         Server::connect(&target).map_err(|error| error.to_string())
     }
+
+    /// Whether another machine is asked.
+    ///
+    /// # Errors
+    /// A message with the remedy.
+    pub(crate) fn is_remote(&self, name: Option<&str>) -> Result<bool, String> {
+        let target = target(self.defaults_file.as_deref(), name)?;
+        Ok(match target.place {
+            live::target::Place::Socket(_) => false,
+            live::target::Place::Tcp { host, .. } => {
+                let is_loopback = verdict::network::address(host.as_bytes())
+                    .is_some_and(|address| address.is_loopback());
+                !is_loopback && host != "localhost"
+            }
+        })
+    }
 }
 
 /// Where the servers' own clients look for options, in their order; then the user's own file.

@@ -19,6 +19,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use verdict::account::{Account, AccountName, Activity, Family, Missing, Snapshot};
 
+use crate::deed;
 use crate::error::{LiveError, grant};
 use crate::server::{Row, Server, is_exactly};
 use grants::Hashes;
@@ -42,6 +43,7 @@ pub fn snapshot(server: &mut Server, now_us: i64) -> Result<Snapshot, LiveError>
     look.definers()?;
     let (activity, is_replica) = (look.activity()?, look.is_replica()?);
     let (accounts, missing) = look.finish();
+    let has_procedures = deed::has_procedures(server)?;
     Ok(Snapshot {
         version: server.version().clone(),
         hostname: standing.text("hostname").to_vec(),
@@ -53,6 +55,7 @@ pub fn snapshot(server: &mut Server, now_us: i64) -> Result<Snapshot, LiveError>
         read_only: standing.is_on("read_only") || standing.is_on("super_read_only"),
         is_replica,
         has_init_connect: !standing.text("init_connect").is_empty(),
+        has_procedures,
         accounts,
         activity,
         missing,

@@ -1,7 +1,7 @@
 //! Asks servers for their accounts and the ledger for everything else: the only part of `accounts` that
 //! touches anything.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use ledger::{AccountChange, ChangeKind, DeedFilter, Filter, IntervalState, Ledger, Outcome, Seen};
@@ -243,14 +243,14 @@ fn known(
     }
     let filter = DeedFilter { server: Some(server.as_bytes().to_vec()), ..DeedFilter::default() };
     // The newest first: what was done last decides.
-    let mut decided = std::collections::BTreeSet::new();
+    let mut decided = BTreeSet::new();
     for deed in ledger.deeds(&filter)? {
         let kind = deed.intent.kind.as_str();
-        let is_lock = kind == "lock" && deed.outcome == Outcome::Done;
-        if (is_lock || matches!(kind, "unlock" | "drop" | "create"))
-            && decided.insert(deed.intent.account.clone())
-            && is_lock
-        {
+        if !matches!(kind, "lock" | "unlock" | "drop" | "create") {
+            continue;
+        }
+        let is_first = decided.insert(deed.intent.account.clone());
+        if is_first && kind == "lock" && deed.outcome == Outcome::Done {
             let known = all.entry(deed.intent.account).or_default();
             // Somebody may have unlocked and locked it since.
             known.locked_by_us = known.locked_since.is_some();

@@ -255,6 +255,7 @@ mod tests {
             read_only: false,
             is_replica: false,
             has_init_connect: true,
+            has_procedures: false,
             accounts: Vec::new(),
             activity: Vec::new(),
             missing: Vec::new(),

@@ -44,8 +44,7 @@ pub(crate) fn journal(
     broken: Option<i64>,
     view: View<'_>,
 ) -> Answer {
-    let mut answer = Answer::default();
-    answer.rows = deeds.len();
+    let mut answer = Answer { rows: deeds.len(), ..Answer::default() };
     if view.page {
         if let Some(id) = broken {
             answer.page.line(format!(
@@ -185,8 +184,7 @@ fn plan_table(plans: &[Plan], view: View<'_>) -> Table {
 
 /// The answer to `keep` without an account: all exceptions.
 pub(crate) fn kept(keeps: &[Keep], view: View<'_>) -> Answer {
-    let mut answer = Answer::default();
-    answer.rows = keeps.len();
+    let mut answer = Answer { rows: keeps.len(), ..Answer::default() };
     if view.page {
         caption(&mut answer, keeps.len(), keeps.len(), "exception", view.zone);
         let mut table = Table::new(vec![

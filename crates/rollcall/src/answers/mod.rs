@@ -4,6 +4,7 @@
 //! an empty one says what cannot appear in it.
 
 mod accounts;
+mod doctor;
 mod evidence;
 mod failures;
 mod journal;
@@ -21,6 +22,7 @@ use std::hash::Hash;
 use ledger::{Evidence, EvidenceState, Seen};
 
 pub(crate) use accounts::{account, accounts};
+pub(crate) use doctor::{Checked, doctor};
 pub(crate) use evidence::{EvidenceOptions, evidence};
 pub(crate) use failures::{FailuresOptions, failures};
 pub(crate) use journal::{journal, kept};
@@ -354,6 +356,15 @@ pub(crate) mod tests {
             assert!(found, "{line}");
         };
         documented(&seen::FIELDS);
+        documented(&accounts::FIELDS);
+        documented(&accounts::CHANGE_FIELDS);
+        documented(&unused::FIELDS);
+        documented(&plan::FIELDS);
+        documented(&plan::DONE_FIELDS);
+        documented(&journal::FIELDS);
+        documented(&journal::PLAN_FIELDS);
+        documented(&journal::KEEP_FIELDS);
+        documented(&doctor::FIELDS);
         documented(&failures::FIELDS);
         documented(&failures::HOST_FIELDS);
         documented(&failures::NETWORK_FIELDS);

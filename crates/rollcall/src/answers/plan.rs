@@ -98,8 +98,7 @@ fn shown_plan(page: &mut Page, id: &str, plan: &Plan, view: View<'_>) {
 
 /// What became of a plan, or of its undoing.
 pub(crate) fn done(done: &Done, view: View<'_>) -> Answer {
-    let mut answer = Answer::default();
-    answer.rows = done.steps.len();
+    let mut answer = Answer { rows: done.steps.len(), ..Answer::default() };
     if view.page {
         let page = &mut answer.page;
         let mut table = Table::new(vec![

@@ -114,7 +114,7 @@ fn page(
                 let server = &members[row.on[member].member].name;
                 (table_text(at, view.zone), shown(server.as_bytes()))
             }
-            None => ("Never logged in".to_owned(), "–".to_owned()),
+            None => (possibly(row, view), "–".to_owned()),
         };
         table.push(vec![
             row.finding.verdict.as_str().to_owned(),
@@ -128,17 +128,27 @@ fn page(
         true => page.line("No account is unused, or nothing is known of any."),
         false => page.table(table),
     }
-    let stale = rows.iter().any(|it| is_never(it));
-    if stale {
+    if rows.iter().any(|it| is_never(it)) {
         page.line("Never logged in: not within what the logs hold.");
+    }
+    if rows.iter().any(|it| it.finding.last_seen.is_none() && !is_never(it)) {
+        page.line("? several accounts fit user and host of that login: rollcall account ACCOUNT");
     }
     if used > 0 && !options.all {
         page.line(format!("{} not shown (--all)", plural(used as u64, "used account")));
     }
 }
 
+/// The last login that may be its own, where no other is known.
+fn possibly(row: &Judged, view: View<'_>) -> String {
+    let last = row.on.iter().filter_map(|it| it.possible.last_seen).max();
+    let text = last.map(|at| format!("{} ?", table_text(at, view.zone)));
+    text.unwrap_or_else(|| "Never logged in".to_owned())
+}
+
 fn is_never(row: &Judged) -> bool {
-    row.finding.last_seen.is_none()
+    let possibly = |it: &OnServer| it.possible.last_seen.is_some();
+    row.finding.last_seen.is_none() && !row.on.iter().any(possibly)
 }
 
 /// `db1 primary 100 %`, `db3 replica 87 % covered (12 d rotated away)`.
@@ -208,8 +218,8 @@ fn silence(members: &[Member], row: &Judged, window: Window) -> String {
     let since = row.finding.last_seen.map_or(window.from, |(at, _)| at);
     let since = since.max(row.finding.last_active.unwrap_or(i64::MIN)).min(window.from);
     let days = window.to.saturating_sub(since) / DAY;
-    let covered = if members.len() > 1 { "all members covered" } else { "all of it covered" };
-    format!("no login in {}, {covered}", plural(days.max(0).unsigned_abs(), "day"))
+    let covered = if members.len() > 1 { ", all members covered" } else { "" };
+    format!("no login in {}{covered}", plural(days.max(0).unsigned_abs(), "day"))
 }
 
 /// `until 2027-01-31, finance, "yearly closing"`.
@@ -282,4 +292,156 @@ fn records(members: &[Member], rows: &[&Judged], window: Window) -> Records {
         }
     }
     records
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{at, seen_row, with_view};
+    use super::*;
+    use crate::accounts::{Basis, Known, judge_all};
+    use crate::render::Format;
+    use insta::assert_snapshot;
+    use ledger::Seen;
+    use std::collections::BTreeMap;
+    use verdict::account::{Account, AccountName, Snapshot, Version};
+    use verdict::unused::Uncovered;
+
+    fn account(user: &str, host: &str) -> Account {
+        Account {
+            name: AccountName::new(user, host),
+            plugin: "mysql_native_password".to_owned(),
+            locked: Some(user == "locked"),
+            ..Account::default()
+        }
+    }
+
+    fn member(name: &str, uncovered: Vec<Uncovered>) -> Member {
+        let mut accounts = vec![
+            account("app", "%"),
+            account("sam", "%"),
+            account("etl", "10.%"),
+            account("etl", "10.0.%"),
+            account("old_blog", "%.localdomain"),
+            account("yearend", "%"),
+            account("locked", "%"),
+            account("x\n=1\x1b[2J", "%"),
+            account("root", "localhost"),
+        ];
+        accounts[4].name.host = b"web-87.localdomain".to_vec();
+        accounts.sort_by(|a, b| a.name.cmp(&b.name));
+        let known = |it: &Account| (it.name.clone(), Known { since: Some(0), ..Known::default() });
+        Member {
+            name: name.to_owned(),
+            known: accounts.iter().map(known).collect(),
+            snapshot: Snapshot {
+                version: Version::parse("10.11.6-MariaDB").unwrap(),
+                hostname: name.as_bytes().to_vec(),
+                server_uuid: String::new(),
+                at: at("20T12:00"),
+                started: None,
+                own: AccountName::new("rollcall", "localhost"),
+                skip_name_resolve: false,
+                read_only: false,
+                is_replica: name == "db2",
+                has_init_connect: false,
+                has_procedures: false,
+                accounts,
+                activity: Vec::new(),
+                missing: Vec::new(),
+            },
+            matched: Vec::new(),
+            uncovered,
+            stale: None,
+        }
+    }
+
+    fn judged(members: &[Member], window: Window) -> Vec<Judged> {
+        let mut seen: Vec<Seen> = vec![
+            seen_row(b"app", b"10.0.0.7", "01T08:00", "20T11:59", 1_234_567),
+            seen_row(b"old_blog", b"web-87.localdomain", "02T04:12", "03T04:12", 4),
+            seen_row(b"etl", b"etl-1.shop", "02T04:12", "19T04:12", 9),
+            seen_row(b"locked", b"10.0.0.9", "01T00:00", "01T00:00", 0),
+        ];
+        let locked = seen.last_mut().unwrap();
+        (locked.first_seen, locked.last_seen, locked.last_active) = (None, None, None);
+        (locked.failures, locked.last_failed) = (212, Some(at("20T02:00")));
+        locked.last_error = Some(4151);
+        let kept = Kept {
+            until: Some(at("30T00:00")),
+            owner: "finance".to_owned(),
+            reason: "yearly closing".to_owned(),
+        };
+        let basis = Basis {
+            kept: BTreeMap::from([(AccountName::new("yearend", "%"), vec![kept])]),
+            references: BTreeMap::from([(
+                b"sam".to_vec(),
+                vec!["mysql_users of /etc/proxysql.cnf line 12".to_owned()],
+            )]),
+            protected: Vec::new(),
+        };
+        judge_all(members, &seen, &basis, window, at("20T12:00"))
+    }
+
+    fn asked(members: &[Member], format: Format, width: Option<usize>) -> String {
+        let window = Window { from: at("10T12:00"), to: at("20T12:00") };
+        let options = UnusedOptions { all: false, limit: None, window };
+        let mut answer = Answer::default();
+        let judged = judged(members, window);
+        with_view(|view| unused(&mut answer, "shop", members, &judged, &options, view));
+        answer.text(format, width)
+    }
+
+    #[test]
+    fn verdicts_stand_with_what_they_rest_on() {
+        let gap = Uncovered {
+            from: at("12T00:00"),
+            to: at("14T00:00"),
+            reason: "rotated away before it was read".to_owned(),
+        };
+        let covered = [member("db1", Vec::new())];
+        assert_snapshot!(asked(&covered, Format::Table, Some(110)), @r#"
+        shop: db1 primary 100 % covered
+        asked: 10 d up to 2026-11-20 13:00, times in Europe/Zurich
+        VERDICT  ACCOUNT                          LAST LOGIN          ON   WHY
+        unused   'locked'@'%'                     Never logged in     –    no login in 10 days; locked and still want…
+        unused   'root'@'localhost'               Never logged in     –    no login in 10 days; protected: root
+        unused   'sam'@'%'                        Never logged in     –    no login in 10 days; but listed in mysql_u…
+        unused   'x\n=1\x1b[2J'@'%'               Never logged in     –    no login in 10 days
+        unused   'old_blog'@'web-87.localdomain'  2026-11-03 05:12    db1  no login in 17 days
+        unknown  'etl'@'10.%'                     2026-11-19 05:12 ?  –    logins on db1 may be its own or those of 1…
+        unknown  'etl'@'10.0.%'                   2026-11-19 05:12 ?  –    logins on db1 may be its own or those of 1…
+        kept     'yearend'@'%'                    Never logged in     –    until 2026-11-30, finance, "yearly closing"
+        Never logged in: not within what the logs hold.
+        ? several accounts fit user and host of that login: rollcall account ACCOUNT
+        1 used account not shown (--all)
+        "#);
+        let members = [member("db1", Vec::new()), member("db2", vec![gap])];
+        assert_snapshot!(asked(&members, Format::Table, Some(110)), @r#"
+        shop: db1 primary 100 % covered, db2 replica 80 % covered (2 d: rotated away before it was read)
+        asked: 10 d up to 2026-11-20 13:00, times in Europe/Zurich
+        VERDICT  ACCOUNT                          LAST LOGIN          ON   WHY
+        unknown  'etl'@'10.%'                     2026-11-19 05:12 ?  –    logins on db1 may be its own or those of 1…
+        unknown  'etl'@'10.0.%'                   2026-11-19 05:12 ?  –    logins on db1 may be its own or those of 1…
+        unknown  'locked'@'%'                     Never logged in     –    2 d uncovered on db2; locked and still wan…
+        unknown  'root'@'localhost'               Never logged in     –    2 d uncovered on db2; protected: root
+        unknown  'sam'@'%'                        Never logged in     –    2 d uncovered on db2; but listed in mysql_…
+        unknown  'x\n=1\x1b[2J'@'%'               Never logged in     –    2 d uncovered on db2
+        unknown  'old_blog'@'web-87.localdomain'  2026-11-03 05:12    db1  2 d uncovered on db2
+        kept     'yearend'@'%'                    Never logged in     –    until 2026-11-30, finance, "yearly closing"
+        Never logged in: not within what the logs hold.
+        ? several accounts fit user and host of that login: rollcall account ACCOUNT
+        1 used account not shown (--all)
+        "#);
+    }
+
+    #[test]
+    fn programs_get_every_field() {
+        let covered = [member("db1", Vec::new())];
+        let json = asked(&covered, Format::Json, None);
+        assert_snapshot!(json.lines().take(3).collect::<Vec<_>>().join("\n"), @r#"
+        {"server":"db1","user":"locked","host":"%","plugin":"mysql_native_password","locked":true,"is_role":false,"first_seen":null,"last_seen":null,"last_active":null,"logins":0,"failures":212,"matched_by":"host","verdict":"unused","evidence_from":"2026-11-10T12:00:00Z","uncovered_days":0,"reasons":"no login in 10 days; locked and still wanted: 212 refused logins, last 2026-11-20 02:00","protected":null,"references":null}
+        {"server":"db1","user":"root","host":"localhost","plugin":"mysql_native_password","locked":false,"is_role":false,"first_seen":null,"last_seen":null,"last_active":null,"logins":0,"failures":0,"matched_by":null,"verdict":"unused","evidence_from":"2026-11-10T12:00:00Z","uncovered_days":0,"reasons":"no login in 10 days; protected: root","protected":"root","references":null}
+        {"server":"db1","user":"sam","host":"%","plugin":"mysql_native_password","locked":false,"is_role":false,"first_seen":null,"last_seen":null,"last_active":null,"logins":0,"failures":0,"matched_by":null,"verdict":"unused","evidence_from":"2026-11-10T12:00:00Z","uncovered_days":0,"reasons":"no login in 10 days; but listed in mysql_users of /etc/proxysql.cnf line 12: kept out of plans","protected":null,"references":"mysql_users of /etc/proxysql.cnf line 12"}
+        "#);
+    }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::{anyhow, bail};
 use ledger::{Deed, DeedFilter, Intent, Ledger, Outcome, PlanState};
 use verdict::account::AccountName;
-use verdict::plan::DeedKind;
+use verdict::plan::{DeedKind, Way};
 
 use super::form::PlanStep;
 use super::{
@@ -201,9 +201,10 @@ impl Step<'_> {
     /// Notes, sends, reads back, notes.
     fn send(&self, ledger: &mut Ledger, hands: &mut dyn Hands) -> anyhow::Result<StepDone> {
         let account = self.step.account();
+        let way = Way::of(self.step.sql.as_bytes());
         let undo = match self.kind {
-            DeedKind::Lock => DeedKind::Unlock.statement(&account),
-            DeedKind::Unlock => DeedKind::Lock.statement(&account),
+            DeedKind::Lock => DeedKind::Unlock.statement(&account, way),
+            DeedKind::Unlock => DeedKind::Lock.statement(&account, way),
             DeedKind::Drop => match self.store_rebuilding(hands, &account) {
                 Ok(reference) => reference,
                 Err(why) => return Ok(step_done(self.step, None, StepOutcome::Skipped, &why)),

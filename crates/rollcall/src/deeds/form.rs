@@ -17,7 +17,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use verdict::account::AccountName;
-use verdict::plan::{DeedKind, Facts, Step};
+use verdict::plan::{DeedKind, Facts, Step, Way};
 
 use crate::render::hex;
 
@@ -193,7 +193,10 @@ impl Plan {
             return Err(format!("{:?} is nothing that a plan can do", self.kind));
         };
         // Whatever the text says: what is sent is what rollcall writes for this account.
-        let own = |step: &PlanStep| step.sql.as_bytes() == kind.statement(&step.account());
+        let own = |step: &PlanStep| {
+            let sql = step.sql.as_bytes();
+            sql == kind.statement(&step.account(), Way::of(sql))
+        };
         match self.steps.iter().all(own) {
             true => Ok(()),
             false => {
@@ -265,7 +268,7 @@ pub(super) mod tests {
         let account = AccountName::new("o'neil\n", "%");
         let step = Step {
             server: b"db1".to_vec(),
-            sql: DeedKind::Lock.statement(&account),
+            sql: DeedKind::Lock.statement(&account, Way::Direct),
             account,
             why: "no login in 263 days".to_owned(),
             effects: vec!["owns view shop.v".to_owned()],

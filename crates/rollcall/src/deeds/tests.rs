@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use ledger::{DeedFilter, Ledger, NewPlan, PlanState};
 use verdict::account::AccountName;
-use verdict::plan::{DeedKind, Facts, Step};
+use verdict::plan::{DeedKind, Facts, Step, Way};
 
 use super::*;
 
@@ -83,7 +83,7 @@ impl Hands for Server {
     }
 
     fn send(&mut self, kind: DeedKind, account: &AccountName, sql: &[u8]) -> Sent {
-        assert_eq!(sql, kind.statement(account));
+        assert_eq!(sql, kind.statement(account, Way::Direct));
         self.step(|world| {
             world.sent.push(String::from_utf8(sql.to_vec()).unwrap());
             match (kind, world.accounts.get_mut(account)) {
@@ -139,7 +139,7 @@ impl House {
             .map(|user| Step {
                 server: b"db1".to_vec(),
                 account: name(user),
-                sql: kind.statement(&name(user)),
+                sql: kind.statement(&name(user), Way::Direct),
                 why: "no login in 90 days".to_owned(),
                 effects: Vec::new(),
                 facts: facts(locked),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::bail;
 use ledger::{Deed, Intent, Ledger, Outcome, PlanState, Undoable};
-use verdict::plan::DeedKind;
+use verdict::plan::{DeedKind, Way};
 
 use super::apply::{outcome, step_outcome};
 use super::{Doer, Done, Hands, Reach, Rebuilds, StepDone, StepOutcome, settle};
@@ -106,7 +106,7 @@ fn unlock(
     doer: &Doer,
 ) -> anyhow::Result<Vec<StepDone>> {
     let account = &deed.intent.account;
-    let sql = kind.statement(account);
+    let sql = kind.statement(account, Way::of(&deed.intent.sql));
     let id = ledger.begin_deed(&intent(deed, kind.as_str(), sql.clone(), doer))?;
     let (outcome, code, detail) = outcome(hands.send(kind, account, &sql));
     ledger.end_deed(id, (doer.clock)(), outcome, code, &detail)?;
