@@ -129,6 +129,9 @@ impl ReadJob {
                 texts.push(text);
             }
         }
+        if !self.tables.is_empty() {
+            texts.push("UTC, of tables".to_owned());
+        }
         texts.join("; ")
     }
 }
@@ -235,6 +238,7 @@ mod tests {
         assert_eq!(job.tables.iter().map(text).collect::<Vec<_>>(), ["db3 accesslog.logins"]);
         let alone = resolve("rollcall scan --server db3", &config).unwrap();
         assert_eq!((alone.inputs.len(), alone.tables.len()), (0, 1));
+        assert_eq!(alone.zone_text(), "UTC, of tables");
         assert!(resolve("rollcall scan --server db1", &config).unwrap().tables.is_empty());
         assert!(resolve("rollcall scan /x --server db3", &config).unwrap().tables.is_empty());
     }

@@ -10,7 +10,7 @@ use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Child, Command, Output, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
@@ -186,7 +186,7 @@ impl Bench {
     }
 }
 
-/// A session of the administrator that stays open.
+/// A session of the administrator that stays open, or another process that ends with its test.
 struct Session {
     child: Child,
 }
@@ -243,6 +243,7 @@ on_each! {
     emptied_and_altered_tables_are_read
     other_names_and_the_own_layout_are_read
     what_is_missing_is_said
+    a_watch_reads_it_too
 }
 
 mod checks {
@@ -385,6 +386,30 @@ mod checks {
         bench.scan();
         assert_eq!(bench.seen("al_user1").map(|it| it.0), Some(1));
         assert_eq!(bench.seen(LONG).map(|it| it.0), Some(1));
+    }
+
+    pub(super) fn a_watch_reads_it_too(bench: &Bench) {
+        bench.switch_on();
+        bench.logs_in("al_user1");
+        let folder = bench.folder.path();
+        let watch = Command::new(env!("CARGO_BIN_EXE_rollcall"))
+            .arg("--ledger")
+            .arg(folder.join("ledger.sqlite"))
+            .arg("--config")
+            .arg(folder.join("reader.toml"))
+            .args(["watch", "-q"])
+            .spawn()
+            .expect("rollcall");
+        let _watch = Session { child: watch };
+        let deadline = Instant::now() + Duration::from_secs(20);
+        let is_seen = || {
+            let output = bench.rollcall("reader", &["seen", "-o", "json"]);
+            lossy(&output.stdout).contains("al_user1")
+        };
+        while !is_seen() {
+            assert!(Instant::now() < deadline, "it was not read");
+        }
+        assert_eq!(bench.seen("al_user1").map(|it| it.0), Some(1));
     }
 
     pub(super) fn what_is_missing_is_said(bench: &Bench) {
