@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use ledger::{AccountChange, ChangeKind, DeedFilter, Filter, IntervalState, Ledger, Outcome, Seen};
 use verdict::account::{AccountName, Snapshot};
+use verdict::references::Reference;
 use verdict::unused::{Uncovered, Window};
 
 use super::{Basis, Judged, Kept, Known, Member, judge_all};
@@ -282,11 +283,10 @@ fn kept(
 fn references(config: &Config, all: &mut All) -> BTreeMap<Vec<u8>, Vec<String>> {
     let mut names: BTreeMap<Vec<u8>, Vec<String>> = BTreeMap::new();
     for path in &config.references {
-        match crate::reach::references_in(path) {
-            Ok(found) => found.into_iter().for_each(|(user, place)| {
-                names.entry(user).or_default().push(place);
-            }),
-            Err(error) => all.failed.push(error),
+        let (found, failed) = crate::reach::references_in(path);
+        all.failed.extend(failed);
+        for Reference { user, place } in found {
+            names.entry(user).or_default().push(place);
         }
     }
     names
