@@ -5,6 +5,7 @@
 //! hours ([`Filter::whole_hours`]), because that is how counts are kept; old ones are kept by the
 //! day.
 
+use crate::access::ACCESS_LOG;
 use crate::clock::HOUR;
 use crate::coverage::{self, Piece};
 use crate::error::Error;
@@ -333,6 +334,7 @@ impl Ledger {
                     whole: row.get(8)?,
                     packed: row.get(9)?,
                     by_plugin: row.get_ref(11)?.as_str()? != Dialect::AuditLogin.as_str(),
+                    is_table: row.get_ref(11)?.as_str()? == ACCESS_LOG,
                     login: row.get(12)?,
                 })
             },

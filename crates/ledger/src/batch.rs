@@ -4,6 +4,7 @@
 //! samples, so its size depends on how many different users and hosts there are, not on the length of
 //! the log. Batches can be united in any order ([`Batch::absorb`]).
 
+use crate::access::Named;
 use crate::clock::LocalClock;
 use crate::connections::{Beginning, Connections, End, Fact, HALVES_NOTED, Usual, join_all};
 use crate::contested::Contested;
@@ -20,6 +21,7 @@ use formats::{
 use std::collections::BTreeMap;
 use std::hint::select_unpredictable;
 use std::ops::Range;
+use verdict::account::AccountName;
 
 /// What holds for all records of a batch.
 #[derive(Debug, Clone)]
@@ -74,6 +76,8 @@ pub struct Batch {
     /// Unbroken pieces of log by server, of other files or batches, in the order in which they came.
     stretches: Vec<(u32, Stretch)>,
     pub(crate) contested: Contested,
+    /// Accounts that rows of a table name.
+    pub(crate) named: Named,
     holes: Holes,
     pub(crate) unnamed_changes: u64,
     ambiguous_times: u64,
@@ -125,6 +129,7 @@ impl Batch {
             doubts: Doubts::default(),
             stretches: Vec::new(),
             contested: Contested::default(),
+            named: Named::default(),
             holes: Holes::new(file),
             unnamed_changes: 0,
             ambiguous_times: 0,
@@ -290,6 +295,7 @@ impl Batch {
             + self.facts.len() * size_of::<Fact>()
             + self.doubts.bytes()
             + self.contested.bytes()
+            + self.named.bytes()
             + self.stretches().map(|(_, stretch)| stretch.bytes()).sum::<usize>()
             + self.holes.bytes()
             + self.servers.iter().map(|server| server.runs.bytes()).sum::<usize>()
@@ -322,6 +328,7 @@ impl Batch {
         self.facts.extend(self.connections.take_closed());
         self.trim_facts();
         self.contested.absorb(std::mem::take(&mut other.contested), &pairs);
+        self.named.absorb(std::mem::take(&mut other.named), &pairs);
         for (server, mut stretch) in std::mem::take(&mut other.stretches) {
             stretch.renumber(|pair| pairs[pair as usize]);
             self.add_stretch(numbers[server as usize], stretch);
@@ -867,6 +874,34 @@ impl Batch {
 }
 
 impl Batch {
+    /// Counts a login that a row of a table tells of. Names cannot make rows, so none is judged by those around it,
+    /// and it counts at once; and whoever may write rows chooses their connection ids, so these tell of no run.
+    /// `number` is the row's, `account` the one that let the login in.
+    pub fn row(&mut self, number: u64, event: &Event<'_>, account: Option<AccountName>) {
+        if event.peer.joined().len() > PEER_BYTES_MAX {
+            let doubt = Doubt { standing: Standing::Quarantined, reason: Reason::BadShape };
+            return self.doubt_row(number, doubt, event.peer.joined());
+        }
+        let server = self.server(event.server);
+        let pair = self.pairs.find_or_add(server, event.peer);
+        self.begin_moment(server, event.time);
+        self.servers[server as usize].records += 1;
+        let at = self.moment.utc;
+        self.pairs.steps([Step { pair, at, login: true, active: true }].into_iter());
+        self.pairs.settle();
+        if event.connection > 0 {
+            self.connections.begin(server, event.connection, pair, 0, at, Beginning::Login);
+        }
+        if let Some(account) = account {
+            self.named.add(pair, account, at);
+        }
+    }
+
+    /// Notes a row that is no login, or none that can be trusted. `text` is what it holds.
+    pub fn doubt_row(&mut self, number: u64, doubt: Doubt, text: &[u8]) {
+        self.doubts.add(self.file, number, text.len(), doubt, text);
+    }
+
     /// What each server's connection ids tell of its runs.
     pub(crate) fn runs(&self) -> impl Iterator<Item = (u32, RunPart)> {
         self.servers

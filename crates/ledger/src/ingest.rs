@@ -141,6 +141,10 @@ impl Ingest<'_> {
         let mut facts: Vec<Fact> = batch.connection_facts().collect();
         facts.sort_unstable_by_key(|fact| (fact.server, fact.id, fact.from, fact.to));
         facts::add(db, &self.keeping, source, batch, &servers, facts)?;
+        batch.named.store(db, source, |pair| {
+            let pair = batch.pairs.get(pair);
+            (servers[pair.server as usize], pair.user, pair.host)
+        })?;
         edges::add_contested(db, source, &batch.contested, &batch.pairs, &servers)?;
         edges::add_contested(db, source, &settled.contested, &settled.pairs, &servers)?;
         self.add_doubts(source, &batch.doubts)?;

@@ -19,6 +19,7 @@
 //!   are too new to be sure of.
 //! * `file`, `source`, `progress`, `stretch`, `gap`, `doubt`: what was read, what is missing, what
 //!   could not be used.
+//! * `access_mark`, `matched`: how far tables that logins write into were read, and which accounts they name.
 //! * `snapshot`, `account` and what begins so: the servers' accounts as they were read last, and what became
 //!   of them.
 //! * `keep`, `plan`, `deed`, `deed_end`: exceptions, what would be sent to servers, what was.
@@ -67,6 +68,7 @@ mod store;
 mod clock;
 mod timeline;
 
+mod access;
 mod batch;
 mod connections;
 mod contested;
@@ -112,6 +114,7 @@ mod missing;
 mod rows;
 mod window;
 
+pub use access::{ACCESS_LOG, ANCHORS_MAX, AccessMark, Anchor, MISSING_MAX, Matched, MissingIds};
 pub use accounts::{OutOfSight, StoredSnapshot};
 pub use batch::{Batch, BatchOptions};
 pub use changes::{AccountChange, CHANGE_BYTES_MAX, ChangeKind, HISTORY_MAX};

@@ -1,4 +1,4 @@
--- The ledger, schema version 6. Times are microseconds since 1970-01-01T00:00:00Z. Names are TEXT
+-- The ledger, schema version 7. Times are microseconds since 1970-01-01T00:00:00Z. Names are TEXT
 -- where they are UTF-8 without NUL, else BLOB. docs/ledger.md tells what each table is for.
 
 CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -6,7 +6,7 @@ CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
 -- Audited servers.
 CREATE TABLE server (id INTEGER PRIMARY KEY, name NOT NULL UNIQUE);
 
--- Where evidence comes from: a log file set. label: the server's name where the reader was told it.
+-- Where evidence comes from: a log file set, or a table (`table schema.name`). label: the server's name where the reader was told it.
 CREATE TABLE source (
   id INTEGER PRIMARY KEY, location NOT NULL, label NOT NULL, dialect TEXT NOT NULL,
   last_read_us INTEGER,
@@ -135,6 +135,20 @@ CREATE TABLE contested (
   server INTEGER NOT NULL, source INTEGER NOT NULL, user NOT NULL, host NOT NULL,
   count INTEGER NOT NULL, first_us INTEGER NOT NULL, last_us INTEGER NOT NULL,
   PRIMARY KEY (server, source, user, host)) WITHOUT ROWID;
+
+-- How far an access log table was read, and how it is known again (src/access.rs). file: what stands for it
+-- there, without bytes. made: when it was made, as its server tells. missing: lower ids that may still come.
+-- anchors: hashes of the last rows.
+CREATE TABLE access_mark (
+  source INTEGER PRIMARY KEY, file INTEGER NOT NULL, made TEXT NOT NULL, last_id INTEGER NOT NULL,
+  newest_us INTEGER, missing BLOB NOT NULL, anchors BLOB NOT NULL);
+
+-- Which account the server itself says a user from a client host was matched to, and in how many logins.
+CREATE TABLE matched (
+  server INTEGER NOT NULL, source INTEGER NOT NULL, user NOT NULL, host NOT NULL,
+  account_user NOT NULL, account_host NOT NULL,
+  count INTEGER NOT NULL, first_us INTEGER NOT NULL, last_us INTEGER NOT NULL,
+  PRIMARY KEY (server, source, user, host, account_user, account_host)) WITHOUT ROWID;
 
 -- Input that is no record, or none that can be trusted: totals, and a bounded sample.
 CREATE TABLE doubt (

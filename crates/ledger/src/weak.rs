@@ -4,6 +4,7 @@
 //! * What these rows tell is covered all the same: they say what the coverage is worth.
 //! * No rows for logs in which names cannot forge records (audit_login), but that of a log without connections.
 
+use crate::access::ACCESS_LOG;
 use crate::error::Error;
 use crate::rows::{Evidence, EvidenceState, Filter, Name};
 use crate::settling::{LATE, LOW_ID};
@@ -88,7 +89,8 @@ impl Ledger {
                     key: (name(row.get_ref(0)?), name(row.get_ref(1)?)),
                     times: (row.get(2)?, row.get(3)?),
                     records: row.get::<_, i64>(4)? as u64,
-                    escaped: row.get_ref(5)?.as_str()? == Dialect::AuditLogin.as_str(),
+                    escaped: [Dialect::AuditLogin.as_str(), ACCESS_LOG]
+                        .contains(&row.get_ref(5)?.as_str()?),
                     counted: row.get(6)?,
                 })
             },

@@ -363,6 +363,18 @@ pub enum LiveError {
         /// What was being done.
         doing: &'static str,
     },
+    /// A table that is no access log, or none that can be read.
+    #[error(
+        "{server}: {table}: {what}; see what an access log looks like: docs/formats/access_log.md"
+    )]
+    AccessLog {
+        /// The server's name.
+        server: String,
+        /// Schema and table.
+        table: String,
+        /// What is wrong with it.
+        what: String,
+    },
     /// More rows than are read.
     #[error("{server}: more than {max} rows while {doing}; this is more than is read")]
     TooMany {

@@ -24,6 +24,7 @@
 //! crate) is named in [`server`] only.
 #![forbid(unsafe_code)]
 
+pub mod access_log;
 pub mod deed;
 pub mod error;
 pub mod facts;

@@ -1,5 +1,6 @@
 //! Servers within reach: how option files lead to one, and what `accounts` and `deeds` need of it.
 
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use live::deed::{self, State};
@@ -7,6 +8,7 @@ use live::{LiveError, Server, Target, option_file};
 use verdict::account::{AccountName, Snapshot};
 use verdict::matching::{Matcher, Rules as Order, Shown};
 use verdict::plan::{DeedKind, Rules, propose};
+use verdict::references::{self, Reference};
 use verdict::unused::Verdict;
 
 use crate::deeds::{Hands, Looked, Sent, Session};
@@ -88,12 +90,34 @@ pub(crate) fn snapshot_of(place: &Place, name: Option<&str>, now: i64) -> Result
     live::snapshot::snapshot(&mut server, now).map_err(|error| error.to_string())
 }
 
-/// User names that a configuration of ProxySQL or MaxScale lists, each with the place.
-///
-/// # Errors
-/// A message that names the file.
-pub(crate) fn references_in(_path: &Path) -> Result<Vec<(Vec<u8>, String)>, String> {
-    Ok(Vec::new())
+/// The largest configuration of a proxy that is read: 100,000 users fit in.
+const REFERENCES_BYTES_MAX: u64 = 64 << 20;
+
+/// User names that a configuration of ProxySQL or MaxScale lists, each with the place; and messages that name the
+/// file, where there may be more.
+pub(crate) fn references_in(path: &Path) -> (Vec<Reference>, Vec<String>) {
+    let place = path.display().to_string();
+    // Anything but a file could keep us waiting.
+    if std::fs::metadata(path).is_ok_and(|it| !it.is_file()) {
+        return (Vec::new(), vec![format!("{place} is no file: list the files in it")]);
+    }
+    let text = std::fs::File::open(path).and_then(|file| {
+        let mut text = Vec::new();
+        file.take(REFERENCES_BYTES_MAX + 1).read_to_end(&mut text)?;
+        Ok(text)
+    });
+    match text {
+        Ok(text) if text.len() as u64 > REFERENCES_BYTES_MAX => {
+            let most = REFERENCES_BYTES_MAX >> 20;
+            (Vec::new(), vec![format!("{place}: more than {most} MiB: no proxy's configuration")])
+        }
+        Ok(text) => {
+            let read = references::read(&text, &place);
+            let faults = read.faults.iter().map(|fault| format!("{place}: {fault}"));
+            (read.found, faults.collect())
+        }
+        Err(error) => (Vec::new(), vec![format!("{place} cannot be read: {error}")]),
+    }
 }
 
 /// A real server, for deeds.

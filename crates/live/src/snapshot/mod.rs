@@ -296,7 +296,7 @@ fn number(value: Option<&[u8]>) -> Option<i64> {
 }
 
 /// Seconds with a fraction, as microseconds.
-fn micros(value: Option<&[u8]>) -> Option<i64> {
+pub(crate) fn micros(value: Option<&[u8]>) -> Option<i64> {
     let text = std::str::from_utf8(value?).ok()?;
     let (seconds, fraction) = text.split_once('.').unwrap_or((text, ""));
     let fraction = format!("{fraction:0<6}");

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! live server ── live::snapshot ──► ledger ──► Member (accounts, coverage) ─┐
-//! ledger ── seen rows ─────────────────────────────────── join ──► signs ───┼─ judge ──► Judged
+//! ledger ── seen rows, accounts that access logs name ──── join ──► signs ───┼─ judge ──► Judged
 //! keep, references, journal ────────────────────────────────────────────────┘
 //! ```
 //!
@@ -21,7 +21,7 @@ use verdict::unused::{Case, Finding, OnMember, Signs, Uncovered, Window, judge};
 
 pub(crate) use gather::{All, Gathered, Wanted, gather};
 pub(crate) use join::MatchedBy;
-use join::{Joined, join};
+use join::{Joined, Told, join};
 
 /// One of the servers that are judged together.
 #[derive(Debug, Clone)]
@@ -31,6 +31,8 @@ pub(crate) struct Member {
     pub(crate) snapshot: Snapshot,
     /// Since when each of them is proven to exist, and since when it is known to be locked.
     pub(crate) known: BTreeMap<AccountName, Known>,
+    /// Which accounts its access log names, by user and client host.
+    pub(crate) matched: Vec<ledger::Matched>,
     /// What of the window evidence does not tell, in order.
     pub(crate) uncovered: Vec<Uncovered>,
     /// Why its accounts could not be read now, if they are of before.
@@ -112,7 +114,7 @@ pub(crate) fn judge_all(
 ) -> Vec<Judged> {
     let mut accounts: BTreeMap<AccountName, Vec<OnServer>> = BTreeMap::new();
     for (number, member) in members.iter().enumerate() {
-        for on in on_server(number, member, seen, basis) {
+        for on in on_server(number, member, seen, basis, window) {
             accounts.entry(on.account.name.clone()).or_default().push(on);
         }
     }
@@ -151,6 +153,7 @@ fn on_server(
     member: &Member,
     seen: &[ledger::Seen],
     basis: &Basis,
+    window: Window,
 ) -> Vec<OnServer> {
     let snapshot = &member.snapshot;
     let (roles, users): (Vec<&Account>, Vec<&Account>) =
@@ -159,7 +162,8 @@ fn on_server(
     let rules = Rules::of(&snapshot.version);
     let matcher = Matcher::new(rules, &names, snapshot.skip_name_resolve);
     let own = seen.iter().filter(|row| row.server == member.name.as_bytes());
-    let mut joined = join(&matcher, names.len(), own, snapshot);
+    let told = Told::new(&member.matched, &names, window.from);
+    let mut joined = join(&matcher, &told, own, snapshot);
     let unreachable = matcher.unreachable().into_iter();
     let mut unreachable: BTreeMap<usize, String> =
         unreachable.map(|(place, why)| (place, unreachable_text(why, &names))).collect();

@@ -349,6 +349,7 @@ mod tests {
                 activity: Vec::new(),
                 missing: Vec::new(),
             },
+            matched: Vec::new(),
             uncovered,
             stale: None,
         }

@@ -68,6 +68,8 @@ pub(crate) struct Server {
     pub(crate) audit_logs: Vec<String>,
     pub(crate) binlog_index: Option<PathBuf>,
     pub(crate) defaults_file: Option<PathBuf>,
+    /// The table that its logins write into.
+    pub(crate) access_log: Option<live::access_log::TableName>,
 }
 
 /// What is kept, and for how long.
@@ -221,6 +223,7 @@ impl Config {
             audit_logs: vec![path.to_string_lossy().into_owned()],
             binlog_index: None,
             defaults_file: None,
+            access_log: None,
         });
         Ok(Config {
             ledger: conntracker.sqlite_path.clone(),

@@ -3,6 +3,7 @@
 
 use std::path::PathBuf;
 
+use live::access_log::TableName;
 use serde::Deserialize;
 use toml::de::{DeTable, DeValue};
 use verdict::account::AccountName;
@@ -68,6 +69,7 @@ pub(crate) const TEMPLATE: &str = r#"# rollcall: which servers, where their audi
 #: audit_logs = ["/var/lib/mysql", "/var/log/mysql/server_audit.log*"]
 #: binlog_index = "/var/lib/mysql/binlog.index"
 #: defaults_file = "/etc/rollcall/db1.cnf"
+#: access_log = "accesslog.accesslog"
 "#;
 
 const TOP_KEYS: [&str; 10] = [
@@ -86,8 +88,8 @@ const PLANS_KEYS: [&str; 2] = ["valid_days", "cool_down_days"];
 const CONNECTIONS_KEYS: [&str; 2] = ["keep", "days"];
 const RETENTION_KEYS: [&str; 2] = ["hours", "days"];
 const FAILURES_KEYS: [&str; 1] = ["pairs_per_hour"];
-const SERVER_KEYS: [&str; 6] =
-    ["name", "group", "time_zone", "audit_logs", "binlog_index", "defaults_file"];
+const SERVER_KEYS: [&str; 7] =
+    ["name", "group", "time_zone", "audit_logs", "binlog_index", "defaults_file", "access_log"];
 
 /// The file as it is written.
 #[derive(Debug, Default, Deserialize)]
@@ -142,6 +144,7 @@ struct RawServer {
     audit_logs: Vec<String>,
     binlog_index: Option<PathBuf>,
     defaults_file: Option<PathBuf>,
+    access_log: Option<String>,
 }
 
 /// Reads the file's text.
@@ -263,6 +266,8 @@ fn resolve(text: &str, raw: Raw) -> Result<Config, String> {
             audit_logs: server.audit_logs.clone(),
             binlog_index: server.binlog_index.clone(),
             defaults_file: server.defaults_file.clone(),
+            access_log: access_log(server)
+                .map_err(|error| format!("{line}: access_log: {error}"))?,
         });
     }
     Ok(Config {
@@ -280,6 +285,16 @@ fn resolve(text: &str, raw: Raw) -> Result<Config, String> {
         })?,
         ..Config::default()
     })
+}
+
+/// The table that logins write into.
+fn access_log(server: &RawServer) -> Result<Option<TableName>, &'static str> {
+    let Some(text) = &server.access_log else { return Ok(None) };
+    let table = TableName::parse(text).ok_or("no table: write it like accesslog.accesslog")?;
+    match &server.defaults_file {
+        Some(_) => Ok(Some(table)),
+        None => Err("the server has to be reached for it: add defaults_file"),
+    }
 }
 
 /// Accounts as people write them.
@@ -344,6 +359,8 @@ mod tests {
         assert!(config.health_checks.contains(b"10.9.1.1"));
         assert_eq!(config.servers.len(), 1);
         assert_eq!(config.servers[0].audit_logs.len(), 2);
+        let table = config.servers[0].access_log.as_ref().map(ToString::to_string);
+        assert_eq!(table.as_deref(), Some("accesslog.accesslog"));
         let keys = TOP_KEYS.iter().chain(&CONNECTIONS_KEYS).chain(&RETENTION_KEYS);
         for key in keys.chain(&FAILURES_KEYS).chain(&SERVER_KEYS).chain(&PLANS_KEYS) {
             assert!(full.contains(key), "{key}");
@@ -385,6 +402,12 @@ mod tests {
         });
         check("[[server]]\nname='a'\n[[server]]\nname='a'", {
             "3: a second [[server]] is named \"a\": join the two"
+        });
+        check("[[server]]\nname='a'\naccess_log='a.b'", {
+            "1: access_log: the server has to be reached for it: add defaults_file"
+        });
+        check("\n[[server]]\nname='a'\ndefaults_file='/a'\naccess_log='logins'", {
+            "2: access_log: no table: write it like accesslog.accesslog"
         });
         check("[[server]]\nname=''", "1: a [[server]] with an empty name: give it one");
         assert!(parse("[[server]]\ngroup='a'").unwrap_err().contains("missing field `name`"));

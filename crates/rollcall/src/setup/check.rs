@@ -55,6 +55,19 @@ pub(crate) fn check(config: &Config, ledger: &Path, out: Out) -> (Answer, Exit) 
                 exit = Exit::Partial;
             }
         }
+        if let Some(log) = &server.access_log {
+            let log = format!("table {log}");
+            let text = |text: Option<&str>| text.map_or_else(|| "–".to_owned(), inert);
+            table.push(vec![
+                text(name),
+                text(server.group.as_deref()),
+                "UTC".to_owned(),
+                inert(&log),
+            ]);
+            let word = |text: Option<&str>| text.map_or(Value::Absent, Value::word);
+            let group = word(server.group.as_deref());
+            records.push(vec![word(name), group, Value::word("UTC"), Value::word(log)]);
+        }
     }
     if table.rows.is_empty() {
         page.line("no audit_logs are configured: rollcall scan needs a PATH");
@@ -77,7 +90,7 @@ mod tests {
     fn check_says_what_is_configured() {
         let config = Config::parse(
             "[[server]]\nname='db1'\ngroup='shop'\ntime_zone='UTC'\naudit_logs=['/', '/x*']\n\
-             [[server]]\nname='db2'\naudit_logs=['/']\n",
+             [[server]]\nname='db2'\naudit_logs=['/']\naccess_log='a.b'\ndefaults_file='/a'\n",
         );
         let (answer, exit) = check(&config.unwrap(), Path::new("/l.sqlite"), OUT);
         assert_eq!(exit, Exit::Done);
@@ -92,11 +105,13 @@ mod tests {
         db1     shop   UTC                  /
         db1     shop   UTC                  /x*
         db2     –      this machine's zone  /
+        db2     –      UTC                  table a.b
         "#);
         insta::assert_snapshot!(answer.text(Format::Json, None), @r#"
         {"server":"db1","group":"shop","time_zone":"UTC","audit_log":"/"}
         {"server":"db1","group":"shop","time_zone":"UTC","audit_log":"/x*"}
         {"server":"db2","group":null,"time_zone":null,"audit_log":"/"}
+        {"server":"db2","group":null,"time_zone":"UTC","audit_log":"table a.b"}
         "#);
     }
 
