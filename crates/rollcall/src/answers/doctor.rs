@@ -4,7 +4,7 @@ use verdict::account::Version;
 use verdict::checkup::{Finding, Level};
 
 use super::{View, plural};
-use crate::render::{Answer, Page, Records, Value, inert};
+use crate::render::{Answer, Block, Page, Records, Value, inert};
 
 /// The fields for programs.
 pub(super) const FIELDS: [&str; 7] = ["server", "id", "level", "what", "cost", "remedy", "place"];
@@ -66,13 +66,15 @@ fn show(page: &mut Page, one: &Checked) {
     parts.push(format!("{} in order", plural(count(Level::Ok), "check")));
     page.line(format!("{server} ({version}): {}", parts.join(" · ")));
     for it in one.findings.iter().filter(|it| it.level > Level::Ok) {
-        // What, what it costs, what to do: one below the other, the level in front.
+        // What and what it costs, one below the other, the level in front.
         let mut texts = vec![format!("{}: {}", it.id, inert(&it.what))];
         if !it.cost.is_empty() {
             texts.push(inert(&it.cost));
         }
-        texts.extend(it.remedy.iter().map(|it| format!("→ {}", inert(it))));
         page.list(it.level.as_str(), texts);
+        // To be copied: neither broken nor shortened.
+        let remedy = it.remedy.iter().map(|it| format!("            → {}", inert(it)));
+        page.blocks.push(Block::Verbatim(remedy.collect()));
     }
 }
 
@@ -106,14 +108,14 @@ mod tests {
             what: "server_audit_logging is OFF".to_owned(),
             cost: "no login is noted".to_owned(),
             remedy: Some("SET GLOBAL server_audit_logging = ON".to_owned()),
-            place: Some("@@server_audit_logging".to_owned()),
+            place: Some("server_audit_logging".to_owned()),
         };
         let warn = Finding {
             id: "log-permissions",
             level: Level::Warn,
             what: "/var/log/a\x1b[2J.log is open to everybody (mode 0644)".to_owned(),
             cost: "every user of the machine reads statements and names of accounts".to_owned(),
-            remedy: Some("chmod g-w,o= /var/log/a.log".to_owned()),
+            remedy: Some("chmod o= /var/log/a.log".to_owned()),
             place: Some("/var/log/a\x1b[2J.log".to_owned()),
         };
         let know = Finding {
@@ -145,16 +147,63 @@ mod tests {
     fn lacks_stand_with_cost_and_remedy() {
         let answer = with_view(|view| doctor(&all(), view));
         assert_eq!(answer.rows, 3);
-        assert_snapshot!(answer.text(Format::Table, Some(60)), @"");
-        assert_snapshot!(answer.text(Format::Table, None), @"");
-        assert_snapshot!(answer.text(Format::Json, None), @"");
-        assert_snapshot!(answer.text(Format::Csv, None), @"");
+        assert_snapshot!(answer.text(Format::Table, Some(60)), @r#"
+        db1 (10.11.6-MariaDB): 1 error · 1 warning · 1 to know · 1
+        check in order
+        error       audit-logging: server_audit_logging is OFF
+                    no login is noted
+                    → SET GLOBAL server_audit_logging = ON
+        warn        log-permissions: /var/log/a\x1b[2J.log is open
+                      to everybody (mode 0644)
+                    every user of the machine reads statements and
+                      names of accounts
+                    → chmod o= /var/log/a.log
+        info        thread-pool: server_audit_logging is OFF
+                    no login is noted
+
+        db2 (not asked: from its logs and the ledger alone): 1 check
+        in order
+
+        Nothing was changed. Each check: docs/doctor.md
+        "#);
+        assert_snapshot!(answer.text(Format::Table, None), @r#"
+        db1 (10.11.6-MariaDB): 1 error · 1 warning · 1 to know · 1 check in order
+        error       audit-logging: server_audit_logging is OFF
+                    no login is noted
+                    → SET GLOBAL server_audit_logging = ON
+        warn        log-permissions: /var/log/a\x1b[2J.log is open to everybody (mode 0644)
+                    every user of the machine reads statements and names of accounts
+                    → chmod o= /var/log/a.log
+        info        thread-pool: server_audit_logging is OFF
+                    no login is noted
+
+        db2 (not asked: from its logs and the ledger alone): 1 check in order
+
+        Nothing was changed. Each check: docs/doctor.md
+        "#);
+        assert_snapshot!(answer.text(Format::Json, None), @r#"
+        {"server":"db1","id":"audit-logging","level":"error","what":"server_audit_logging is OFF","cost":"no login is noted","remedy":"SET GLOBAL server_audit_logging = ON","place":"server_audit_logging"}
+        {"server":"db1","id":"log-permissions","level":"warn","what":"/var/log/a\u001b[2J.log is open to everybody (mode 0644)","cost":"every user of the machine reads statements and names of accounts","remedy":"chmod o= /var/log/a.log","place":"/var/log/a\u001b[2J.log"}
+        {"server":"db1","id":"thread-pool","level":"info","what":"server_audit_logging is OFF","cost":"no login is noted","remedy":null,"place":null}
+        {"server":"db1","id":"clock","level":"ok","what":"its clock and this machine's agree","cost":null,"remedy":null,"place":null}
+        {"server":"db2","id":"zone","level":"ok","what":"its clock and this machine's agree","cost":null,"remedy":null,"place":null}
+        "#);
+        assert_snapshot!(answer.text(Format::Csv, None), @r#"
+        server,id,level,what,cost,remedy,place
+        db1,audit-logging,error,server_audit_logging is OFF,no login is noted,SET GLOBAL server_audit_logging = ON,server_audit_logging
+        db1,log-permissions,warn,/var/log/a\x1b[2J.log is open to everybody (mode 0644),every user of the machine reads statements and names of accounts,chmod o= /var/log/a.log,/var/log/a\x1b[2J.log
+        db1,thread-pool,info,server_audit_logging is OFF,no login is noted,,
+        db1,clock,ok,its clock and this machine's agree,,,
+        db2,zone,ok,its clock and this machine's agree,,,
+        "#);
     }
 
     #[test]
     fn where_nothing_is_lacking_no_document_is_named() {
         let answer = with_view(|view| doctor(&all()[1..], view));
         assert_eq!(answer.rows, 0);
-        assert_snapshot!(answer.text(Format::Table, Some(80)), @"");
+        assert_snapshot!(answer.text(Format::Table, Some(80)), @r#"
+        db2 (not asked: from its logs and the ledger alone): 1 check in order
+        "#);
     }
 }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use live::{LiveError, facts};
 use verdict::account::{Missing, Snapshot};
-use verdict::checkup::{Network, Offset, Plugin, Server};
+use verdict::checkup::{Network, Offset, Server};
 
 use super::SECOND;
 use crate::reach::Place;
@@ -18,7 +18,7 @@ pub(crate) struct Asked {
     pub(crate) snapshot: Snapshot,
     variables: BTreeMap<String, String>,
     status: BTreeMap<String, String>,
-    plugins: Vec<Plugin>,
+    plugins: Vec<String>,
     clock_ahead: i64,
     clock_error: i64,
     /// What its zone is ahead of UTC at some moments, in seconds.
@@ -58,10 +58,8 @@ impl Asked {
             is_verified: server.is_encrypted() && way.is_verified,
         };
         Ok(Asked {
-            status: facts::status(&mut server, "Server_audit%").map_err(text)?,
-            plugins: active
-                .map(|it| Plugin { name: it.name.to_ascii_uppercase(), kind: it.kind })
-                .collect(),
+            status: facts::status(&mut server, "%audit%").map_err(text)?,
+            plugins: active.map(|it| it.name.to_ascii_uppercase()).collect(),
             // The question was there half way between, give or take the rest.
             clock_ahead: clock - (asked + way_and_back / 2),
             clock_error: way_and_back / 2,

@@ -9,45 +9,52 @@ const NOBODY: &str = "no login is noted";
 const STATEMENT_BYTES_MIN: u64 = 1024;
 
 pub(super) fn audit(server: &Server<'_>) -> Vec<Finding> {
-    match (server.is_mariadb(), server.has_plugin("SERVER_AUDIT")) {
-        (_, true) => server_audit(server),
-        (true, false) => vec![other_writer(server, "rollcall setup audit")],
-        (false, false) => vec![other_writer(server, "rollcall setup init-connect")],
+    match () {
+        () if server.has_plugin("SERVER_AUDIT") => server_audit(server),
+        () if server.has_plugin("SIMPLE_LOGIN_AUDIT") => audit_login(server),
+        () => vec![no_plugin(server)],
     }
 }
 
-/// Without `server_audit`: another plugin that notes logins, or `init_connect`.
-fn other_writer(server: &Server<'_>, remedy: &str) -> Finding {
+/// An audit_login plugin, which writes logins alone.
+fn audit_login(server: &Server<'_>) -> Vec<Finding> {
+    const NAME: &str = "simple_login_audit_enabled";
+    let told = server.status.get("audit_login_enabled").map(String::as_str);
+    let is_off = [Some(server.variable(NAME)), told].contains(&Some("OFF"));
+    let dropped = server.counter("audit_login_dropped");
+    vec![
+        Finding::well("audit-plugin", "the plugin SIMPLE_LOGIN_AUDIT is active"),
+        match is_off {
+            false => Finding::well("audit-logging", format!("{NAME} is ON")),
+            true => Finding::new("audit-logging", Level::Error, format!("{NAME} is OFF"), NOBODY)
+                .mended_by(format!("SET GLOBAL {NAME} = ON"))
+                .in_setting(NAME),
+        },
+        not_written(dropped, server.variable("datadir"), "Audit_login_dropped"),
+    ]
+}
+
+/// Nothing that writes a log which is read.
+fn no_plugin(server: &Server<'_>) -> Finding {
     const ID: &str = "audit-plugin";
-    let plugin = server.plugins.iter().find(|it| it.kind == "AUDIT");
-    if server.has_plugin("SIMPLE_LOGIN_AUDIT") && !server.is_on("simple_login_audit_enabled") {
-        return Finding::new(ID, Level::Error, "simple_login_audit_enabled is OFF", NOBODY)
-            .mended_by("SET GLOBAL simple_login_audit_enabled = ON")
-            .in_setting("simple_login_audit_enabled");
-    }
     // Enterprise's and Percona's own: their notations are not among the dialects.
-    let is_foreign = |it: &&String| it.starts_with("audit_log_") || it.starts_with("audit_log.");
-    if plugin.is_none_or(|it| it.name.starts_with("AUDIT_LOG"))
-        && server.variables.keys().any(|it| is_foreign(&it))
-    {
-        let what = "its audit log is not one that rollcall reads (audit_log, audit_log_filter)";
-        return Finding::new(ID, Level::Error, what, "its logins do not come into the ledger")
-            .mended_by(remedy);
-    }
-    if let Some(plugin) = plugin {
-        return Finding::well(ID, format!("the plugin {} is active", plugin.name));
-    }
+    let is_foreign = |it: &String| it.starts_with("audit_log_") || it.starts_with("audit_log.");
+    let (remedy, none) = match server.is_mariadb() {
+        true => ("rollcall setup audit", "the plugin server_audit is not loaded"),
+        false => ("rollcall setup init-connect", "it has no login plugin, and no init_connect"),
+    };
     if server.snapshot.has_init_connect {
         const BLIND: &str =
             "refused logins, and those of administrators, are not noted; the table tells the rest";
         return Finding::new(ID, Level::Info, "logins are noted by init_connect alone", BLIND)
             .in_setting("init_connect");
     }
-    let what = match server.is_mariadb() {
-        true => "the plugin server_audit is not loaded",
-        false => "it has no audit plugin, and no init_connect",
-    };
-    Finding::new(ID, Level::Error, what, NOBODY).mended_by(remedy)
+    if server.variables.keys().any(is_foreign) {
+        let what = "its audit log is not one that rollcall reads (audit_log, audit_log_filter)";
+        const COST: &str = "its logins do not come into the ledger";
+        return Finding::new(ID, Level::Error, what, COST).mended_by(remedy);
+    }
+    Finding::new(ID, Level::Error, none, NOBODY).mended_by(remedy)
 }
 
 fn server_audit(server: &Server<'_>) -> Vec<Finding> {
@@ -85,15 +92,7 @@ fn writing(server: &Server<'_>, is_logging: bool) -> Vec<Finding> {
     const AGAIN: &str =
         "SET GLOBAL server_audit_logging = OFF; SET GLOBAL server_audit_logging = ON";
     let failed = server.counter("server_audit_writes_failed");
-    let mut findings = vec![match failed {
-        0 => Finding::well("audit-writes-failed", "no record was dropped since the start"),
-        _ => {
-            let what = format!("{failed} records could not be written since the start");
-            Finding::new("audit-writes-failed", Level::Error, what, "they are lost")
-                .mended_by(format!("df -h {}", audit_path(server)))
-                .at("Server_audit_writes_failed")
-        }
-    }];
+    let mut findings = vec![not_written(failed, audit_path(server), "Server_audit_writes_failed")];
     let active = server.status.get("server_audit_active");
     if let (true, Some(active)) = (is_logging, active) {
         findings.push(match active.eq_ignore_ascii_case("OFF") {
@@ -107,6 +106,18 @@ fn writing(server: &Server<'_>, is_logging: bool) -> Vec<Finding> {
         });
     }
     findings
+}
+
+/// Records that a plugin counts as dropped. `path`: where it writes.
+fn not_written(dropped: u64, path: &str, counter: &str) -> Finding {
+    const ID: &str = "audit-writes-failed";
+    if dropped == 0 {
+        return Finding::well(ID, "no record was dropped since the start");
+    }
+    let what = format!("{dropped} records could not be written since the start");
+    Finding::new(ID, Level::Error, what, "they are lost")
+        .mended_by(format!("df -h {path}"))
+        .at(counter)
 }
 
 fn audit_path<'a>(server: &'a Server<'_>) -> &'a str {

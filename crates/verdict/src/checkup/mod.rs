@@ -76,7 +76,7 @@ pub struct Finding {
     pub cost: String,
     /// The statement, command or line that mends it; `None` where none does.
     pub remedy: Option<String>,
-    /// Where it is: a setting (`@@server_audit_logging`), a file, a file and its byte; `None` where it is the
+    /// Where it is: a setting (`server_audit_logging`), a counter, a file, a file and its byte; `None` where it is the
     /// server as a whole.
     pub place: Option<String>,
 }
@@ -112,17 +112,8 @@ impl Finding {
 
     /// In a setting of the server.
     fn in_setting(self, name: &str) -> Finding {
-        self.at(format!("@@{name}"))
+        self.at(name)
     }
-}
-
-/// A plugin that is active.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Plugin {
-    /// Its name in upper case: `SERVER_AUDIT`.
-    pub name: String,
-    /// `AUDIT`, `AUTHENTICATION`, …
-    pub kind: String,
 }
 
 /// How a server on another machine is reached.
@@ -143,8 +134,8 @@ pub struct Server<'a> {
     pub variables: &'a BTreeMap<String, String>,
     /// `SHOW GLOBAL STATUS`, names in lower case.
     pub status: &'a BTreeMap<String, String>,
-    /// Its active plugins.
-    pub plugins: &'a [Plugin],
+    /// Names of its active plugins, in upper case.
+    pub plugins: &'a [String],
     /// By how much its clock is ahead of this machine's, in microseconds …
     pub clock_ahead: i64,
     /// … give or take this.
@@ -185,7 +176,7 @@ impl Server<'_> {
     }
 
     fn has_plugin(&self, name: &str) -> bool {
-        self.plugins.iter().any(|it| it.name == name)
+        self.plugins.iter().any(|it| it == name)
     }
 
     /// The events that MariaDB's plugin notes; empty for all of them.

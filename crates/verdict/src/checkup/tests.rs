@@ -9,7 +9,7 @@ struct House {
     snapshot: Snapshot,
     variables: BTreeMap<String, String>,
     status: BTreeMap<String, String>,
-    plugins: Vec<Plugin>,
+    plugins: Vec<String>,
     clock_ahead: i64,
     offsets: Vec<Offset>,
     network: Option<Network>,
@@ -67,12 +67,11 @@ fn well() -> House {
         ("performance_schema", "ON"),
         ("thread_handling", "one-thread-per-connection"),
     ];
-    let plugin = Plugin { name: "SERVER_AUDIT".to_owned(), kind: "AUDIT".to_owned() };
     House {
         snapshot,
         variables: variables.map(text).into(),
         status: [text(("server_audit_active", "ON"))].into(),
-        plugins: vec![plugin],
+        plugins: vec!["SERVER_AUDIT".to_owned()],
         clock_ahead: 0,
         offsets: vec![Offset { at: NOW, server: 3600, read_in: 3600 }],
         network: None,
@@ -235,14 +234,19 @@ fn other_writers_of_logins() {
         set("audit_log_file", "audit.log")(it);
     };
     check(foreign, "audit-plugin", Level::Error, "rollcall setup init-connect");
-    let simple = |it: &mut House| {
-        let name = "SIMPLE_LOGIN_AUDIT".to_owned();
-        it.plugins = vec![Plugin { name, kind: "AUDIT".to_owned() }];
+    let simple = |it: &mut House| it.plugins = vec!["SIMPLE_LOGIN_AUDIT".to_owned()];
+    let off = |it: &mut House| {
+        simple(it);
+        set("simple_login_audit_enabled", "OFF")(it);
     };
-    check(simple, "audit-plugin", Level::Error, "SET GLOBAL simple_login_audit_enabled = ON");
+    check(off, "audit-logging", Level::Error, "SET GLOBAL simple_login_audit_enabled = ON");
+    let dropping = |it: &mut House| {
+        simple(it);
+        count("audit_login_dropped", "2")(it);
+    };
+    check(dropping, "audit-writes-failed", Level::Error, "df -h");
     let mut house = well();
     simple(&mut house);
-    set("simple_login_audit_enabled", "ON")(&mut house);
     assert_eq!(lacks(&house), []);
 }
 
@@ -426,13 +430,10 @@ fn evidence_and_log_files() {
     check(elsewhere, "log-silent", Level::Warn, "rollcall scan /srv/audit.log");
 
     let mode = |mode| move |it: &mut House| it.files = vec![file(mode)];
-    check(
-        mode(0o644),
-        "log-permissions",
-        Level::Warn,
-        "chmod g-w,o= /var/lib/mysql/server_audit.log",
-    );
-    check(mode(0o660), "log-permissions", Level::Error, "chmod");
+    check(mode(0o644), "log-permissions", Level::Warn, "chmod o= /var/lib/mysql/server_audit.log");
+    let mut house = well();
+    mode(0o660)(&mut house);
+    assert_eq!(lacks(&house), []);
     check(mode(0o666), "log-permissions", Level::Error, "chmod");
     check(|it| it.files.clear(), "log-files", Level::Info, "audit_logs = [");
     let denied = |it: &mut House| {
