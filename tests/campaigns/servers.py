@@ -14,7 +14,7 @@ from house import ROOT, Violation
 sys.path.insert(0, str(ROOT / "tests/tools"))
 from mysql_wire import Wire  # noqa: E402
 
-SERVER = ROOT / "tests/servers/mariadb"
+SERVERS = ROOT / "tests/servers"
 # How long a login waits to be settled.
 SETTLING = 15
 # The records of `server_audit` that let somebody in, where no name holds a line break or a comma.
@@ -22,7 +22,7 @@ LOGIN = re.compile(rb"^(\d{8} \d\d:\d\d:\d\d),[^,]*,([^,]*),([^,]*),\d+,0,(CONNE
 
 
 class Server:
-    """A MariaDB of `tests/servers/mariadb` in a folder of its own."""
+    """A MariaDB 10.11 of `tests/servers` in a folder of its own."""
 
     def __init__(self, folder, *options, pam=None):
         self.folder = pathlib.Path(folder)
@@ -31,8 +31,8 @@ class Server:
         self.admin = None
 
     def start(self):
-        told = subprocess.run([SERVER, "start", self.folder, *self.arguments], check=True,
-                              stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True).stdout
+        told = subprocess.run([SERVERS / "start", "mariadb-10.11", self.folder, *self.arguments],
+                              check=True, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True).stdout
         port = self.reach.get("port")
         self.reach = dict(line.split("=", 1) for line in told.splitlines())
         if port:
@@ -49,7 +49,7 @@ class Server:
         """Nothing where it does not run."""
         if not (self.folder / "run/pid").exists():
             return
-        subprocess.run([SERVER, "stop", self.folder], check=True, stdin=subprocess.DEVNULL,
+        subprocess.run([SERVERS / "stop", self.folder], check=True, stdin=subprocess.DEVNULL,
                        stdout=subprocess.DEVNULL)
 
     def run(self, *statements):
