@@ -29,6 +29,9 @@ mod span;
 mod stamp;
 mod syslog;
 
+pub use audit_login::encode::{
+    LOGIN_LINE_BYTES_MAX, LOGIN_NAME_BYTES_MAX, LoginKind, LoginRecord, escape_json, login_line,
+};
 pub use block::{BLOCK_LINES_MAX, Block, Line, Turn};
 pub use dialect::{DETECT_BYTES_MAX, Dialect, UnknownDialect, detect};
 pub use event::{
