@@ -30,7 +30,8 @@ mod stamp;
 mod syslog;
 
 pub use audit_login::encode::{
-    LOGIN_LINE_BYTES_MAX, LOGIN_NAME_BYTES_MAX, LoginKind, LoginRecord, escape_json, login_line,
+    LOGIN_LINE_BYTES_MAX, LOGIN_NAME_BYTES_MAX, LoginKind, LoginRecord, TIME_BYTES, escape_json,
+    login_line, rfc3339,
 };
 pub use block::{BLOCK_LINES_MAX, Block, Line, Turn};
 pub use dialect::{DETECT_BYTES_MAX, Dialect, UnknownDialect, detect};

@@ -119,7 +119,7 @@ pub fn login_line<'b>(
 ) -> &'b [u8] {
     let mut line = Writer { buffer, length: 0 };
     line.put(br#"{ "ts":""#);
-    line.date_time(record, b' ');
+    line.local_time(record);
     line.put(br#"","type":""#);
     line.put(record.kind.as_str().as_bytes());
     line.put(b"\"");
@@ -132,8 +132,7 @@ pub fn login_line<'b>(
     line.name("host", record.host);
     line.name("ip", record.ip);
     line.put(br#","time":""#);
-    line.date_time(record, b'T');
-    line.fraction_and_offset(record);
+    line.time(record);
     line.put(b"\"");
     line.name("server", record.server);
     line.number("server_id", record.server_id);
@@ -285,41 +284,63 @@ impl Writer<'_> {
         self.put(&digits[at..]);
     }
 
-    /// A number of exactly so many digits.
-    fn padded(&mut self, number: u64, width: u32) {
-        for place in (0..width).rev() {
-            self.put(&[b'0' + (number / 10u64.pow(place) % 10) as u8]);
+    /// `YYYY-MM-DD HH:MM:SS` of the local time.
+    fn local_time(&mut self, record: &LoginRecord<'_>) {
+        let mut buffer = [0; TIME_BYTES];
+        rfc3339(record.time, record.offset, &mut buffer);
+        buffer[10] = b' ';
+        self.put(&buffer[..19]);
+    }
+
+    fn time(&mut self, record: &LoginRecord<'_>) {
+        let mut buffer = [0; TIME_BYTES];
+        self.put(rfc3339(record.time, record.offset, &mut buffer));
+    }
+}
+
+/// The length of [`rfc3339`]'s text.
+pub const TIME_BYTES: usize = "2026-11-28T15:17:26.000123+00:00".len();
+
+/// A time as RFC 3339 writes it: local, with microseconds and the offset.
+///
+/// `time` is in microseconds since 1970, UTC, up to the year 9999; `offset` says how many seconds
+/// local time is ahead of it.
+///
+/// ```
+/// let mut buffer = [0; formats::TIME_BYTES];
+/// let text = formats::rfc3339(1_795_965_446_000_123, -5400, &mut buffer);
+/// assert_eq!(text, b"2026-11-29T13:47:26.000123-01:30");
+/// ```
+pub fn rfc3339(time: i64, offset: i32, buffer: &mut [u8; TIME_BYTES]) -> &[u8] {
+    let local = time.div_euclid(1_000_000) + i64::from(offset);
+    let (year, month, day) = civil(local.div_euclid(86_400));
+    let second = local.rem_euclid(86_400).unsigned_abs();
+    let minutes = u64::from(offset.unsigned_abs()) / 60;
+    let parts = [
+        (year, 4, b'-'),
+        (month, 2, b'-'),
+        (day, 2, b'T'),
+        (second / 3600, 2, b':'),
+        (second / 60 % 60, 2, b':'),
+        (second % 60, 2, b'.'),
+        (time.rem_euclid(1_000_000).unsigned_abs(), 6, if offset < 0 { b'-' } else { b'+' }),
+        (minutes / 60, 2, b':'),
+        (minutes % 60, 2, 0),
+    ];
+    let mut at = 0;
+    for (number, width, behind) in parts {
+        let mut rest = number;
+        for place in (at..at + width).rev() {
+            buffer[place] = b'0' + (rest % 10) as u8;
+            rest /= 10;
+        }
+        at += width;
+        if behind != 0 {
+            buffer[at] = behind;
+            at += 1;
         }
     }
-
-    /// `YYYY-MM-DD HH:MM:SS` of the local time.
-    fn date_time(&mut self, record: &LoginRecord<'_>, between: u8) {
-        let local = record.time.div_euclid(1_000_000) + i64::from(record.offset);
-        let (year, month, day) = civil(local.div_euclid(86_400));
-        let second = local.rem_euclid(86_400) as u64;
-        self.padded(year, 4);
-        self.put(b"-");
-        self.padded(month, 2);
-        self.put(b"-");
-        self.padded(day, 2);
-        self.put(&[between]);
-        self.padded(second / 3600, 2);
-        self.put(b":");
-        self.padded(second / 60 % 60, 2);
-        self.put(b":");
-        self.padded(second % 60, 2);
-    }
-
-    /// `.ssssss+HH:MM`
-    fn fraction_and_offset(&mut self, record: &LoginRecord<'_>) {
-        self.put(b".");
-        self.padded(record.time.rem_euclid(1_000_000) as u64, 6);
-        self.put(if record.offset < 0 { b"-" } else { b"+" });
-        let minutes = u64::from(record.offset.unsigned_abs()) / 60;
-        self.padded(minutes / 60, 2);
-        self.put(b":");
-        self.padded(minutes % 60, 2);
-    }
+    buffer
 }
 
 fn cut(name: &[u8]) -> &[u8] {
