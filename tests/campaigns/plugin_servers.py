@@ -117,6 +117,19 @@ class Server:
             rows = self.admin.query(statement.encode())
         return rows
 
+    def uninstall(self, plugin):
+        """Until it is gone: a session that has used it keeps it until its next statement or its end. How often
+        that was waited for."""
+        self.run(f"UNINSTALL PLUGIN {plugin}")
+        deadline, waits = time.monotonic() + 30, 0
+        query = f"SELECT count(*) FROM information_schema.PLUGINS WHERE PLUGIN_NAME = '{plugin}'"
+        while self.run(query) != [[b"0"]]:
+            expect(time.monotonic() < deadline, self.kind, plugin, "stays loaded")
+            waits += 1
+            self.admin.drop()
+            self.join()
+        return waits
+
     def client(self, peer, user, password=b"", database=None, source=None):
         client = Client(peer, source)
         try:
