@@ -5,6 +5,9 @@ use crate::event::{Event, Kind, Peer, Span, Stamp};
 /// The most records in a [`Block`].
 pub const BLOCK_LINES_MAX: usize = 32;
 
+/// The longest user name of a [`Line`] in bytes.
+pub const LINE_USER_BYTES_MAX: usize = 125;
+
 /// Records of one server that stand one after another in the bytes of a call of `Reader::read`.
 ///
 /// Each is a [`Line`] of a few numbers; its texts are cut from the bytes when they are asked for.
@@ -91,6 +94,12 @@ impl Line {
     pub fn user_bytes(&self) -> usize {
         self.user_bytes.into()
     }
+
+    /// That of user name and client host, with the comma between them.
+    #[inline(always)]
+    pub fn peer_bytes(&self) -> usize {
+        self.peer_bytes.into()
+    }
 }
 
 impl<'a> Block<'a> {
@@ -113,6 +122,14 @@ impl<'a> Block<'a> {
             self.text(line.peer, line.peer + u32::from(line.peer_bytes)),
             line.user_bytes.into(),
         )
+    }
+
+    /// So many bytes from where user name and client host begin, whatever stands behind these; `None` near the
+    /// end of the bytes.
+    #[inline(always)]
+    pub fn from_peer<const BYTES: usize>(&self, line: &Line) -> Option<&'a [u8; BYTES]> {
+        let start = line.peer as usize;
+        self.bytes.get(start..start + BYTES)?.first_chunk()
     }
 
     /// What the record is about, as [`Event::object`].

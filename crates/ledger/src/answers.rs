@@ -5,6 +5,7 @@
 //! hours ([`Filter::whole_hours`]), because that is how counts are kept; old ones are kept by the
 //! day.
 
+use crate::access::ACCESS_LOG;
 use crate::clock::HOUR;
 use crate::coverage::{self, Piece};
 use crate::error::Error;
@@ -126,13 +127,30 @@ fn sum(slots: &[Slot]) -> u64 {
     slots.iter().fold(0, |sum, slot| sum.saturating_add(slot.count))
 }
 
+/// What each source says. There are few of them for many pairs: a map would take ten times the memory.
+#[derive(Debug, Default)]
+struct BySource(Vec<(i64, Count)>);
+
+impl BySource {
+    fn of(&mut self, source: i64) -> &mut Count {
+        let at = self.0.iter().position(|(known, _)| *known == source).unwrap_or_else(|| {
+            self.0.push((source, Count::default()));
+            self.0.len() - 1
+        });
+        &mut self.0[at].1
+    }
+
+    fn unite(self, window: Option<(i64, i64)>) -> Count {
+        unite(self.0.into_iter().map(|(_, count)| count).collect(), window)
+    }
+}
+
 /// What all sources say of one pair.
 #[derive(Debug, Default)]
 struct Pair {
-    /// By source.
-    logins: BTreeMap<i64, Count>,
-    /// By error number, then source.
-    refused: BTreeMap<u32, BTreeMap<i64, Count>>,
+    logins: BySource,
+    /// By error number.
+    refused: BTreeMap<u32, BySource>,
     active: Option<i64>,
     /// The newest login that other records contradict.
     contested: Option<i64>,
@@ -152,7 +170,7 @@ struct Gathered {
 #[derive(Debug, Default)]
 struct Unnamed {
     pairs: Sketch,
-    counts: BTreeMap<i64, Count>,
+    counts: BySource,
 }
 
 impl Ledger {
@@ -166,7 +184,7 @@ impl Ledger {
         let inside = |at: &i64| window.is_none_or(|(since, until)| (since..until).contains(at));
         let mut rows = Vec::new();
         for ((server, user, host), pair) in self.gather(filter, &names)?.pairs {
-            let mut logins = unite(pair.logins.into_values().collect(), None);
+            let mut logins = pair.logins.unite(None);
             if let Some((since, until)) = window {
                 // A window recounts; when somebody was first and last seen stays what it is.
                 logins.count = logins.within(since, until).map(|slot| slot.count).sum();
@@ -174,7 +192,7 @@ impl Ledger {
             let mut failures = 0;
             let mut last: Option<(i64, u32)> = None;
             for (error, counts) in pair.refused {
-                let refused = unite(counts.into_values().collect(), window);
+                let refused = counts.unite(window);
                 failures = refused.count.saturating_add(failures);
                 last = last.max(refused.last.map(|at| (at, error)));
             }
@@ -215,9 +233,9 @@ impl Ledger {
         let gathered = self.gather(filter, &names)?;
         let mut rows = Vec::new();
         for ((server, user, host), pair) in gathered.pairs {
-            let logins = unite(pair.logins.into_values().collect(), None);
+            let logins = pair.logins.unite(None);
             for (error, counts) in pair.refused {
-                let refused = unite(counts.into_values().collect(), window);
+                let refused = counts.unite(window);
                 let (Some(first), Some(last)) = (refused.first, refused.last) else { continue };
                 rows.push(Failure {
                     server: names[&server].clone(),
@@ -234,7 +252,7 @@ impl Ledger {
         }
         for (server, unnamed) in gathered.unnamed {
             let pairs = unnamed.pairs.count();
-            let refused = unite(unnamed.counts.into_values().collect(), window);
+            let refused = unnamed.counts.unite(window);
             let (Some(first), Some(last)) = (refused.first, refused.last) else { continue };
             rows.push(Failure {
                 server: names[&server].clone(),
@@ -271,13 +289,13 @@ impl Ledger {
             }
         };
         for ((server, ..), pair) in gathered.pairs {
-            add(server, unite(pair.logins.into_values().collect(), window), false);
+            add(server, pair.logins.unite(window), false);
             for counts in pair.refused.into_values() {
-                add(server, unite(counts.into_values().collect(), window), true);
+                add(server, counts.unite(window), true);
             }
         }
         for (server, unnamed) in gathered.unnamed {
-            add(server, unite(unnamed.counts.into_values().collect(), window), true);
+            add(server, unnamed.counts.unite(window), true);
         }
         let mut periods: Vec<Period> = sums
             .into_iter()
@@ -316,6 +334,7 @@ impl Ledger {
                     whole: row.get(8)?,
                     packed: row.get(9)?,
                     by_plugin: row.get_ref(11)?.as_str()? != Dialect::AuditLogin.as_str(),
+                    is_table: row.get_ref(11)?.as_str()? == ACCESS_LOG,
                     login: row.get(12)?,
                 })
             },
@@ -506,7 +525,7 @@ impl Ledger {
         Ok(rows)
     }
 
-    fn check_still(&self) -> Result<(), Error> {
+    pub(crate) fn check_still(&self) -> Result<(), Error> {
         self.still.as_ref().map_or(Ok(()), |still| still.check(&self.path))
     }
 
@@ -560,10 +579,10 @@ impl Ledger {
             let (source, error): (i64, i64) = (row.get(1)?, row.get(4)?);
             if error == 0 {
                 pair.active = pair.active.max(row.get(8)?);
-                pair.logins.insert(source, count);
+                *pair.logins.of(source) = count;
             } else {
                 let error = u32::try_from(error).unwrap_or(0);
-                pair.refused.entry(error).or_default().insert(source, count);
+                *pair.refused.entry(error).or_default().of(source) = count;
             }
         }
         Ok(())
@@ -599,7 +618,7 @@ impl Ledger {
             let pair = gathered.pairs.entry(key).or_default();
             pair.active = pair.active.max(last).max(row.get(8)?);
             pair.contested = pair.contested.max(row.get(9)?);
-            let logins = pair.logins.entry(row.get(1)?).or_default();
+            let logins = pair.logins.of(row.get(1)?);
             logins.add(count);
             timeline::normalize(&mut logins.slots, i64::MIN);
         }
@@ -672,14 +691,14 @@ impl Ledger {
                 if takes(&filter.user, &user) && takes(&filter.host, &host) {
                     let pair = gathered.pairs.entry((hour.server, user, host)).or_default();
                     let counts = pair.refused.entry(error).or_default();
-                    counts.entry(hour.source).or_default().add(Count::of_slot(slot));
+                    counts.of(hour.source).add(Count::of_slot(slot));
                 }
             }
             let named = filter.user.is_some() || filter.host.is_some();
             if let Some((pairs, slot)) = hour.unnamed.filter(|_| !named) {
                 let unnamed = gathered.unnamed.entry(hour.server).or_default();
                 unnamed.pairs.absorb(pairs);
-                unnamed.counts.entry(hour.source).or_default().add(Count::of_slot(slot));
+                unnamed.counts.of(hour.source).add(Count::of_slot(slot));
             }
         })
     }

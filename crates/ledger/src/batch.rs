@@ -4,20 +4,24 @@
 //! samples, so its size depends on how many different users and hosts there are, not on the length of
 //! the log. Batches can be united in any order ([`Batch::absorb`]).
 
+use crate::access::Named;
 use crate::clock::LocalClock;
-use crate::connections::{Beginning, Connections, End, Fact, HALVES_NOTED, join_all};
+use crate::connections::{Beginning, Connections, End, Fact, HALVES_NOTED, Usual, join_all};
 use crate::contested::Contested;
 use crate::doubts::Doubts;
 use crate::holes::{self, Hole, Holes, Rest, Segment};
-use crate::pairs::{Moment, PEER_BYTES_MAX, Pairs, Step, same};
-use crate::runs::{Logins, RunPart, RunTracker};
-use crate::settling::{Deed, Item, Latest, Mark, Place, Stretch, Teller, name_of, spare_of};
+use crate::pairs::{Moment, PEER_BYTES_MAX, Pairs, Sought, Step, same};
+use crate::runs::{Point, RunPart, RunTracker};
+use crate::settling::{Deed, Item, Mark, Place, Stretch, Teller, are_apart, name_of, spare_of};
 use crate::switches::may_switch;
 use formats::{
-    BLOCK_LINES_MAX, Block, Doubt, Event, Kind, Line, Reason, Sink, Stamp, Standing, Turn,
+    BLOCK_LINES_MAX, Block, Doubt, Event, Kind, LINE_USER_BYTES_MAX, Line, Reason, Sink, Stamp,
+    Standing, Turn,
 };
 use std::collections::BTreeMap;
 use std::hint::select_unpredictable;
+use std::ops::Range;
+use verdict::account::AccountName;
 
 /// What holds for all records of a batch.
 #[derive(Debug, Clone)]
@@ -72,6 +76,8 @@ pub struct Batch {
     /// Unbroken pieces of log by server, of other files or batches, in the order in which they came.
     stretches: Vec<(u32, Stretch)>,
     pub(crate) contested: Contested,
+    /// Accounts that rows of a table name.
+    pub(crate) named: Named,
     holes: Holes,
     pub(crate) unnamed_changes: u64,
     ambiguous_times: u64,
@@ -123,6 +129,7 @@ impl Batch {
             doubts: Doubts::default(),
             stretches: Vec::new(),
             contested: Contested::default(),
+            named: Named::default(),
             holes: Holes::new(file),
             unnamed_changes: 0,
             ambiguous_times: 0,
@@ -288,6 +295,7 @@ impl Batch {
             + self.facts.len() * size_of::<Fact>()
             + self.doubts.bytes()
             + self.contested.bytes()
+            + self.named.bytes()
             + self.stretches().map(|(_, stretch)| stretch.bytes()).sum::<usize>()
             + self.holes.bytes()
             + self.servers.iter().map(|server| server.runs.bytes()).sum::<usize>()
@@ -320,6 +328,7 @@ impl Batch {
         self.facts.extend(self.connections.take_closed());
         self.trim_facts();
         self.contested.absorb(std::mem::take(&mut other.contested), &pairs);
+        self.named.absorb(std::mem::take(&mut other.named), &pairs);
         for (server, mut stretch) in std::mem::take(&mut other.stretches) {
             stretch.renumber(|pair| pairs[pair as usize]);
             self.add_stretch(numbers[server as usize], stretch);
@@ -406,12 +415,18 @@ impl Batch {
             count += usize::from(!known);
         }
         for &i in unknown.iter().take(count) {
-            let i = i as usize % BLOCK_LINES_MAX;
-            found[i] = self.pairs.guess(server, block.peer(&lines[i]));
+            let line = &lines[i as usize % BLOCK_LINES_MAX];
+            found[i as usize % BLOCK_LINES_MAX] = match sought(server, block, line) {
+                Some(sought) => self.pairs.guess(&sought),
+                None => self.pairs.find_or_add(server, block.peer(line)),
+            };
         }
         self.pairs.touch(&found[..lines.len()]);
         for (found, line) in found.iter_mut().zip(lines) {
-            *found = self.pairs.confirm(*found, server, block.peer(line));
+            let known = sought(server, block, line).is_some_and(|it| self.pairs.is(*found, &it));
+            if !known {
+                *found = self.pairs.find_or_add(server, block.peer(line));
+            }
         }
         found
     }
@@ -428,35 +443,88 @@ impl Batch {
         server.last = server.last.max(self.moment.utc);
     }
 
-    /// Logins and ends of connections, all of the same time, with their pairs.
+    /// The moments of all lines.
     #[inline(always)]
-    fn step(&mut self, server: u32, block: &Block<'_>, lines: &[Line], pairs: &[u32]) {
+    fn moments(&mut self, server: u32, lines: &[Line]) -> Moments {
+        let first = lines.first().map_or(0, |line| line.time);
+        self.begin_moment(server, Stamp::Local(first));
+        let mut moments = Moments {
+            of: [self.moment; BLOCK_LINES_MAX],
+            usual: 0,
+            logins: 0,
+            apart: 0,
+            from: self.moment.utc,
+            to: self.moment.utc,
+        };
+        let mut time = first;
+        for ((line, moment), i) in lines.iter().zip(&mut moments.of).zip(0u32..) {
+            if line.time != time {
+                time = line.time;
+                let before = self.moment.utc;
+                self.begin_moment(server, Stamp::Local(time));
+                moments.apart |= u64::from(are_apart(before, self.moment.utc)) << i;
+                moments.from = moments.from.min(self.moment.utc);
+                moments.to = moments.to.max(self.moment.utc);
+            }
+            *moment = self.moment;
+            moments.logins |= u64::from(line.turn == Turn::Login) << i;
+            moments.usual |= u64::from(matches!(line.turn, Turn::Login | Turn::End)) << i;
+        }
+        moments
+    }
+
+    /// Takes those of these lines, logins and ends of connections, before the first that is unusual; tells how
+    /// many they are.
+    #[inline(always)]
+    fn usual(
+        &mut self,
+        server: u32,
+        block: &Block<'_>,
+        lines: Range<usize>,
+        pairs: &[u32; BLOCK_LINES_MAX],
+        moments: &Moments,
+    ) -> usize {
         let Batch { connections, servers, base, .. } = self;
         let own = &mut servers[server as usize];
-        let (base, at) = (*base, self.moment.utc);
-        let mut logins = Logins::none_at(at);
-        let items = lines.iter().zip(pairs).map(|(line, &pair)| {
-            let (id, login) = (line.connection, line.turn == Turn::Login);
-            let end = connections.step(server, id, pair, line.port, at, login);
-            logins.step(id, login);
-            let span = block.span(line);
-            Item {
-                at,
-                id,
-                offset: base + span.start as u64,
-                bytes: (span.end - span.start).min(u16::MAX.into()) as u16,
-                mark: mark_of(end),
-                pair,
-                link: 0,
-                name: if end == End::Refused { name_in(block, line) } else { 0 },
-                spare: if line.wide { spare_in(block, line) } else { 0 },
-                deed: deed_of(login, line.user_bytes() >= CUT_BYTES),
-            }
+        let first = lines.start;
+        if own.stretch.is_apart(moments.of[first % BLOCK_LINES_MAX].utc) {
+            return 0;
+        }
+        let of = |lines: Range<usize>| {
+            let (pairs, moments) = (&pairs[lines.clone()], &moments.of[lines.clone()]);
+            let all = block.lines()[lines].iter().zip(pairs).zip(moments);
+            all.map(|((line, &pair), moment)| (line, pair, moment.utc))
+        };
+        let usual = of(lines.clone()).map(|(line, pair, at)| {
+            let (id, port, login) = (line.connection, line.port, line.turn == Turn::Login);
+            Usual { id, pair, port, at, login }
         });
-        own.stretch.extend(at, items);
-        own.runs.several(logins);
-        (0..lines.len().min(Latest::KEPT)).for_each(|_| own.stretch.is_at(at));
-        self.wary = self.wary.saturating_sub(lines.len() as u8);
+        let taken = connections.usual(server, usual);
+        let lines = first..first + taken;
+        let base = *base;
+        let risen = own.stretch.extend(of(lines.clone()).map(|(line, pair, at)| {
+            let login = line.turn == Turn::Login;
+            let deed = select_unpredictable(login, Deed::Login, Deed::End);
+            let mark = select_unpredictable(login, 0, Mark::SESSION);
+            let spare = if line.wide { spare_in(block, line) } else { 0 };
+            let item = Item { spare, ..Item::new(at, line.connection, pair, deed, mark) };
+            place(base, block.span(line), item)
+        }));
+        own.stretch.were_at(of(lines.clone()).map(|(.., at)| at));
+        self.wary = self.wary.saturating_sub(taken as u8);
+        let logins = moments.logins & !(!0 << lines.end) & (!0 << lines.start);
+        let login = |i: u32| {
+            let i = i as usize % BLOCK_LINES_MAX;
+            Point { id: block.lines()[i].connection, at: moments.of[i].utc }
+        };
+        if logins != 0 {
+            let ends = [logins.trailing_zeros(), logins.ilog2()].map(login);
+            if !risen || !own.runs.rising(ends, moments.from..=moments.to) {
+                let all = of(lines).filter(|(line, ..)| line.turn == Turn::Login);
+                all.for_each(|(line, _, at)| own.runs.connected(line.connection, at));
+            }
+        }
+        taken
     }
 
     /// Whatever is not a login, a refused one or an end.
@@ -514,39 +582,30 @@ pub(crate) fn is_cut(user: &[u8]) -> bool {
     user.len() >= CUT_BYTES
 }
 
-/// Which of the lines are logins or ends of connections, as bits, and where one stands that is not of the same
-/// time as the one before, or is something else; the last such bit is that behind all lines. Found without a
-/// branch, as it cannot be foreseen.
+/// The moments of the lines of a block, and what is known of them at a glance.
+struct Moments {
+    of: [Moment; BLOCK_LINES_MAX],
+    /// Which of them are logins or ends of connections, as bits: found without a branch, as it cannot be
+    /// foreseen. The names of lines are not cut.
+    usual: u64,
+    /// Which of them are logins.
+    logins: u64,
+    /// Which of them stand apart from the line before.
+    apart: u64,
+    /// The earliest and the latest.
+    from: i64,
+    to: i64,
+}
+
+const _: () = assert!(BLOCK_LINES_MAX < 64 && LINE_USER_BYTES_MAX < CUT_BYTES);
+
+/// Whose record a line is.
 #[inline(always)]
-fn runs_of(lines: &[Line]) -> (u64, u64) {
-    let (mut usual, mut breaks) = (0, 0);
-    let mut before = 0;
-    for (line, i) in lines.iter().zip(0u32..) {
-        let is_usual = matches!(line.turn, Turn::Login | Turn::End);
-        usual |= u64::from(is_usual) << i;
-        breaks |= u64::from(!is_usual | (line.time != before)) << i;
-        before = line.time;
-    }
-    (usual, breaks | 1 << lines.len())
+fn sought(server: u32, block: &Block<'_>, line: &Line) -> Option<Sought> {
+    Sought::new(server, block.from_peer(line)?, line.peer_bytes(), line.user_bytes())
 }
 
-const _: () = assert!(BLOCK_LINES_MAX < 63);
-
-/// What a login, with a name that may be cut, or the end of a connection is to the judge.
-#[inline(always)]
-fn deed_of(login: bool, long: bool) -> Deed {
-    let begins = select_unpredictable(long, Deed::LoginLong, Deed::Login);
-    select_unpredictable(login, begins, Deed::End)
-}
-
-/// What is told of the user name of a refused login's end: there are few of them.
-#[cold]
-#[inline(never)]
-fn name_in(block: &Block<'_>, line: &Line) -> u16 {
-    name_of(block.peer(line).user())
-}
-
-/// The same of such a record that is not ASCII.
+/// By how much a login or an end that is not ASCII has fewer characters than bytes.
 #[cold]
 #[inline(never)]
 fn spare_in(block: &Block<'_>, line: &Line) -> u8 {
@@ -559,18 +618,13 @@ fn spare(event: &Event<'_>) -> u8 {
     names.into_iter().map(spare_of).fold(0, u8::saturating_add)
 }
 
-/// What is known of such a record.
-#[inline(always)]
-fn mark_of(end: End) -> Mark {
-    const MARKS: [u16; 5] = {
-        let mut marks = [0; 5];
-        marks[End::Session as usize] = Mark::SESSION;
-        marks[End::Renamed as usize] = Mark::SESSION | Mark::ODD;
-        marks[End::Refused as usize] = Mark::ODD;
-        marks[End::Unknown as usize] = Mark::ODD;
-        marks
-    };
-    Mark(MARKS[end as usize])
+/// What is known of the end of a connection.
+fn mark_of(end: End) -> u16 {
+    match end {
+        End::Session => Mark::SESSION,
+        End::Renamed => Mark::SESSION | Mark::ODD,
+        End::Refused | End::Unknown => Mark::ODD,
+    }
 }
 
 /// A record with the place where it stands.
@@ -645,6 +699,7 @@ impl Sink for Batch {
         self.count(span, server, pair, event);
     }
 
+    #[inline(always)]
     fn records(&mut self, block: &Block<'_>) {
         let server = self.server(block.server());
         let pairs = self.find_pairs(server, block);
@@ -652,25 +707,21 @@ impl Sink for Batch {
         let lines = block.lines();
         self.end = lines.last().map_or(self.end, |line| self.base + block.span(line).end as u64);
         self.servers[server as usize].records += lines.len() as u64;
-        self.connections.make_room(lines.len());
-        let mut time = None;
+        let moments = self.moments(server, lines);
         // A few records of a piece, and those behind a switch, end what may be missing.
         let statements = || lines.iter().all(|line| line.turn == Turn::Statement);
         let mut awaits_end = self.holes.awaits(server, statements);
         let mut awaits_names = self.connections.awaits_names();
-        let (usual, breaks) = runs_of(lines);
         let mut next = 0;
-        while let Some(line) = lines.get(next) {
+        while next < lines.len() {
+            if (moments.usual >> next & 1 == 1) & !(awaits_end | awaits_names) {
+                let apart = moments.apart & !(1 << next);
+                let usual = ((moments.usual & !apart) >> next).trailing_ones() as usize;
+                next += self.usual(server, block, next..next + usual, &pairs, &moments);
+            }
+            let Some(line) = lines.get(next) else { break };
             let i = next;
-            if time != Some(line.time) {
-                time = Some(line.time);
-                self.begin_moment(server, Stamp::Local(line.time));
-            }
-            if (usual >> i & 1 == 1) & !(awaits_end | awaits_names) {
-                next += 1 + (breaks >> (i + 1)).trailing_zeros() as usize;
-                self.step(server, block, &lines[i..next], &pairs[i..next]);
-                continue;
-            }
+            self.moment = moments.of[i];
             next += 1;
             let pair = pairs[i];
             self.wary = self.wary.saturating_sub(1);
@@ -685,8 +736,8 @@ impl Sink for Batch {
                 awaits_names = self.connections.awaits_names();
                 continue;
             }
-            let next = lines.get(i + 1..i + 1 + WARY_BEFORE);
-            let calm = next.is_some_and(|next| next.iter().all(|it| it.turn != Turn::Other));
+            let behind = lines.get(i + 1..i + 1 + WARY_BEFORE);
+            let calm = behind.is_some_and(|next| next.iter().all(|it| it.turn != Turn::Other));
             if calm & (self.wary == 0) {
                 self.pairs.active(pair, self.moment);
             } else {
@@ -699,6 +750,7 @@ impl Sink for Batch {
                 awaits_end = self.holes.awaits(server, statements);
             }
         }
+        self.moment = moments.of[(lines.len() - 1) % BLOCK_LINES_MAX];
     }
 
     fn end_of_call(&mut self) {
@@ -790,8 +842,9 @@ impl Batch {
             Kind::Connect => {
                 server.runs.connected(event.connection, at.utc);
                 self.connections.forget_change(number, event.connection);
-                let deed = deed_of(true, is_cut(event.peer.user()));
-                self.judge(span, number, pair, event, deed, mark_of(End::Begun).0);
+                let long = is_cut(event.peer.user());
+                let deed = if long { Deed::LoginLong } else { Deed::Login };
+                self.judge(span, number, pair, event, deed, 0);
                 let (id, port) = (event.connection, event.port.unwrap_or(0));
                 self.connections.begin(number, id, pair, port, at.utc, Beginning::Login);
             }
@@ -804,7 +857,7 @@ impl Batch {
                     self.named(span, number, event.connection, pair);
                 }
                 let end = self.connections.end(number, event.connection, pair, at.utc);
-                self.judge(span, number, pair, event, Deed::End, mark_of(end).0);
+                self.judge(span, number, pair, event, Deed::End, mark_of(end));
             }
             Kind::Failed => {
                 let long = is_cut(event.peer.user());
@@ -821,6 +874,34 @@ impl Batch {
 }
 
 impl Batch {
+    /// Counts a login that a row of a table tells of. Names cannot make rows, so none is judged by those around it,
+    /// and it counts at once; and whoever may write rows chooses their connection ids, so these tell of no run.
+    /// `number` is the row's, `account` the one that let the login in.
+    pub fn row(&mut self, number: u64, event: &Event<'_>, account: Option<AccountName>) {
+        if event.peer.joined().len() > PEER_BYTES_MAX {
+            let doubt = Doubt { standing: Standing::Quarantined, reason: Reason::BadShape };
+            return self.doubt_row(number, doubt, event.peer.joined());
+        }
+        let server = self.server(event.server);
+        let pair = self.pairs.find_or_add(server, event.peer);
+        self.begin_moment(server, event.time);
+        self.servers[server as usize].records += 1;
+        let at = self.moment.utc;
+        self.pairs.steps([Step { pair, at, login: true, active: true }].into_iter());
+        self.pairs.settle();
+        if event.connection > 0 {
+            self.connections.begin(server, event.connection, pair, 0, at, Beginning::Login);
+        }
+        if let Some(account) = account {
+            self.named.add(pair, account, at);
+        }
+    }
+
+    /// Notes a row that is no login, or none that can be trusted. `text` is what it holds.
+    pub fn doubt_row(&mut self, number: u64, doubt: Doubt, text: &[u8]) {
+        self.doubts.add(self.file, number, text.len(), doubt, text);
+    }
+
     /// What each server's connection ids tell of its runs.
     pub(crate) fn runs(&self) -> impl Iterator<Item = (u32, RunPart)> {
         self.servers

@@ -101,6 +101,17 @@ impl Owner {
     }
 }
 
+/// A login, or else the end of a connection.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Usual {
+    pub(crate) id: u64,
+    pub(crate) pair: u32,
+    /// 0: none.
+    pub(crate) port: u16,
+    pub(crate) at: i64,
+    pub(crate) login: bool,
+}
+
 /// A finished connection.
 #[derive(Debug, Clone, Copy)]
 struct Closed {
@@ -141,25 +152,27 @@ pub(crate) enum End {
     Refused,
     /// Its beginning is not in this batch; the ledger will tell.
     Unknown,
-    /// It is none: a login.
-    Begun,
 }
 
 impl End {
-    #[inline(always)]
     fn of(session: bool, same: bool) -> End {
-        select_unpredictable(
-            session,
-            select_unpredictable(same, End::Session, End::Renamed),
-            End::Refused,
-        )
+        match (session, same) {
+            (true, true) => End::Session,
+            (true, false) => End::Renamed,
+            (false, _) => End::Refused,
+        }
     }
 }
+
+/// Two to a cache line.
+#[derive(Debug)]
+#[repr(align(64))]
+struct Near([Open; NEAR_SLOTS]);
 
 /// The connections of one batch.
 #[derive(Debug)]
 pub(crate) struct Connections {
-    near: Box<[Open; NEAR_SLOTS]>,
+    near: Box<Near>,
     far: hashbrown::HashMap<(u32, u64), Open, foldhash::fast::RandomState>,
     closed: Ring,
     halves: Vec<Fact>,
@@ -174,7 +187,7 @@ impl Connections {
     /// `keep` finished connections are remembered, the newest.
     pub(crate) fn new(keep: usize) -> Self {
         Connections {
-            near: Box::new([Open::NONE; NEAR_SLOTS]),
+            near: Box::new(Near([Open::NONE; NEAR_SLOTS])),
             far: Default::default(),
             closed: Ring::new(keep),
             halves: Vec::new(),
@@ -184,50 +197,40 @@ impl Connections {
         }
     }
 
-    /// Room for so many calls of [`Connections::step`].
-    #[inline(always)]
-    pub(crate) fn make_room(&mut self, count: usize) {
-        self.closed.make_room(count);
-    }
-
-    /// A login, or else the end of a connection; for an end, what it belongs to. There must be room for
-    /// it.
+    /// Takes records as [`Connections::begin`] and [`Connections::end`] would, before the first that is unusual:
+    /// a login that finds its place taken, or an end that does not find the login of its pair there. Tells how
+    /// many it has taken; each end was that of a session.
     ///
-    /// The same as [`Connections::begin`] or [`Connections::end`], without a branch on which of them it
-    /// is where nothing unusual happens: that cannot be foreseen.
+    /// There is no branch on which of the two a record is: that cannot be foreseen.
     #[inline(always)]
-    pub(crate) fn step(
+    pub(crate) fn usual(
         &mut self,
         server: u32,
-        id: u64,
-        pair: u32,
-        port: u16,
-        at: i64,
-        login: bool,
-    ) -> End {
-        let slot = &mut self.near[id as usize % NEAR_SLOTS];
-        let usual = select_unpredictable(login, slot.owner == Owner::NONE, slot.is(server, id));
-        if !usual {
-            return self.unusual(server, id, pair, port, at, login);
-        }
-        let open = *slot;
+        records: impl ExactSizeIterator<Item = Usual>,
+    ) -> usize {
+        self.closed.make_room(records.len());
         let own = Owner::new(server, Beginning::Login);
-        let owner = select_unpredictable(login, own, Owner::NONE);
-        *slot = Open { id, from: at, owner, pair, port: port.into() };
-        // Nothing was open before a login.
-        let session = open.owner == own;
-        self.closed.push(open, at, session);
-        select_unpredictable(login, End::Begun, End::of(session, open.pair == pair))
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn unusual(&mut self, server: u32, id: u64, pair: u32, port: u16, at: i64, login: bool) -> End {
-        if login {
-            self.begin(server, id, pair, port, at, Beginning::Login);
-            return End::Begun;
+        let (near, closed) = (&mut self.near.0, &mut self.closed.places[..]);
+        let mut next = self.closed.next;
+        let mut taken = 0;
+        for Usual { id, pair, port, at, login } in records {
+            let slot = &mut near[id as usize % NEAR_SLOTS];
+            let before = *slot;
+            let expected = select_unpredictable(login, Owner::NONE, own);
+            let other = (before.id ^ id) | u64::from(before.pair ^ pair);
+            let other = select_unpredictable(login, 0, other);
+            if (before.owner.0 ^ expected.0) | other != 0 {
+                break;
+            }
+            // The one of the two that was not there.
+            let owner = Owner(own.0 ^ expected.0);
+            *slot = Open { id, from: at, owner, pair, port: port.into() };
+            closed[next] = Closed { open: before, to: at };
+            next += usize::from(!login);
+            taken += 1;
         }
-        self.end(server, id, pair, at)
+        self.closed.next = next;
+        taken
     }
 
     /// A login or a refused one.
@@ -240,7 +243,7 @@ impl Connections {
         from: i64,
         beginning: Beginning,
     ) {
-        let slot = &mut self.near[id as usize % NEAR_SLOTS];
+        let slot = &mut self.near.0[id as usize % NEAR_SLOTS];
         let owner = Owner::new(server, beginning);
         let open = Open { id, from, owner, pair, port: port.into() };
         let displaced = std::mem::replace(slot, open);
@@ -269,16 +272,18 @@ impl Connections {
         }
     }
 
-    /// Whether the connection is among the near ones, and who it probably is: whoever it began as.
+    /// Whether the connection is among the near ones and began with a login, and who it probably is: whoever it
+    /// began as.
     #[inline(always)]
     pub(crate) fn peek(&self, server: u32, id: u64) -> (bool, u32) {
-        let slot = &self.near[id as usize % NEAR_SLOTS];
-        (slot.is(server, id), slot.pair)
+        let slot = &self.near.0[id as usize % NEAR_SLOTS];
+        let own = Owner::new(server, Beginning::Login);
+        ((slot.owner == own) & (slot.id == id), slot.pair)
     }
 
     /// The end of a connection.
     pub(crate) fn end(&mut self, server: u32, id: u64, pair: u32, to: i64) -> End {
-        let slot = &mut self.near[id as usize % NEAR_SLOTS];
+        let slot = &mut self.near.0[id as usize % NEAR_SLOTS];
         if slot.is(server, id) {
             let open = std::mem::replace(slot, Open::NONE);
             return self.close(open, pair, to);
@@ -338,7 +343,7 @@ impl Connections {
     /// user's part of the connection ends there.
     pub(crate) fn named(&mut self, server: u32, id: u64, pair: u32) -> Option<i64> {
         let at = self.changed.remove(&(server, id))?;
-        let slot = &mut self.near[id as usize % NEAR_SLOTS];
+        let slot = &mut self.near.0[id as usize % NEAR_SLOTS];
         let earlier = if slot.is(server, id) {
             Some(std::mem::replace(slot, Open::NONE))
         } else {
@@ -354,8 +359,8 @@ impl Connections {
     /// What follows stands elsewhere: a connection that is open may have ended in between. `is_cut`
     /// tells of which pairs the log may have cut the user name.
     pub(crate) fn interrupt(&mut self, is_cut: impl Fn(u32) -> bool) {
-        let mut open: Vec<Open> = self.near.to_vec();
-        self.near.fill(Open::NONE);
+        let mut open: Vec<Open> = self.near.0.to_vec();
+        self.near.0.fill(Open::NONE);
         open.extend(self.far.drain().map(|(_, open)| open));
         for open in open.into_iter().filter(|open| open.owner != Owner::NONE) {
             self.half(open);
@@ -371,7 +376,7 @@ impl Connections {
     /// finished ones, beginnings without an end, ends without a beginning.
     pub(crate) fn facts(&self) -> impl Iterator<Item = Fact> {
         let closed = self.closed.iter().map(|closed| closed.open.fact(Some(closed.to)));
-        let open = self.near.iter().chain(self.far.values());
+        let open = self.near.0.iter().chain(self.far.values());
         let open = open.filter(|open| open.owner != Owner::NONE).map(|open| open.fact(None));
         closed.chain(self.halves.iter().copied()).chain(open)
     }
@@ -637,31 +642,51 @@ mod tests {
         assert!(whole[0].loose && whole[0].port == Some(9));
     }
 
+    fn single(connections: &mut Connections, one: Usual) {
+        let Usual { id, pair, port, at, login } = one;
+        if login {
+            return connections.begin(0, id, pair, port, at, Beginning::Login);
+        }
+        connections.end(0, id, pair, at);
+    }
+
+    /// All of these, the unusual ones one by one.
+    fn take(connections: &mut Connections, usual: &mut Vec<Usual>) {
+        let mut rest = &usual[..];
+        while !rest.is_empty() {
+            let taken = connections.usual(0, rest.iter().copied());
+            rest = &rest[taken..];
+            if let Some((&first, others)) = rest.split_first() {
+                single(connections, first);
+                rest = others;
+            }
+        }
+        usual.clear();
+    }
+
     proptest! {
         /// Ids meet in one place, come twice and end unseen; what is kept runs over.
         #[test]
-        fn a_step_does_what_a_beginning_or_an_end_does(
+        fn many_at_once_are_taken_as_one_by_one(
             keep in 0..40usize,
             moments in prop::collection::vec((0..5u8, 0..4u64, 0..3u64, 0..3u32), 1..300),
         ) {
             let (mut steps, mut plain) = (Connections::new(keep), Connections::new(keep));
             for (moments, block) in moments.chunks(32).zip(0..) {
-                steps.make_room(moments.len());
+                let mut usual = Vec::new();
                 for (&(kind, low, high, pair), i) in moments.iter().zip(0..) {
                     let (id, at) = (low + high * NEAR_SLOTS as u64, block * 32 + i);
+                    let one = Usual { id, pair, port: 9, at, login: kind > 2 };
                     if kind == 0 {
+                        take(&mut steps, &mut usual);
                         steps.begin(0, id, pair, 9, at, Beginning::Refused);
                         plain.begin(0, id, pair, 9, at, Beginning::Refused);
-                        continue;
-                    }
-                    let login = kind > 2;
-                    let end = steps.step(0, id, pair, 9, at, login);
-                    if login {
-                        plain.begin(0, id, pair, 9, at, Beginning::Login);
                     } else {
-                        prop_assert_eq!(end, plain.end(0, id, pair, at));
+                        usual.push(one);
+                        single(&mut plain, one);
                     }
                 }
+                take(&mut steps, &mut usual);
             }
             prop_assert_eq!(sorted(steps.facts().collect()), sorted(plain.facts().collect()));
             let whole = steps.facts().filter(Fact::is_firm).count();

@@ -34,6 +34,8 @@ pub(crate) struct Piece {
     pub(crate) packed: bool,
     /// Whether the server_audit plugin writes the source.
     pub(crate) by_plugin: bool,
+    /// Whether it is a table that logins write into.
+    pub(crate) is_table: bool,
     /// Its first connection record, where it is known.
     pub(crate) login: Option<i64>,
 }
@@ -56,6 +58,7 @@ pub(crate) fn join(
     gaps: Vec<Evidence>,
     holes: Vec<KnownHole>,
 ) -> Vec<Evidence> {
+    let (tables, pieces): (Vec<Piece>, Vec<Piece>) = pieces.into_iter().partition(|it| it.is_table);
     let mut missing = missing::of(holes, &pieces);
     let mut before: HashMap<i64, Vec<i64>> = HashMap::new();
     for &(file, earlier) in adjoin {
@@ -77,7 +80,42 @@ pub(crate) fn join(
         let missing = missing.remove(&server).unwrap_or_default();
         join_server(pieces, &before, gaps, missing, &mut rows);
     }
+    add_tables(tables, &mut rows);
     rows
+}
+
+/// Tables prove the logins that they hold. Who leaves no row cannot be told from them, so that they cover nothing;
+/// what lies between them and the logs of their server is not covered either.
+fn add_tables(tables: Vec<Piece>, rows: &mut Vec<Evidence>) {
+    for table in tables {
+        let (server, from, to) = (table.row.server.clone(), table.from(), table.to());
+        let of_server = rows.iter().filter(|row| row.server == server);
+        let known = unite(of_server.filter_map(|row| row.from.zip(row.to)));
+        let before = known.iter().map(|it| it.1).filter(|end| *end < from).max();
+        let after = known.iter().map(|it| it.0).filter(|start| *start > to).min();
+        let begins_alone = known.iter().all(|it| it.0 > from || it.1 < from);
+        let ends_alone = known.iter().all(|it| it.0 > to || it.1 < to);
+        let row = |from, to, records, reason: String| Evidence {
+            from: Some(from),
+            to: Some(to),
+            state: EvidenceState::Unconfirmed,
+            records,
+            reason,
+            ..table.row.clone()
+        };
+        let reason = format!(
+            "{}: administrators leave no row in it, so that it shows who logged in and not who did not",
+            table.row.reason
+        );
+        rows.push(row(from, to, table.row.records, reason));
+        let beside = || format!("nothing shows what lies beside the rows of {}", table.row.reason);
+        if let Some(before) = before.filter(|_| begins_alone) {
+            rows.push(row(before, from, 0, beside()));
+        }
+        if let Some(after) = after.filter(|_| ends_alone) {
+            rows.push(row(to, after, 0, beside()));
+        }
+    }
 }
 
 fn join_server(
@@ -222,7 +260,7 @@ fn between(older: &Piece, newer: &Piece, from: i64, to: i64) -> Evidence {
 }
 
 /// Sorted stretches that do not touch.
-fn unite(stretches: impl Iterator<Item = (i64, i64)>) -> Vec<(i64, i64)> {
+pub(crate) fn unite(stretches: impl Iterator<Item = (i64, i64)>) -> Vec<(i64, i64)> {
     let mut sorted: Vec<(i64, i64)> = stretches.filter(|(from, to)| from <= to).collect();
     sorted.sort_unstable();
     let mut united: Vec<(i64, i64)> = Vec::new();
@@ -236,7 +274,7 @@ fn unite(stretches: impl Iterator<Item = (i64, i64)>) -> Vec<(i64, i64)> {
 }
 
 /// What of a stretch lies in none of `others`, which are united.
-fn without((from, to): (i64, i64), others: &[(i64, i64)]) -> Vec<(i64, i64)> {
+pub(crate) fn without((from, to): (i64, i64), others: &[(i64, i64)]) -> Vec<(i64, i64)> {
     let mut left = Vec::new();
     let mut at = from;
     let first = others.partition_point(|(_, end)| *end <= from);
@@ -264,8 +302,9 @@ mod tests {
     }
 
     fn piece(file: i64, from: i64, to: i64) -> Piece {
-        let (whole, packed, by_plugin, login) = (true, false, true, None);
-        Piece { row: row(Covered, from, to), file, source: 1, whole, packed, by_plugin, login }
+        let (whole, packed, by_plugin, is_table, login) = (true, false, true, false, None);
+        let row = row(Covered, from, to);
+        Piece { row, file, source: 1, whole, packed, by_plugin, is_table, login }
     }
 
     fn check(
@@ -338,6 +377,46 @@ mod tests {
             &[],
             &[],
             &[(Covered, 0, 10), (Covered, 10, 20)],
+        );
+    }
+
+    #[test]
+    fn tables_cover_nothing() {
+        let table = |file, from, to| Piece { is_table: true, ..piece(file, from, to) };
+        check(&[table(1, 0, 10)], &[], &[], &[(Unconfirmed, 0, 10)]);
+        // Neither do they close what logs leave open.
+        let logs = [piece(1, 20, 30), piece(2, 40, 50)];
+        let with = |more: Piece| [&logs[..], &[more]].concat();
+        let gap = [(30, 40)];
+        check(
+            &with(table(3, 0, 10)),
+            &[],
+            &gap,
+            &[
+                (Unconfirmed, 0, 10),
+                (Unconfirmed, 10, 20),
+                (Covered, 20, 30),
+                (Gap, 30, 40),
+                (Covered, 40, 50),
+            ],
+        );
+        check(
+            &with(table(3, 35, 60)),
+            &[],
+            &gap,
+            &[(Covered, 20, 30), (Gap, 30, 40), (Unconfirmed, 35, 60), (Covered, 40, 50)],
+        );
+        check(
+            &with(table(3, 70, 80)),
+            &[],
+            &gap,
+            &[
+                (Covered, 20, 30),
+                (Gap, 30, 40),
+                (Covered, 40, 50),
+                (Unconfirmed, 50, 70),
+                (Unconfirmed, 70, 80),
+            ],
         );
     }
 

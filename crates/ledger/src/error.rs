@@ -97,6 +97,14 @@ pub enum Error {
         /// Which part.
         what: String,
     },
+    /// What is asked of it contradicts what it holds: nothing was done.
+    #[error("{path}: {what}")]
+    Refused {
+        /// Its path.
+        path: PathBuf,
+        /// What contradicts, and what to do.
+        what: String,
+    },
     /// SQLite failed otherwise.
     #[error("{path}: SQLite: {error}")]
     Sqlite {

@@ -11,7 +11,7 @@
 //! * Nothing counts twice: a file without a mark that begins no later than the newest record of a forgotten
 //!   one may be that one. [`Ingest::forgotten`] tells the reader up to when.
 //! * The newest mark of each source stays, and so do those of syslog files: without a year their records
-//!   cannot be told from newer ones.
+//!   cannot be told from newer ones. What stands for a table is no file, and none is taken for it.
 
 use crate::error::Error;
 use crate::ingest::Ingest;
@@ -32,7 +32,7 @@ const GOING: &str = "
     SELECT file.id FROM file JOIN sighting ON sighting.file = file.id
     JOIN source ON source.id = file.source
     WHERE sighting.day_us < ?1 AND (newest_us < ?1 OR newest_us IS NULL AND offset = 0)
-      AND source.dialect <> 'server_audit_syslog'
+      AND source.dialect NOT IN ('server_audit_syslog', 'access_log')
       AND file.id < (SELECT max(newer.id) FROM file AS newer WHERE newer.source = file.source)";
 
 impl Ingest<'_> {

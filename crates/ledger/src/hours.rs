@@ -15,7 +15,7 @@ use crate::timeline::{put, take};
 
 const NONE: u32 = u32::MAX;
 
-/// The bytes of a chunk: with its link and length it fills half a cache line.
+/// The bytes of a chunk: with its link and length it is half a cache line.
 const CHUNK: usize = 26;
 
 /// The mark and two varints of 32-bit numbers, one of them zigzag.
@@ -36,17 +36,18 @@ struct Chunk {
     bytes: [u8; CHUNK],
 }
 
-/// One list: where it begins and ends.
+const _: () = assert!(size_of::<Chunk>() == 32);
+
+/// One list: where it ends. Behind its last chunk comes its first.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Chain {
-    head: u32,
     tail: u32,
     hour: u32,
 }
 
 impl Chain {
     /// An empty list.
-    pub(crate) const EMPTY: Chain = Chain { head: NONE, tail: NONE, hour: 0 };
+    pub(crate) const EMPTY: Chain = Chain { tail: NONE, hour: 0 };
 }
 
 /// Where the chunks of another arena came to.
@@ -91,12 +92,10 @@ impl Hours {
     fn push_entry(&mut self, chain: &mut Chain, hour: u32, entry: Entry) {
         if self.room(*chain) < entry.used {
             let new = self.chunks.len() as u32;
-            let begins = chain.head == NONE;
-            self.chunks.push(Chunk { next: NONE, used: 0, begins, bytes: [0; CHUNK] });
-            match self.chunks.get_mut(chain.tail as usize) {
-                Some(chunk) => chunk.next = new,
-                None => chain.head = new,
-            }
+            let last = self.chunks.get_mut(chain.tail as usize);
+            let begins = last.is_none();
+            let first = last.map_or(new, |last| std::mem::replace(&mut last.next, new));
+            self.chunks.push(Chunk { next: first, used: 0, begins, bytes: [0; CHUNK] });
             chain.tail = new;
         }
         let chunk = &mut self.chunks[chain.tail as usize];
@@ -122,10 +121,12 @@ impl Hours {
         self.chunks.reserve_exact(moved.count);
         while let Some(last) = other.chunks.len().checked_sub(1) {
             let piece = last / PIECE * PIECE;
-            self.chunks.extend(other.chunks.drain(piece..).map(|chunk| {
-                let next = if chunk.next == NONE { NONE } else { moved.number(chunk.next) };
-                Chunk { next, ..chunk }
-            }));
+            self.chunks.extend(
+                other
+                    .chunks
+                    .drain(piece..)
+                    .map(|chunk| Chunk { next: moved.number(chunk.next), ..chunk }),
+            );
             other.chunks.shrink_to_fit();
         }
         moved
@@ -133,27 +134,30 @@ impl Hours {
 
     /// Adds a list of an arena that was taken over to the end of another.
     pub(crate) fn append(&mut self, chain: &mut Chain, other: Chain, moved: Moved) {
-        if other.head == NONE {
+        if other.tail == NONE {
             return;
         }
-        match self.chunks.get_mut(chain.tail as usize) {
-            Some(chunk) => chunk.next = moved.number(other.head),
-            None => chain.head = moved.number(other.head),
+        let tail = moved.number(other.tail);
+        if let Some(last) = self.chunks.get(chain.tail as usize) {
+            // Two circles become one.
+            let first = last.next;
+            let others = std::mem::replace(&mut self.chunks[tail as usize].next, first);
+            self.chunks[chain.tail as usize].next = others;
         }
-        chain.tail = moved.number(other.tail);
-        chain.hour = other.hour;
+        *chain = Chain { tail, hour: other.hour };
     }
 
     /// The hours of a list with their counts, in the order in which they were added.
     pub(crate) fn of(&self, chain: Chain) -> impl Iterator<Item = (u32, u32)> {
-        let mut at = chain.head;
+        let mut next = self.chunks.get(chain.tail as usize).map(|last| last.next);
         let mut rest: &[u8] = &[];
         let mut hour = 0i64;
         std::iter::from_fn(move || {
             if rest.is_empty() {
-                let chunk = self.chunks.get(at as usize)?;
+                let at = next?;
+                let chunk = &self.chunks[at as usize];
                 rest = &chunk.bytes[..chunk.used as usize];
-                at = chunk.next;
+                next = (at != chain.tail).then_some(chunk.next);
                 if chunk.begins {
                     hour = 0;
                 }

@@ -33,7 +33,8 @@ use std::path::PathBuf;
 /// What a statement would have to undo by itself (several rows of counts) stays in memory, a few pages,
 /// instead of going to a temporary file that there may be no place for: that is decided when the
 /// transaction begins. What answers sort may go there again.
-const BEGIN: &str = "PRAGMA temp_store = MEMORY; BEGIN IMMEDIATE; PRAGMA temp_store = DEFAULT";
+pub(crate) const BEGIN: &str =
+    "PRAGMA temp_store = MEMORY; BEGIN IMMEDIATE; PRAGMA temp_store = DEFAULT";
 
 /// An open transaction on the ledger, with the right to write.
 #[derive(Debug)]
@@ -139,6 +140,10 @@ impl Ingest<'_> {
         let mut facts: Vec<Fact> = batch.connection_facts().collect();
         facts.sort_unstable_by_key(|fact| (fact.server, fact.id, fact.from, fact.to));
         facts::add(db, &self.keeping, source, batch, &servers, facts)?;
+        batch.named.store(db, source, |pair| {
+            let pair = batch.pairs.get(pair);
+            (servers[pair.server as usize], pair.user, pair.host)
+        })?;
         edges::add_contested(db, source, &batch.contested, &batch.pairs, &servers)?;
         edges::add_contested(db, source, &settled.contested, &settled.pairs, &servers)?;
         self.add_doubts(source, &batch.doubts)?;

@@ -19,6 +19,10 @@
 //!   are too new to be sure of.
 //! * `file`, `source`, `progress`, `stretch`, `gap`, `doubt`: what was read, what is missing, what
 //!   could not be used.
+//! * `access_mark`, `matched`: how far tables that logins write into were read, and which accounts they name.
+//! * `snapshot`, `account` and what begins so: the servers' accounts as they were read last, and what became
+//!   of them.
+//! * `keep`, `plan`, `deed`, `deed_end`: exceptions, what would be sent to servers, what was.
 //!
 //! # Invariants
 //! * Sums and checkpoints are committed together, and a commit is on the disk when it returns: each
@@ -27,7 +31,8 @@
 //!   files, threads, batches, commits and scans; `tests/order.rs` says where that ends.
 //! * Counts are kept per source. Two sources that saw the same logins do not double them: an answer
 //!   takes, hour by hour, the larger count.
-//! * One process writes; any number read beside it and see whole commits.
+//! * One process reads logs into it; any number read beside it and see whole commits. Accounts, exceptions,
+//!   plans and deeds are written beside it, too, each in a moment.
 //! * Nothing a log holds makes the ledger grow without bound: random names are folded together,
 //!   connections, samples and times are bounded.
 //! * A ledger that is damaged, foreign or newer is said to be so, and left as it is.
@@ -63,6 +68,7 @@ mod store;
 mod clock;
 mod timeline;
 
+mod access;
 mod batch;
 mod connections;
 mod contested;
@@ -90,22 +96,39 @@ mod tally;
 mod watched;
 mod weak;
 
+mod brief;
+
+mod accounts;
+mod chain;
+mod changes;
+mod journal;
+mod keep;
+mod plans;
+
 mod answers;
 mod coverage;
 mod holdings;
 mod lost_ids;
 mod missing;
 mod rows;
+mod window;
 
+pub use access::{ACCESS_LOG, ANCHORS_MAX, AccessMark, Anchor, MISSING_MAX, Matched, MissingIds};
+pub use accounts::{OutOfSight, StoredSnapshot};
 pub use batch::{Batch, BatchOptions};
+pub use changes::{AccountChange, CHANGE_BYTES_MAX, ChangeKind, HISTORY_MAX};
 pub use clock::LocalClock;
 pub use error::Error;
 pub use files::{Checkpoint, Gap, Mark};
 pub use holdings::{DoubtTotal, Holdings, ReadFile};
 pub use ingest::Ingest;
+pub use journal::{Deed, DeedFilter, Intent, Outcome, Undoable};
+pub use keep::Keep;
 pub use keeping::{Keeping, LocalText};
 pub use lock::Lock;
 pub use pairs::PEER_BYTES_MAX;
+pub use plans::{NewPlan, Plan, PlanFilter, PlanState};
 pub use rows::*;
 pub use store::Ledger;
 pub use watched::{TROUBLE_BYTES_MAX, TROUBLES_MAX};
+pub use window::{Interval, IntervalState};

@@ -10,6 +10,7 @@ use formats::Peer;
 use hashbrown::HashTable;
 use std::hash::{BuildHasher, Hasher};
 use std::hint::select_unpredictable;
+use std::ops::Range;
 
 /// The longest `user,host` that is counted. A name has at most 128 characters of four bytes, a host
 /// name 255; a longer one is no name that a server can hold.
@@ -38,14 +39,10 @@ impl Moment {
         Moment { utc, hour: (utc / HOUR) as u32, in_hour: (utc % HOUR) as u32 }
     }
 
-    /// The moment at this time, which is likely to be of the same hour.
-    #[inline(always)]
-    pub(crate) fn or_new(self, utc: i64) -> Self {
-        let in_hour = utc.wrapping_sub(i64::from(self.hour) * HOUR);
-        if (0..HOUR).contains(&in_hour) {
-            return Moment { utc, hour: self.hour, in_hour: in_hour as u32 };
-        }
-        Moment::new(utc)
+    /// From its hour's first microsecond to the one behind it.
+    fn whole_hour(self) -> Range<i64> {
+        let start = i64::from(self.hour) * HOUR;
+        start..start + HOUR
     }
 }
 
@@ -75,26 +72,70 @@ impl Tally {
     }
 }
 
-/// Names of this many bytes, `user,host`, stand in the pair itself.
-const SHORT: usize = 32;
+/// Texts of this many bytes, `user,host`, stand in the name itself.
+pub(crate) const SHORT: usize = 48;
 
 /// One user from one host on one server: one cache line, so that a record waits for memory once.
 #[derive(Debug, Clone)]
 #[repr(C, align(64))]
-struct Pair {
+struct Name {
     key: Key,
-    /// The `user,host` slice; a longer one stands in the arena, at the offset in the first four bytes.
+    /// The `user,host` slice, zeros behind it; a longer one stands in the arena.
     text: [u8; SHORT],
-    /// The hour of the last login, and the logins in it.
-    hour: u32,
-    logins: u32,
+    /// Where in the arena.
+    far: u32,
+}
+
+const _: () = assert!(size_of::<Name>() == 64);
+
+/// What is counted of a pair, half a cache line.
+#[derive(Debug, Clone, Copy)]
+#[repr(C, align(32))]
+struct Count {
+    current: InHour,
     /// The newest login; `i64::MAX` for none.
     last: i64,
     /// The newest sign of a session; `i64::MIN` for none.
     active: i64,
+    /// Logins of other hours.
+    hours: Chain,
 }
 
-const _: () = assert!(size_of::<Pair>() == 64);
+const _: () = assert!(size_of::<Count>() == 32);
+
+impl Count {
+    const EMPTY: Count =
+        Count { current: InHour(0), last: i64::MAX, active: i64::MIN, hours: Chain::EMPTY };
+}
+
+/// An hour, in the upper half, and the logins in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct InHour(u64);
+
+impl InHour {
+    /// One login in this hour.
+    #[inline(always)]
+    fn one(hour: u32) -> InHour {
+        InHour(u64::from(hour) << 32 | 1)
+    }
+
+    fn hour(self) -> u32 {
+        (self.0 >> 32) as u32
+    }
+
+    fn logins(self) -> u32 {
+        self.0 as u32
+    }
+
+    /// The same with a login more, or not; and whether it is over: the login is of another hour, that of `one`, or
+    /// one more than the 2,147,483,648 that are counted here.
+    #[inline(always)]
+    fn step(self, one: InHour, login: bool) -> (InHour, bool) {
+        let next = self.0 + u64::from(login);
+        let over = login & (next.wrapping_sub(one.0) >> 31 != 0);
+        (InHour(select_unpredictable(over, one.0, next)), over)
+    }
+}
 
 /// What is compared before the text: its length, that of the user name, the server's number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,9 +143,8 @@ struct Key(u64);
 
 impl Key {
     #[inline(always)]
-    fn new(server: u32, peer: Peer<'_>) -> Key {
-        let (text, user) = (peer.joined().len() as u64, peer.user_bytes() as u64);
-        Key(text | user << 16 | u64::from(server) << 32)
+    fn new(server: u32, text_bytes: usize, user_bytes: usize) -> Key {
+        Key(text_bytes as u64 | (user_bytes as u64) << 16 | u64::from(server) << 32)
     }
 
     #[inline(always)]
@@ -121,15 +161,79 @@ impl Key {
     }
 }
 
-impl Pair {
-    #[inline(always)]
+impl Name {
     fn text<'a>(&'a self, arena: &'a [u8]) -> &'a [u8] {
         let bytes = self.key.text_bytes();
-        let short = bytes <= SHORT;
-        let start = u32::from_le_bytes([self.text[0], self.text[1], self.text[2], self.text[3]]);
-        // Which of the two it is cannot be foreseen.
-        let start = select_unpredictable(short, 0, start as usize);
-        &select_unpredictable(short, &self.text[..], arena)[start..start + bytes]
+        self.text.get(..bytes).unwrap_or_else(|| &arena[self.far as usize..][..bytes])
+    }
+}
+
+/// A short text in words, zeros behind it.
+#[derive(Debug, Clone, Copy)]
+struct Words([u64; SHORT / 8]);
+
+impl Words {
+    /// Of these bytes so many, at most [`SHORT`], without a branch on how many: that cannot be foreseen.
+    #[inline(always)]
+    fn of(bytes: &[u8; SHORT], count: usize) -> Words {
+        /// From the place on that is as far from its middle as a text is long: a mask for that text.
+        const KEPT: [u8; 2 * SHORT] = {
+            let mut kept = [0; 2 * SHORT];
+            let mut i = 0;
+            while i < SHORT {
+                kept[i] = 0xff;
+                i += 1;
+            }
+            kept
+        };
+        let kept = KEPT[SHORT - count.min(SHORT)..].first_chunk().expect("half of it");
+        let (bytes, kept) = (Words::all(bytes), Words::all(kept));
+        Words(std::array::from_fn(|i| bytes.0[i] & kept.0[i]))
+    }
+
+    #[inline(always)]
+    fn all(bytes: &[u8; SHORT]) -> Words {
+        let (words, _) = bytes.as_chunks();
+        Words(std::array::from_fn(|i| u64::from_le_bytes(words[i])))
+    }
+
+    #[inline(always)]
+    fn are(&self, other: &Words) -> bool {
+        (0..SHORT / 8).fold(0, |differ, i| differ | (self.0[i] ^ other.0[i])) == 0
+    }
+
+    /// A keyed hash: who does not know the keys cannot make two that are the same, nor that a product is zero.
+    #[inline(always)]
+    fn hash(&self, keys: &[u64; SHORT / 8], key: Key) -> u64 {
+        let fold = |a: u64, b: u64| {
+            let product = u128::from(a) * u128::from(b);
+            product as u64 ^ (product >> 64) as u64
+        };
+        let [a, b, c, d, e, f] = std::array::from_fn(|i| self.0[i] ^ keys[i]);
+        let (begin, middle, end) = (fold(a, b), fold(c, d), fold(e, f));
+        begin ^ middle.rotate_left(23) ^ end.rotate_left(46) ^ key.0
+    }
+}
+
+/// A pair that is looked for, whose text is short.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sought {
+    key: Key,
+    text: Words,
+}
+
+impl Sought {
+    /// The pair on this server whose text is so many of these bytes, so many of them the user name, if they are
+    /// no more than [`SHORT`].
+    #[inline(always)]
+    pub(crate) fn new(
+        server: u32,
+        bytes: &[u8; SHORT],
+        count: usize,
+        user_bytes: usize,
+    ) -> Option<Sought> {
+        let key = Key::new(server, count, user_bytes);
+        (count <= SHORT).then(|| Sought { key, text: Words::of(bytes, count) })
     }
 }
 
@@ -137,7 +241,7 @@ impl Pair {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Step {
     pub(crate) pair: u32,
-    /// Microseconds UTC.
+    /// Microseconds UTC, those of a [`Moment`].
     pub(crate) at: i64,
     /// It is a login.
     pub(crate) login: bool,
@@ -145,26 +249,21 @@ pub(crate) struct Step {
     pub(crate) active: bool,
 }
 
-/// What is seldom needed of a pair: its first login, and its logins of other hours.
-#[derive(Debug, Clone, Copy)]
-struct Past {
-    first: i64,
-    hours: Chain,
-}
-
 /// The table.
 #[derive(Debug, Default)]
 pub(crate) struct Pairs {
     index: HashTable<u32>,
-    pairs: Vec<Pair>,
-    past: Vec<Past>,
+    names: Vec<Name>,
+    counts: Vec<Count>,
+    /// The oldest login of each; `i64::MAX` for none.
+    first: Vec<i64>,
     hours: Hours,
     /// Finished hours of pairs with their logins, not in `hours` yet: put away many at a time, because
     /// each waits for memory.
     /// Only the first `waiting` have a meaning.
-    finished: Vec<(u32, u32, u32)>,
+    finished: Vec<(u32, InHour)>,
     waiting: usize,
-    /// The names that are too long for a pair.
+    /// The texts that are too long for a name.
     arena: Vec<u8>,
     spilled: Vec<Tally>,
     /// Refusals by pair and error number.
@@ -175,11 +274,12 @@ pub(crate) struct Pairs {
 
 /// Keys of the hash, chosen anew for each table: whoever writes the names cannot know which collide.
 #[derive(Debug)]
-struct Keys([u64; 4]);
+struct Keys([u64; SHORT / 8]);
 
 impl Default for Keys {
     fn default() -> Self {
-        Keys([0, 1, 2, 3].map(|n: u64| foldhash::quality::RandomState::default().hash_one(n)))
+        let key = |n: usize| foldhash::quality::RandomState::default().hash_one(n);
+        Keys(std::array::from_fn(key))
     }
 }
 
@@ -201,22 +301,21 @@ impl Pairs {
     /// The number of the pair that this probably is; some number where it is none. Touches only the
     /// index, so that many can be looked up at once.
     #[inline(always)]
-    pub(crate) fn guess(&self, server: u32, peer: Peer<'_>) -> u32 {
+    pub(crate) fn guess(&self, sought: &Sought) -> u32 {
         let mut guess = NONE;
-        let _ = self.index.find(self.hash(server, peer.joined()), |&number| {
+        let _ = self.index.find(sought.text.hash(&self.keys.0, sought.key), |&number| {
             guess = number;
             true
         });
         guess
     }
 
-    /// The number of the pair, made if it is new. The peer must not be longer than [`PEER_BYTES_MAX`].
+    /// Whether it is the pair of this number.
     #[inline(always)]
-    pub(crate) fn confirm(&mut self, guess: u32, server: u32, peer: Peer<'_>) -> u32 {
-        match self.pairs.get(guess as usize) {
-            Some(pair) if is_pair(pair, &self.arena, server, peer) => guess,
-            _ => self.find_or_add(server, peer),
-        }
+    pub(crate) fn is(&self, number: u32, sought: &Sought) -> bool {
+        self.names.get(number as usize).is_some_and(|name| {
+            (name.key == sought.key) && sought.text.are(&Words::all(&name.text))
+        })
     }
 
     /// Has the memory of several pairs fetched, all at once.
@@ -224,53 +323,49 @@ impl Pairs {
     pub(crate) fn touch(&self, numbers: &[u32]) {
         let mut keys = 0;
         for &number in numbers {
-            keys |= self.pairs.get(number as usize).map_or(0, |pair| pair.key.0);
+            keys |= self.names.get(number as usize).map_or(0, |name| name.key.0);
         }
         std::hint::black_box(keys);
     }
 
-    /// [`Pairs::guess`] and [`Pairs::confirm`] at once.
+    /// The number of this pair on this server, made if it is new. The peer must not be longer than
+    /// [`PEER_BYTES_MAX`].
     #[inline(never)]
     pub(crate) fn find_or_add(&mut self, server: u32, peer: Peer<'_>) -> u32 {
-        let hash = self.hash(server, peer.joined());
-        let (pairs, arena) = (&self.pairs, &self.arena);
-        let found = self.index.find(hash, |&i| is_pair(&pairs[i as usize], arena, server, peer));
+        let (text, key) = (peer.joined(), Key::new(server, peer.joined().len(), peer.user_bytes()));
+        let hash = self.hash(key, text);
+        let (names, arena) = (&self.names, &self.arena);
+        let found = self.index.find(hash, |&i| {
+            let name = &names[i as usize];
+            name.key == key && name.text(arena) == text
+        });
         match found {
-            Some(&pair) => pair,
-            None => self.add(hash, server, peer),
+            Some(&number) => number,
+            None => self.add(hash, key, text),
         }
     }
 
-    #[inline(always)]
-    fn hash(&self, server: u32, joined: &[u8]) -> u64 {
-        hash(&self.hasher, &self.keys.0, server, joined)
+    /// A keyed hash. Texts of usual length are mixed without a branch on their length; foldhash does the others.
+    fn hash(&self, key: Key, text: &[u8]) -> u64 {
+        hash(&self.hasher, &self.keys, key, text)
     }
 
     #[cold]
     #[inline(never)]
-    fn add(&mut self, hash: u64, server: u32, peer: Peer<'_>) -> u32 {
-        let number = self.pairs.len() as u32;
-        let mut text = [0; SHORT];
-        match text.get_mut(..peer.joined().len()) {
-            Some(place) => place.copy_from_slice(peer.joined()),
-            None => {
-                text[..4].copy_from_slice(&(self.arena.len() as u32).to_le_bytes());
-                self.arena.extend_from_slice(peer.joined());
-            }
+    fn add(&mut self, hash: u64, key: Key, text: &[u8]) -> u32 {
+        let number = self.names.len() as u32;
+        let far = self.arena.len() as u32;
+        let short = short(text);
+        if short.is_none() {
+            self.arena.extend_from_slice(text);
         }
-        self.pairs.push(Pair {
-            text,
-            key: Key::new(server, peer),
-            hour: 0,
-            logins: 0,
-            last: i64::MAX,
-            active: i64::MIN,
-        });
-        self.past.push(Past { first: i64::MAX, hours: Chain::EMPTY });
-        let (hasher, keys, pairs, arena) = (&self.hasher, &self.keys.0, &self.pairs, &self.arena);
+        self.names.push(Name { key, text: short.unwrap_or([0; SHORT]), far });
+        self.counts.push(Count::EMPTY);
+        self.first.push(i64::MAX);
+        let (hasher, keys, names, arena) = (&self.hasher, &self.keys, &self.names, &self.arena);
         self.index.insert_unique(hash, number, |&i| {
-            let pair = &pairs[i as usize];
-            crate::pairs::hash(hasher, keys, pair.key.server(), pair.text(arena))
+            let name = &names[i as usize];
+            crate::pairs::hash(hasher, keys, name.key, name.text(arena))
         });
         number
     }
@@ -280,26 +375,30 @@ impl Pairs {
     pub(crate) fn steps(&mut self, steps: impl ExactSizeIterator<Item = Step>) {
         let room = self.waiting + steps.len();
         if room > self.finished.len() {
-            self.finished.resize(2 * room, (0, 0, 0));
+            self.finished.resize(2 * room, (0, InHour(0)));
         }
-        let (pairs, past) = (&mut self.pairs[..], &mut self.past[..]);
+        let (counts, first) = (&mut self.counts[..], &mut self.first[..]);
         let (finished, mut waiting) = (&mut self.finished[..], self.waiting);
-        let mut moment = Moment::new(0);
+        let mut hour = 0..HOUR;
+        let mut one = InHour::one(0);
         for Step { pair: number, at, login, active } in steps {
-            moment = moment.or_new(at);
-            let (at, hour) = (moment.utc, moment.hour);
-            let pair = &mut pairs[number as usize];
-            pair.active = pair.active.max(select_unpredictable(active, at, i64::MIN));
-            let over = login & ((pair.hour != hour) | (pair.logins == u32::MAX));
-            finished[waiting] = (number, pair.hour, pair.logins);
-            waiting += usize::from(over & (pair.logins > 0));
-            pair.hour = select_unpredictable(login, hour, pair.hour);
-            pair.logins = select_unpredictable(over, 0, pair.logins) + u32::from(login);
-            // An end is seldom older either: to ask whether it is a login would be the worse branch.
-            if at < pair.last {
-                older(pair, &mut past[number as usize], at, login);
+            if !hour.contains(&at) {
+                let moment = Moment::new(at);
+                hour = moment.whole_hour();
+                one = InHour::one(moment.hour);
             }
-            pair.last = select_unpredictable(login, pair.last.max(at), pair.last);
+            let count = &mut counts[number as usize];
+            count.active = count.active.max(select_unpredictable(active, at, i64::MIN));
+            finished[waiting] = (number, count.current);
+            let (current, over) = count.current.step(one, login);
+            waiting += usize::from(over);
+            count.current = current;
+            // An end is seldom older either: to ask whether it is a login would be the worse branch.
+            if at < count.last {
+                older(count, &mut first[number as usize], at, login);
+            } else {
+                count.last = select_unpredictable(login, at, count.last);
+            }
         }
         self.waiting = waiting;
     }
@@ -310,12 +409,17 @@ impl Pairs {
         for some in self.finished[..self.waiting].chunks(32) {
             // Has the memory of all fetched at once.
             let mut places = 0;
-            for &(number, ..) in some {
-                places |= self.hours.room(self.past[number as usize].hours);
+            for &(number, _) in some {
+                places |= self.hours.room(self.counts[number as usize].hours);
             }
             std::hint::black_box(places);
-            for &(number, hour, logins) in some {
-                self.hours.push(&mut self.past[number as usize].hours, hour, logins);
+            // The first login of a pair finishes an hour without any.
+            for &(number, hour) in some.iter().filter(|(_, hour)| hour.logins() > 0) {
+                self.hours.push(
+                    &mut self.counts[number as usize].hours,
+                    hour.hour(),
+                    hour.logins(),
+                );
             }
         }
         self.waiting = 0;
@@ -324,8 +428,8 @@ impl Pairs {
     /// Notes a sign of a session.
     #[inline(always)]
     pub(crate) fn active(&mut self, pair: u32, at: Moment) {
-        let pair = &mut self.pairs[pair as usize];
-        pair.active = pair.active.max(at.utc);
+        let count = &mut self.counts[pair as usize];
+        count.active = count.active.max(at.utc);
     }
 
     /// Counts a refused attempt.
@@ -337,31 +441,30 @@ impl Pairs {
     /// Adds all counts of `other`, which is settled; `servers` gives this table's number for each server
     /// of `other`. Returns this table's number for each pair of `other`.
     pub(crate) fn absorb(&mut self, mut other: Pairs, servers: &[u32]) -> Vec<u32> {
-        let mut numbers = Vec::with_capacity(other.pairs.len());
+        let mut numbers = Vec::with_capacity(other.names.len());
         let moved = self.hours.take_over(std::mem::take(&mut other.hours));
-        for pair in &other.pairs {
-            let joined = other.joined(pair);
-            let peer = Peer::new(joined, pair.key.user_bytes());
-            let number = self.find_or_add(servers[pair.key.server() as usize], peer);
-            let past = &other.past[numbers.len()];
-            let mine = &mut self.pairs[number as usize];
-            let mine_past = &mut self.past[number as usize];
-            mine.active = mine.active.max(pair.active);
-            mine.last = match (mine.last, pair.last) {
+        for ((name, count), &first) in other.names.iter().zip(&other.counts).zip(&other.first) {
+            let peer = Peer::new(name.text(&other.arena), name.key.user_bytes());
+            let number = self.find_or_add(servers[name.key.server() as usize], peer);
+            let mine = &mut self.counts[number as usize];
+            mine.active = mine.active.max(count.active);
+            mine.last = match (mine.last, count.last) {
                 (last, i64::MAX) | (i64::MAX, last) => last,
                 (a, b) => a.max(b),
             };
-            mine_past.first = mine_past.first.min(past.first);
+            let mine_first = &mut self.first[number as usize];
+            *mine_first = first.min(*mine_first);
             // In the order of time where `other` goes on from here.
-            if mine.logins > 0 && pair.logins > 0 && mine.hour <= pair.hour {
-                self.hours.push(&mut mine_past.hours, mine.hour, mine.logins);
-                mine.logins = 0;
+            let (own, theirs) = (mine.current, count.current);
+            if own.logins() > 0 && theirs.logins() > 0 && own.hour() <= theirs.hour() {
+                self.hours.push(&mut mine.hours, own.hour(), own.logins());
+                mine.current = InHour(0);
             }
-            self.hours.append(&mut mine_past.hours, past.hours, moved);
-            if mine.logins == 0 {
-                (mine.hour, mine.logins) = (pair.hour, pair.logins);
-            } else if pair.logins > 0 {
-                self.hours.push(&mut mine_past.hours, pair.hour, pair.logins);
+            self.hours.append(&mut mine.hours, count.hours, moved);
+            if mine.current.logins() == 0 {
+                mine.current = theirs;
+            } else if theirs.logins() > 0 {
+                self.hours.push(&mut mine.hours, theirs.hour(), theirs.logins());
             }
             numbers.push(number);
         }
@@ -376,7 +479,7 @@ impl Pairs {
 
     /// About how many bytes of memory it holds.
     pub(crate) fn bytes(&self) -> usize {
-        self.pairs.len() * (size_of::<Pair>() + size_of::<Past>())
+        self.names.len() * (size_of::<Name>() + size_of::<Count>() + size_of::<i64>())
             + self.hours.bytes()
             + self.arena.len()
             + self.spilled.len() * size_of::<Tally>()
@@ -386,16 +489,16 @@ impl Pairs {
 
     /// A pair by its number.
     pub(crate) fn get(&self, number: u32) -> PairView<'_> {
-        let pair = &self.pairs[number as usize];
+        let (name, count) = (&self.names[number as usize], &self.counts[number as usize]);
         let known = |at: i64| (at != i64::MIN && at != i64::MAX).then_some(at);
-        let (user, host) = self.joined(pair).split_at(pair.key.user_bytes());
+        let (user, host) = name.text(&self.arena).split_at(name.key.user_bytes());
         PairView {
-            server: pair.key.server(),
+            server: name.key.server(),
             user,
             host: &host[1..],
-            first: known(self.past[number as usize].first),
-            last: known(pair.last),
-            active: known(pair.active),
+            first: known(self.first[number as usize]),
+            last: known(count.last),
+            active: known(count.active),
         }
     }
 
@@ -403,10 +506,10 @@ impl Pairs {
     /// from one end to the other.
     pub(crate) fn sorted(&self) -> impl Iterator<Item = u32> {
         let mut keys: Vec<(u64, u32)> = self
-            .pairs
+            .names
             .iter()
             .zip(0..)
-            .map(|(pair, number)| (pair.key.server().into(), number))
+            .map(|(name, number)| (name.key.server().into(), number))
             .collect();
         keys.sort_unstable();
         for server in keys.chunk_by_mut(|a, b| a.0 == b.0) {
@@ -421,7 +524,7 @@ impl Pairs {
     fn sort_from(&self, keys: &mut [(u64, u32)], start: usize) {
         let mut longest = 0;
         for (key, number) in &mut *keys {
-            let text = self.joined(&self.pairs[*number as usize]);
+            let text = self.names[*number as usize].text(&self.arena);
             longest = longest.max(text.len());
             let mut word = [0; 8];
             let part = &text[start.min(text.len())..(start + 8).min(text.len())];
@@ -439,9 +542,9 @@ impl Pairs {
     /// The hours since 1970 in which a pair logged in, and how often; oldest first as a rule, but an hour
     /// may come twice, and after a later one.
     pub(crate) fn hours(&self, number: u32) -> impl Iterator<Item = (u32, u32)> {
-        let pair = &self.pairs[number as usize];
-        let hours = self.hours.of(self.past[number as usize].hours);
-        hours.chain([(pair.hour, pair.logins)]).filter(|(_, logins)| *logins > 0)
+        let Count { current, hours, .. } = self.counts[number as usize];
+        let current = (current.logins() > 0).then_some((current.hour(), current.logins()));
+        self.hours.of(hours).chain(current)
     }
 
     /// The login slots of a pair, appended to `slots`; not normalized. Only their hours and counts are
@@ -454,12 +557,12 @@ impl Pairs {
 
     /// The numbers of all pairs, in the order in which they came.
     pub(crate) fn numbers(&self) -> std::ops::Range<u32> {
-        0..self.pairs.len() as u32
+        0..self.names.len() as u32
     }
 
     /// Whether the pair logged in.
     pub(crate) fn has_logins(&self, pair: u32) -> bool {
-        self.pairs[pair as usize].last != i64::MAX
+        self.counts[pair as usize].last != i64::MAX
     }
 
     /// The refusals as (pair, error), sorted.
@@ -474,10 +577,6 @@ impl Pairs {
         slots.extend(self.chain(&self.refused[&key]).map(Tally::slot));
     }
 
-    fn joined<'a>(&'a self, pair: &'a Pair) -> &'a [u8] {
-        pair.text(&self.arena)
-    }
-
     fn chain<'a>(&'a self, tally: &'a Tally) -> impl Iterator<Item = &'a Tally> {
         let first = (tally.count > 0).then_some(tally);
         std::iter::successors(first, |tally| self.spilled.get(tally.next as usize))
@@ -487,13 +586,13 @@ impl Pairs {
 /// A login that is the pair's first, or older than its newest.
 #[cold]
 #[inline(never)]
-fn older(pair: &mut Pair, past: &mut Past, at: i64, login: bool) {
+fn older(count: &mut Count, first: &mut i64, at: i64, login: bool) {
     if !login {
         return;
     }
-    past.first = past.first.min(at);
-    if pair.last == i64::MAX {
-        pair.last = at;
+    *first = at.min(*first);
+    if count.last == i64::MAX {
+        count.last = at;
     }
 }
 
@@ -529,31 +628,23 @@ fn merge(into: &mut Tally, spilled: &mut Vec<Tally>, from: &Tally) {
     into.last = into.last.max(from.last);
 }
 
-#[inline(always)]
-fn is_pair(pair: &Pair, arena: &[u8], server: u32, peer: Peer<'_>) -> bool {
-    pair.key == Key::new(server, peer) && same(pair.text(arena), peer.joined())
+/// The text with zeros behind it, if it is short.
+fn short(text: &[u8]) -> Option<[u8; SHORT]> {
+    let mut bytes = [0; SHORT];
+    bytes.get_mut(..text.len())?.copy_from_slice(text);
+    Some(bytes)
 }
 
-/// A keyed hash. Names of usual length are mixed without a branch on their length, which cannot be
-/// foreseen; foldhash does the others.
-#[inline(always)]
-fn hash(state: &foldhash::fast::RandomState, keys: &[u64; 4], server: u32, joined: &[u8]) -> u64 {
-    let n = joined.len();
-    if !(16..=48).contains(&n) {
-        let mut hasher = state.build_hasher();
-        hasher.write_u32(server);
-        hasher.write(joined);
-        return hasher.finish();
+fn hash(state: &foldhash::fast::RandomState, keys: &Keys, key: Key, text: &[u8]) -> u64 {
+    match short(text) {
+        Some(bytes) => Words::all(&bytes).hash(&keys.0, key),
+        None => {
+            let mut hasher = state.build_hasher();
+            hasher.write_u64(key.0);
+            hasher.write(text);
+            hasher.finish()
+        }
     }
-    let word = |at: usize| u64::from_le_bytes(joined[at..at + 8].try_into().expect("eight bytes"));
-    let fold = |a: u64, b: u64| {
-        let product = u128::from(a) * u128::from(b);
-        product as u64 ^ (product >> 64) as u64
-    };
-    let ends = fold(word(0) ^ keys[0], word(n - 8) ^ keys[1]);
-    let inner = fold(word(8) ^ keys[2], word(n - 16) ^ keys[3]);
-    let middle = fold(word(16.min(n - 8)) ^ keys[1], word(n.max(24) - 24) ^ keys[2]);
-    fold(ends ^ u64::from(server) ^ keys[3], inner ^ middle.rotate_left(23) ^ n as u64 ^ keys[0])
 }
 
 /// Equality of slices of the same length, without a call for the short ones that names are.
@@ -589,6 +680,51 @@ mod tests {
                 assert!(!same(&a, &b), "length {n}, byte {i}");
             }
         }
+    }
+
+    #[test]
+    fn an_hour_is_over_with_the_next_or_when_it_is_full() {
+        let one = InHour::one(7);
+        let full = InHour(one.0 + (1 << 31) - 1);
+        let of = |hour: u32, logins: u32| InHour(u64::from(hour) << 32 | u64::from(logins));
+        assert_eq!(full.logins(), 1 << 31);
+        for (before, after, over) in [
+            (InHour(0), one, true),
+            (of(7, 1), of(7, 2), false),
+            (of(7, (1 << 31) - 1), full, false),
+            (full, one, true),
+            (of(6, 3), one, true),
+            (of(6, u32::MAX), one, true),
+            (of(8, 3), one, true),
+        ] {
+            assert_eq!(before.step(one, true), (after, over), "{before:?}");
+            assert_eq!(before.step(one, false), (before, false), "{before:?}");
+        }
+    }
+
+    #[test]
+    fn what_stands_behind_a_text_does_not_count() {
+        let mut pairs = Pairs::default();
+        let log: [u8; 2 * SHORT] = std::array::from_fn(|i| b'a' + (i % 26) as u8);
+        let other = log.map(|byte| byte ^ 1);
+        let mut guessed = 0;
+        for count in 2..=SHORT + 1 {
+            let number = pairs.find_or_add(3, Peer::new(&log[..count], 1));
+            let mut bytes: [u8; SHORT] = other[..SHORT].try_into().unwrap();
+            let kept = count.min(SHORT);
+            bytes[..kept].copy_from_slice(&log[..kept]);
+            let Some(sought) = Sought::new(3, &bytes, count, 1) else {
+                assert!(count > SHORT);
+                continue;
+            };
+            guessed += usize::from(pairs.guess(&sought) == number);
+            assert!(pairs.is(number, &sought), "{count}");
+            bytes[count - 1] ^= 1;
+            let another = Sought::new(3, &bytes, count, 1).unwrap();
+            assert!(!pairs.is(number, &another), "{count}");
+        }
+        assert!(guessed > SHORT / 2, "{guessed}");
+        assert_eq!(pairs.get(SHORT as u32 - 1).host, &log[2..SHORT + 1]);
     }
 
     #[test]

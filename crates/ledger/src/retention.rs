@@ -3,9 +3,12 @@
 //! # Invariants
 //! * What is written is held to the same limits as what is there, so it does not matter whether
 //!   something was made coarser when it was read or later.
+//! * The journal is never touched, nor are exceptions that are in force and plans that something was done of.
 
 use crate::facts;
 use crate::ingest::{Ingest, run_part};
+use crate::keep;
+use crate::plans;
 use crate::runs::RunPart;
 use crate::strangers;
 use crate::timeline;
@@ -44,6 +47,8 @@ impl Ingest<'_> {
         )?;
         db.execute("DELETE FROM contested WHERE last_us < ?1", [gone])?;
         db.execute("DELETE FROM gap WHERE noticed_us < ?1", [gone])?;
+        keep::prune(db, self.keeping.ages_from())?;
+        plans::prune(db, self.keeping.ages_from())?;
         self.prune_files()?;
         db.execute(
             "UPDATE file SET lines = substr(lines, 1, ?1) WHERE length(lines) > ?1

@@ -21,7 +21,7 @@
 use crate::clock::HOUR;
 use crate::timeline::{DAY, day_of};
 use std::collections::BTreeMap;
-use std::hint::select_unpredictable;
+use std::ops::RangeInclusive;
 
 /// How long a part is.
 const PART: i64 = HOUR / 6;
@@ -68,28 +68,6 @@ impl RunPart {
     }
 }
 
-/// The ids of some logins of one time: of them the lowest and the highest.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Logins {
-    at: i64,
-    low: u64,
-    high: u64,
-}
-
-impl Logins {
-    /// None yet, at this time.
-    pub(crate) fn none_at(at: i64) -> Logins {
-        Logins { at, low: u64::MAX, high: 0 }
-    }
-
-    /// A login, or nothing, without a branch on which of them: that cannot be foreseen.
-    #[inline(always)]
-    pub(crate) fn step(&mut self, id: u64, login: bool) {
-        self.low = self.low.min(select_unpredictable(login, id, u64::MAX));
-        self.high = self.high.max(select_unpredictable(login, id, 0));
-    }
-}
-
 /// Follows the ids of one server.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct RunTracker {
@@ -116,13 +94,16 @@ impl RunTracker {
         }
     }
 
-    /// [`RunTracker::connected`] for all of these.
+    /// [`RunTracker::connected`] for logins whose ids rise from the first to the last of these, and whose times are
+    /// from `times`; false, and nothing is done, where the part of those before does not hold them all.
     #[inline(always)]
-    pub(crate) fn several(&mut self, logins: Logins) {
-        if logins.low <= logins.high {
-            self.connected(logins.low, logins.at);
-            self.connected(logins.high, logins.at);
+    pub(crate) fn rising(&mut self, ends: [Point; 2], times: RangeInclusive<i64>) -> bool {
+        let of_part = |part: RunPart| part.start <= *times.start() && *times.end() < part.end();
+        let all = self.current.is_some_and(of_part);
+        if all {
+            ends.iter().for_each(|login| self.connected(login.id, login.at));
         }
+        all
     }
 
     #[cold]
@@ -219,21 +200,23 @@ mod tests {
 
     proptest! {
         #[test]
-        fn several_at_once_are_the_same_as_one_after_another(
-            all in prop::collection::vec(
-                (0..3000i64, prop::collection::vec((any::<bool>(), 0..9u64), 0..4)), 1..60
-            )
+        fn those_that_rise_are_noted_as_one_after_another(
+            all in prop::collection::vec(prop::collection::vec((0..3000i64, 1..9u64), 1..5), 1..40)
         ) {
             let (mut several, mut single) = (RunTracker::default(), RunTracker::default());
-            for (second, records) in all {
-                let mut logins = Logins::none_at(second * SECOND);
-                for (login, id) in records {
-                    logins.step(id, login);
-                    if login {
-                        single.connected(id, second * SECOND);
-                    }
+            for rises in all {
+                let mut id = 0;
+                let points = rises.into_iter().map(|(second, higher)| {
+                    id += higher;
+                    Point { id, at: second * SECOND }
+                });
+                let points: Vec<Point> = points.collect();
+                let times = || points.iter().map(|point| point.at);
+                let (from, to) = (times().min().unwrap(), times().max().unwrap());
+                points.iter().for_each(|&Point { id, at }| single.connected(id, at));
+                if !several.rising([points[0], points[points.len() - 1]], from..=to) {
+                    points.iter().for_each(|&Point { id, at }| several.connected(id, at));
                 }
-                several.several(logins);
             }
             let parts = |runs: &RunTracker| unite(runs.parts(), i64::MIN);
             prop_assert_eq!(parts(&several), parts(&single));

@@ -1,4 +1,4 @@
--- The ledger, schema version 5. Times are microseconds since 1970-01-01T00:00:00Z. Names are TEXT
+-- The ledger, schema version 7. Times are microseconds since 1970-01-01T00:00:00Z. Names are TEXT
 -- where they are UTF-8 without NUL, else BLOB. docs/ledger.md tells what each table is for.
 
 CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -6,7 +6,7 @@ CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
 -- Audited servers.
 CREATE TABLE server (id INTEGER PRIMARY KEY, name NOT NULL UNIQUE);
 
--- Where evidence comes from: a log file set. label: the server's name where the reader was told it.
+-- Where evidence comes from: a log file set, or a table (`table schema.name`). label: the server's name where the reader was told it.
 CREATE TABLE source (
   id INTEGER PRIMARY KEY, location NOT NULL, label NOT NULL, dialect TEXT NOT NULL,
   last_read_us INTEGER,
@@ -136,6 +136,20 @@ CREATE TABLE contested (
   count INTEGER NOT NULL, first_us INTEGER NOT NULL, last_us INTEGER NOT NULL,
   PRIMARY KEY (server, source, user, host)) WITHOUT ROWID;
 
+-- How far an access log table was read, and how it is known again (src/access.rs). file: what stands for it
+-- there, without bytes. made: when it was made, as its server tells. missing: lower ids that may still come.
+-- anchors: hashes of the last rows.
+CREATE TABLE access_mark (
+  source INTEGER PRIMARY KEY, file INTEGER NOT NULL, made TEXT NOT NULL, last_id INTEGER NOT NULL,
+  newest_us INTEGER, missing BLOB NOT NULL, anchors BLOB NOT NULL);
+
+-- Which account the server itself says a user from a client host was matched to, and in how many logins.
+CREATE TABLE matched (
+  server INTEGER NOT NULL, source INTEGER NOT NULL, user NOT NULL, host NOT NULL,
+  account_user NOT NULL, account_host NOT NULL,
+  count INTEGER NOT NULL, first_us INTEGER NOT NULL, last_us INTEGER NOT NULL,
+  PRIMARY KEY (server, source, user, host, account_user, account_host)) WITHOUT ROWID;
+
 -- Input that is no record, or none that can be trusted: totals, and a bounded sample.
 CREATE TABLE doubt (
   source INTEGER NOT NULL, standing TEXT NOT NULL, reason TEXT NOT NULL,
@@ -145,6 +159,102 @@ CREATE TABLE doubt_sample (
   source INTEGER NOT NULL, standing TEXT NOT NULL, reason TEXT NOT NULL, rank INTEGER NOT NULL,
   file INTEGER NOT NULL, offset INTEGER NOT NULL, length INTEGER NOT NULL, text BLOB NOT NULL,
   PRIMARY KEY (source, standing, reason, rank, file, offset)) WITHOUT ROWID;
+
+-- What each server said of itself when its accounts were read last. first_us: the first reading of all.
+CREATE TABLE snapshot (
+  server NOT NULL PRIMARY KEY, first_us INTEGER NOT NULL, at_us INTEGER NOT NULL,
+  family TEXT NOT NULL, release TEXT NOT NULL, version TEXT NOT NULL, hostname NOT NULL,
+  uuid TEXT NOT NULL, started_us INTEGER, own_user NOT NULL, own_host NOT NULL,
+  skip_name_resolve INTEGER NOT NULL, read_only INTEGER NOT NULL, is_replica INTEGER NOT NULL,
+  has_init_connect INTEGER NOT NULL) WITHOUT ROWID;
+
+-- What could not be read of it, and the statement that mends that.
+CREATE TABLE account_missing (
+  id INTEGER PRIMARY KEY, server NOT NULL, what TEXT NOT NULL, error INTEGER NOT NULL,
+  remedy TEXT NOT NULL);
+CREATE INDEX account_missing_server ON account_missing (server);
+
+-- Its accounts and roles. NULL: not told. born: the row of account_change with which its life as we know
+-- it begins; first_us: the first reading that shows it; absent_us: the last before that does not;
+-- password_first_us: the earliest change of its password that was told. hidden_us: the last reading that
+-- shows it, where those since do not and lack (hidden_missing: what that one lacked) so much that nothing
+-- follows; such an account is none of the newest snapshot.
+CREATE TABLE account (
+  server NOT NULL, user NOT NULL, host NOT NULL, is_role INTEGER NOT NULL, plugin TEXT NOT NULL,
+  locked INTEGER, expired INTEGER, password_us INTEGER, grants INTEGER, is_proxied INTEGER NOT NULL,
+  born INTEGER NOT NULL, first_us INTEGER NOT NULL, absent_us INTEGER, password_first_us INTEGER,
+  hidden_us INTEGER, hidden_missing TEXT,
+  PRIMARY KEY (server, user, host)) WITHOUT ROWID;
+CREATE INDEX account_born ON account (born);
+
+-- What an account has several of. kind: right (one), role, default-role, proxy-for (one, two: user and host
+-- pattern), or what runs with its rights (VIEW, PROCEDURE ...; one, two: schema and name).
+CREATE TABLE account_part (
+  id INTEGER PRIMARY KEY, server NOT NULL, user NOT NULL, host NOT NULL, kind TEXT NOT NULL,
+  one NOT NULL, two NOT NULL);
+CREATE INDEX account_part_account ON account_part (server, user, host);
+
+-- What was known of an account before the newest reading did not tell it: value as in account_change, and
+-- when it was told last.
+CREATE TABLE account_lapse (
+  server NOT NULL, user NOT NULL, host NOT NULL, fact TEXT NOT NULL, value TEXT NOT NULL,
+  at_us INTEGER NOT NULL,
+  PRIMARY KEY (server, user, host, fact)) WITHOUT ROWID;
+
+-- Sessions and connections that the server itself told of in the newest snapshot.
+CREATE TABLE account_activity (
+  id INTEGER PRIMARY KEY, server NOT NULL, kind TEXT NOT NULL, user NOT NULL, host NOT NULL,
+  open INTEGER NOT NULL, total INTEGER);
+CREATE INDEX account_activity_server ON account_activity (server);
+
+-- What became of accounts: it happened after since_us (NULL: at some time) and not after noticed_us.
+CREATE TABLE account_change (
+  id INTEGER PRIMARY KEY, server NOT NULL, user NOT NULL, host NOT NULL,
+  kind TEXT NOT NULL, since_us INTEGER, noticed_us INTEGER NOT NULL, was NOT NULL, became NOT NULL);
+CREATE INDEX account_change_account ON account_change (server, user, host);
+
+-- Accounts that are to stay though nobody uses them. server, grouping: only there; NULL: everywhere.
+-- until_us NULL: for good.
+CREATE TABLE keep (
+  id INTEGER PRIMARY KEY, server, grouping TEXT, user NOT NULL, host NOT NULL, until_us INTEGER,
+  owner TEXT NOT NULL, reason TEXT NOT NULL, author TEXT NOT NULL, at_us INTEGER NOT NULL);
+
+-- What would be sent to servers. hash: SHA-256 of text. Only the state changes.
+CREATE TABLE plan (
+  number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, hash BLOB NOT NULL,
+  kind TEXT NOT NULL, author TEXT NOT NULL, made_us INTEGER NOT NULL, expires_us INTEGER NOT NULL,
+  state TEXT NOT NULL, text TEXT NOT NULL);
+CREATE TRIGGER plan_fixed BEFORE UPDATE OF number, id, hash, kind, author, made_us, expires_us, text ON plan
+  BEGIN SELECT RAISE(ABORT, 'a plan does not change'); END;
+
+-- The journal: what was about to be sent, noted before it was; and what came of it (of one deed more than
+-- once only where it was unknown at first). Rows of both are numbered together (link), and each has a hash
+-- over what it holds and over the hash of the one before (src/chain.rs).
+CREATE TABLE deed (
+  id INTEGER PRIMARY KEY, link INTEGER NOT NULL UNIQUE, plan TEXT, undo_of INTEGER,
+  step INTEGER NOT NULL, server NOT NULL, user NOT NULL, host NOT NULL, kind TEXT NOT NULL,
+  sql BLOB NOT NULL, undo BLOB NOT NULL, before TEXT NOT NULL, os_user TEXT NOT NULL,
+  machine TEXT NOT NULL, ticket TEXT, begun_us INTEGER NOT NULL, hash BLOB NOT NULL);
+CREATE INDEX deed_plan ON deed (plan, step);
+CREATE INDEX deed_undo_of ON deed (undo_of) WHERE undo_of IS NOT NULL;
+CREATE TABLE deed_end (
+  link INTEGER PRIMARY KEY, deed INTEGER NOT NULL, ended_us INTEGER NOT NULL, outcome TEXT NOT NULL,
+  error_code INTEGER, detail TEXT NOT NULL, hash BLOB NOT NULL);
+CREATE INDEX deed_end_deed ON deed_end (deed);
+CREATE TRIGGER deed_once BEFORE INSERT ON deed
+  WHEN EXISTS (SELECT 1 FROM deed WHERE id = NEW.id OR link = NEW.link)
+  BEGIN SELECT RAISE(ABORT, 'the journal is only added to'); END;
+CREATE TRIGGER deed_fixed BEFORE UPDATE ON deed
+  BEGIN SELECT RAISE(ABORT, 'the journal is only added to'); END;
+CREATE TRIGGER deed_kept BEFORE DELETE ON deed
+  BEGIN SELECT RAISE(ABORT, 'the journal is only added to'); END;
+CREATE TRIGGER deed_end_once BEFORE INSERT ON deed_end
+  WHEN EXISTS (SELECT 1 FROM deed_end WHERE link = NEW.link)
+  BEGIN SELECT RAISE(ABORT, 'the journal is only added to'); END;
+CREATE TRIGGER deed_end_fixed BEFORE UPDATE ON deed_end
+  BEGIN SELECT RAISE(ABORT, 'the journal is only added to'); END;
+CREATE TRIGGER deed_end_kept BEFORE DELETE ON deed_end
+  BEGIN SELECT RAISE(ABORT, 'the journal is only added to'); END;
 
 -- For conntracker's users: the newest login of each user and host over all servers, as local text where
 -- its configuration is in use, else as UTC. The row mysql|localhost is the time of the last scan; that

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// The schema this program writes, in `PRAGMA user_version`.
-pub(crate) const SCHEMA: i64 = 5;
+pub(crate) const SCHEMA: i64 = 7;
 
 /// What makes an empty file one of that schema.
 const MAKE: &str = include_str!("schema.sql");
@@ -22,7 +22,7 @@ const MAKE: &str = include_str!("schema.sql");
 const APPLICATION: i64 = 0x7263_6c6c;
 
 /// How long a reader waits for a writer's short exclusive moments.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+pub(crate) const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The ledger: one SQLite file (WAL, `synchronous=FULL`) that any number of processes may read
 /// while one writes.
@@ -326,8 +326,9 @@ const FROM_1: &str = "
       AND gap.path = file.path AND gap.from_us IS file.newest_us);";
 
 /// What the schema up to this version did not have: which files are consecutive pieces of one log; what a log
-/// itself says may be missing in it; which logins are not settled, or contradicted.
-const MADE_SINCE: [(i64, &str); 9] = [
+/// itself says may be missing in it; which logins are not settled, or contradicted; accounts, what is to be done
+/// with them and what was; how far tables were read, and which accounts they name.
+const MADE_SINCE: [(i64, &str); 37] = [
     (2, "TABLE adjoin"),
     (3, "TABLE hole"),
     (3, "INDEX hole_file"),
@@ -337,6 +338,34 @@ const MADE_SINCE: [(i64, &str); 9] = [
     (4, "TABLE edge"),
     (4, "TABLE contested"),
     (4, "VIEW Accounts"),
+    (5, "TABLE snapshot"),
+    (5, "TABLE account_missing"),
+    (5, "INDEX account_missing_server"),
+    (5, "TABLE account"),
+    (5, "INDEX account_born"),
+    (5, "TABLE account_part"),
+    (5, "INDEX account_part_account"),
+    (5, "TABLE account_lapse"),
+    (5, "TABLE account_activity"),
+    (5, "INDEX account_activity_server"),
+    (5, "TABLE account_change"),
+    (5, "INDEX account_change_account"),
+    (5, "TABLE keep"),
+    (5, "TABLE plan"),
+    (5, "TRIGGER plan_fixed"),
+    (5, "TABLE deed"),
+    (5, "INDEX deed_plan"),
+    (5, "INDEX deed_undo_of"),
+    (5, "TABLE deed_end"),
+    (5, "INDEX deed_end_deed"),
+    (5, "TRIGGER deed_once"),
+    (5, "TRIGGER deed_fixed"),
+    (5, "TRIGGER deed_kept"),
+    (5, "TRIGGER deed_end_once"),
+    (5, "TRIGGER deed_end_fixed"),
+    (5, "TRIGGER deed_end_kept"),
+    (6, "TABLE access_mark"),
+    (6, "TABLE matched"),
 ];
 
 /// Which files were forgotten: versions 3 and 4 made these when there was something to keep.
@@ -349,7 +378,9 @@ const FROM_4: &str = "DROP TABLE unsettled; DROP VIEW Accounts;";
 /// The statement of [`MAKE`] that makes this.
 fn statement(what: &str) -> &'static str {
     let from = MAKE.find(&format!("CREATE {what} ")).unwrap_or(MAKE.len());
-    let end = MAKE[from..].find(';').map_or(MAKE.len(), |length| from + length);
+    // A trigger holds statements of its own.
+    let ends = if what.starts_with("TRIGGER ") { " END;" } else { ";" };
+    let end = MAKE[from..].find(ends).map_or(MAKE.len(), |at| from + at + ends.len());
     &MAKE[from..end]
 }
 

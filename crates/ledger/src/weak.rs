@@ -4,36 +4,51 @@
 //! * What these rows tell is covered all the same: they say what the coverage is worth.
 //! * No rows for logs in which names cannot forge records (audit_login), but that of a log without connections.
 
+use crate::access::ACCESS_LOG;
 use crate::error::Error;
 use crate::rows::{Evidence, EvidenceState, Filter, Name};
 use crate::settling::{LATE, LOW_ID};
 use crate::store::{Ledger, name};
 use formats::Dialect;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The sessions of one server and source that ended and never began: how many, and from when to when they ended.
 type Ended = BTreeMap<(Name, Name), (u64, i64, i64)>;
 
+/// A source of a server, as the ledger knows it.
+struct Known {
+    /// Server and source.
+    key: (Name, Name),
+    /// Its oldest and its newest record.
+    times: (i64, i64),
+    records: u64,
+    /// Whether names in it can forge no records.
+    escaped: bool,
+    /// Whether logins of it were counted.
+    counted: bool,
+}
+
+/// What is said of a source of which no connection is known.
+pub(crate) const SILENT: &str = "no connection is told of: nobody's login is in these logs";
+
 impl Ledger {
+    /// Server and source of logs in which no connection is told of.
+    pub(crate) fn silent_sources(&self) -> Result<BTreeSet<(Name, Name)>, Error> {
+        let lives = self.runs(&Filter::default())?;
+        let told: BTreeSet<(&Name, &Name)> =
+            lives.iter().map(|life| (&life.server, &life.source)).collect();
+        let mut silent = self.known_sources()?;
+        silent.retain(|it| !it.counted && !told.contains(&(&it.key.0, &it.key.1)));
+        Ok(silent.into_iter().map(|it| it.key).collect())
+    }
+
     /// Where a log begins inside a life of its server, and where it tells of no connection at all.
     pub(crate) fn weak_places(&self) -> Result<Vec<Evidence>, Error> {
         let lives = self.runs(&Filter::default())?;
-        let sources = self.rows(
-            "SELECT server.name, location, oldest_us, newest_us, records, dialect,
-               EXISTS (SELECT 1 FROM tally WHERE tally.server = progress.server
-                   AND tally.source = progress.source AND count > 0)
-                 OR EXISTS (SELECT 1 FROM unsettled WHERE unsettled.server = progress.server
-                   AND unsettled.source = progress.source AND count > 0)
-             FROM progress JOIN server ON server.id = server JOIN source ON source.id = source",
-            |row| {
-                let key = (name(row.get_ref(0)?), name(row.get_ref(1)?));
-                let times = (row.get::<_, i64>(2)?, row.get::<_, i64>(3)?);
-                let escaped = row.get_ref(5)?.as_str()? == Dialect::AuditLogin.as_str();
-                Ok((key, times, row.get::<_, i64>(4)? as u64, escaped, row.get::<_, bool>(6)?))
-            },
-        )?;
         let mut rows = Vec::new();
-        for ((server, source), (oldest, newest), records, escaped, counted) in sources {
+        for Known { key: (server, source), times: (oldest, newest), records, escaped, counted } in
+            self.known_sources()?
+        {
             let row = |from, to, records, reason| Evidence {
                 server: server.clone(),
                 source: source.clone(),
@@ -47,8 +62,7 @@ impl Ledger {
             let mut own = own.peekable();
             // What is known of connections is kept for a time.
             if own.peek().is_none() && !counted {
-                let reason = "no connection is told of: nobody's login is in these logs".to_owned();
-                rows.push(row(oldest, newest, records, reason));
+                rows.push(row(oldest, newest, records, SILENT.to_owned()));
             }
             for life in own.filter(|life| !escaped && life.first_connection > LOW_ID) {
                 let to = life.to.min(life.from.saturating_add(LATE));
@@ -60,6 +74,27 @@ impl Ledger {
             }
         }
         Ok(rows)
+    }
+
+    fn known_sources(&self) -> Result<Vec<Known>, Error> {
+        self.rows(
+            "SELECT server.name, location, oldest_us, newest_us, records, dialect,
+               EXISTS (SELECT 1 FROM tally WHERE tally.server = progress.server
+                   AND tally.source = progress.source AND count > 0)
+                 OR EXISTS (SELECT 1 FROM unsettled WHERE unsettled.server = progress.server
+                   AND unsettled.source = progress.source AND count > 0)
+             FROM progress JOIN server ON server.id = server JOIN source ON source.id = source",
+            |row| {
+                Ok(Known {
+                    key: (name(row.get_ref(0)?), name(row.get_ref(1)?)),
+                    times: (row.get(2)?, row.get(3)?),
+                    records: row.get::<_, i64>(4)? as u64,
+                    escaped: [Dialect::AuditLogin.as_str(), ACCESS_LOG]
+                        .contains(&row.get_ref(5)?.as_str()?),
+                    counted: row.get(6)?,
+                })
+            },
+        )
     }
 
     /// Where sessions end whose logins are not in the logs though these tell of earlier connections: CONNECT

@@ -85,9 +85,9 @@ fn a_newer_ledger_is_refused_and_left_alone() {
     let folder = tempfile::tempdir().unwrap();
     let path = fresh(folder.path());
     drop(filled(&path));
-    sql(&path, "PRAGMA user_version = 6");
+    sql(&path, "PRAGMA user_version = 8");
     let text = refusal(&path);
-    assert!(text.contains("schema 6, this program knows 5"), "{text}");
+    assert!(text.contains("schema 8, this program knows 7"), "{text}");
 }
 
 /// A ledger as the program with schema 1 made it, with a log that was replaced.
@@ -125,7 +125,7 @@ fn an_older_ledger_is_brought_up_to_date() {
     ingest.finish().unwrap();
     add_log(&mut ledger, keeping(UTC_START), "/log", &log());
     assert_eq!(ledger.seen(&Filter::default()).unwrap().len(), 2);
-    assert_eq!(ledger.status().unwrap().schema, 5);
+    assert_eq!(ledger.status().unwrap().schema, 7);
 }
 
 /// What each table, index and view of a ledger is made of.
@@ -143,25 +143,32 @@ fn ledgers_of_older_schemas_become_like_new_ones_and_keep_their_number() {
         CREATE TABLE unsettled (server INTEGER NOT NULL);
         INSERT INTO unsettled VALUES (1);";
     let since_3 = "DROP TABLE hole; DROP TABLE hole_rest; DROP TABLE segment;";
+    let since_5 = "DROP TABLE snapshot; DROP TABLE account_missing; DROP TABLE account;
+        DROP TABLE account_part; DROP TABLE account_lapse; DROP TABLE account_activity;
+        DROP TABLE account_change; DROP TABLE keep; DROP TABLE plan; DROP TABLE deed;
+        DROP TABLE deed_end;";
+    let since_6 = "DROP TABLE access_mark; DROP TABLE matched;";
     // Schemas 3 and 4 had these two where there had been something to keep.
     let when_needed = "DROP TABLE sighting; DROP TABLE forgotten;";
     for (version, since) in [
-        (2, format!("{since_4} {since_3} {when_needed} DROP TABLE adjoin;")),
-        (3, format!("{since_4} {since_3} {when_needed}")),
-        (3, format!("{since_4} {since_3}")),
-        (4, format!("{since_4} {when_needed}")),
-        (4, since_4.into()),
+        (2, format!("{since_5} {since_4} {since_3} {when_needed} DROP TABLE adjoin;")),
+        (3, format!("{since_5} {since_4} {since_3} {when_needed}")),
+        (3, format!("{since_5} {since_4} {since_3}")),
+        (4, format!("{since_5} {since_4} {when_needed}")),
+        (4, format!("{since_5} {since_4}")),
+        (5, since_5.into()),
+        (6, String::new()),
     ] {
         let folder = tempfile::tempdir().unwrap();
         let path = fresh(folder.path());
         let before = filled(&path).holdings().unwrap();
         let new = made_of(&path);
-        sql(&path, &format!("{since} PRAGMA user_version = {version}"));
+        sql(&path, &format!("{since_6} {since} PRAGMA user_version = {version}"));
         assert_ne!(made_of(&path), new);
         let mut ledger = Ledger::open(&path).unwrap();
         assert_eq!(ledger.holdings().unwrap(), before);
         assert!(before.id.is_some());
-        assert_eq!(ledger.status().unwrap().schema, 5);
+        assert_eq!(ledger.status().unwrap().schema, 7);
         assert_eq!(ledger.status().unwrap().unsettled, 0);
         add_log(&mut ledger, keeping(UTC_START), "/other", &log());
         drop(ledger);
@@ -363,6 +370,11 @@ fn the_wal_of_another_ledger_is_refused_and_spoils_nothing() {
     // Every commit holds the number of its ledger.
     let small = std::fs::read(other.with_extension("sqlite-wal")).unwrap();
     drop(open);
+    // So does that of a short write.
+    let mut open = Ledger::create(&other).unwrap();
+    open.remove_keep(None, None, &verdict::account::AccountName::new("a", "b")).unwrap();
+    let brief = std::fs::read(other.with_extension("sqlite-wal")).unwrap();
+    drop(open);
     // A whole ledger stands in the -wal: every page of ours would be hidden.
     let whole = wal_of(&other, "VACUUM");
     // Not even a ledger of schema 1 may.
@@ -376,7 +388,7 @@ fn the_wal_of_another_ledger_is_refused_and_spoils_nothing() {
     );
     old.execute_batch(&make).unwrap();
     let oldest = std::fs::read(third.with_extension("sqlite-wal")).unwrap();
-    for wal in [small, whole, oldest] {
+    for wal in [small, brief, whole, oldest] {
         let beside = path.with_extension("sqlite-wal");
         std::fs::write(&beside, wal).unwrap();
         assert!(matches!(Ledger::open(&path), Err(Error::Damaged { .. })));

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use jiff::SignedDuration;
+use verdict::account::AccountName;
 
 use crate::render::Format;
 use crate::time::age_argument;
@@ -95,6 +96,10 @@ pub(crate) enum Condition {
     Gap,
     /// Input was rejected or quarantined
     Doubt,
+    /// doctor found something that is worse than good to know
+    Warn,
+    /// doctor found something by which answers are wrong or missing
+    Error,
 }
 
 /// What to do.
@@ -112,6 +117,28 @@ pub(crate) enum Command {
     Failures(FailuresArgs),
     /// What was read, what is missing, what could not be used
     Evidence(EvidenceArgs),
+    /// The servers' accounts, with what was seen of them
+    Accounts(AccountsArgs),
+    /// Everything that is known about one account
+    Account(AccountArgs),
+    /// Which accounts are not used, as far as evidence reaches
+    Unused(UnusedArgs),
+    /// Record that an account stays, although nobody uses it; without ACCOUNT list such exceptions
+    Keep(KeepArgs),
+    /// Make a plan that locks accounts, and show it
+    Lock(DeedArgs),
+    /// Make a plan that unlocks accounts that rollcall has locked, and show it
+    Unlock(DeedArgs),
+    /// Make a plan that drops accounts that have been locked for a while, and show it
+    Drop(DeedArgs),
+    /// Send a plan, exactly as it was shown
+    Apply(ApplyArgs),
+    /// Take back what was done by a plan
+    Undo(UndoArgs),
+    /// What was done, by whom, by which plan
+    Journal(JournalArgs),
+    /// What servers and their logs lack, what that costs, and what mends it
+    Doctor(DoctorArgs),
     /// Whether rollcall itself is well: last commit, lag, sources, sizes
     Status,
     /// Read the configuration and say what it means
@@ -120,6 +147,8 @@ pub(crate) enum Command {
     Init,
     /// The log dialects that are read
     Dialects,
+    /// What a server needs, as SQL with reasons for the mariadb or mysql client; nothing is sent
+    Setup(SetupArgs),
 }
 
 /// How logs are read.
@@ -268,6 +297,168 @@ pub(crate) enum EvidenceBy {
     Month,
 }
 
+/// `setup`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct SetupArgs {
+    #[command(subcommand)]
+    pub(crate) what: Setup,
+}
+
+/// What a server is set up for.
+#[derive(Debug, Clone, Subcommand)]
+pub(crate) enum Setup {
+    /// The audit log that rollcall reads
+    Audit(SetupAudit),
+    /// A table that every login writes a row into, with the account that matched
+    InitConnect(SetupInitConnect),
+    /// rollcall's own account, with the least it needs to read
+    Monitor(SetupMonitor),
+    /// Procedures that lock, unlock and drop accounts and end sessions, and look at their target first
+    LockProcedure(SetupLockProcedure),
+}
+
+/// Which server a script is for; one of these is enough.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ServerArgs {
+    /// Which kind of server, of a version that is common
+    #[arg(long, value_enum, value_name = "FAMILY")]
+    pub(crate) family: Option<FamilyArg>,
+    /// What SELECT version() says there
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) server_version: Option<String>,
+    /// What mariadb -B -e 'SHOW GLOBAL VARIABLES' writes there, or - for standard input
+    #[arg(long, value_name = "FILE")]
+    pub(crate) variables: Option<PathBuf>,
+}
+
+/// The kinds of server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FamilyArg {
+    /// MariaDB
+    Mariadb,
+    /// MySQL, Percona Server
+    Mysql,
+}
+
+impl From<FamilyArg> for verdict::account::Family {
+    fn from(family: FamilyArg) -> verdict::account::Family {
+        match family {
+            FamilyArg::Mariadb => verdict::account::Family::MariaDb,
+            FamilyArg::Mysql => verdict::account::Family::MySql,
+        }
+    }
+}
+
+/// `setup audit`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct SetupAudit {
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
+    /// Also statements, so that every change can be traced to its author
+    #[arg(long)]
+    pub(crate) trace: bool,
+    /// How much audit log a day brings, so that rotated files hold one (500MB, 3GB)
+    #[arg(long, value_name = "SIZE", value_parser = size_argument)]
+    pub(crate) bytes_per_day: Option<u64>,
+    /// Only the lines for the server's option file
+    #[arg(long)]
+    pub(crate) option_file: bool,
+}
+
+/// `setup init-connect`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct SetupInitConnect {
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
+    /// The schema of the table
+    #[arg(long, value_name = "NAME", default_value = "accesslog")]
+    pub(crate) schema: String,
+    /// Whose rights trigger and event run with; nobody can log in with it
+    #[arg(long, value_name = "ACCOUNT", default_value = "'accesslog_owner'@'localhost'",
+        value_parser = account_argument)]
+    pub(crate) owner: AccountName,
+    /// How many days rows are kept
+    #[arg(long, value_name = "N", default_value_t = 100,
+        value_parser = clap::value_parser!(u32).range(1..=DAYS_MAX))]
+    pub(crate) keep_days: u32,
+    /// A login whose row cannot be written goes on all the same (MariaDB)
+    #[arg(long)]
+    pub(crate) lenient: bool,
+    /// The table is there in the layout of the how-to, with names of 30 characters
+    #[arg(long)]
+    pub(crate) from_how_to: bool,
+    /// Only this account may write rows, instead of all (can be given more than once)
+    #[arg(long = "account", value_name = "ACCOUNT", value_parser = account_argument)]
+    pub(crate) accounts: Vec<AccountName>,
+}
+
+/// `setup monitor`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct SetupMonitor {
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
+    /// rollcall's own account
+    #[arg(long, value_name = "ACCOUNT", default_value = "'rollcall'@'localhost'",
+        value_parser = account_argument)]
+    pub(crate) account: AccountName,
+    /// It logs in with a password, instead of by the system user of the same name
+    #[arg(long)]
+    pub(crate) password: bool,
+}
+
+/// `setup lock-procedure`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct SetupLockProcedure {
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
+    /// rollcall's own account, which may call them
+    #[arg(long, value_name = "ACCOUNT", default_value = "'rollcall'@'localhost'",
+        value_parser = account_argument)]
+    pub(crate) account: AccountName,
+    /// Whose rights they run with; nobody can log in with it
+    #[arg(long, value_name = "ACCOUNT", default_value = "'rollcall_definer'@'localhost'",
+        value_parser = account_argument)]
+    pub(crate) definer: AccountName,
+    /// The schema of procedures and tables
+    #[arg(long, value_name = "NAME", default_value = "rollcall")]
+    pub(crate) schema: String,
+    /// How many days an account has to be locked before it may be dropped
+    #[arg(long, value_name = "N", default_value_t = 30,
+        value_parser = clap::value_parser!(u32).range(0..=DAYS_MAX))]
+    pub(crate) cool_down_days: u32,
+}
+
+/// The most days that flags take: 100 years.
+const DAYS_MAX: i64 = 36_500;
+
+/// An account as people write it.
+fn account_argument(text: &str) -> Result<AccountName, String> {
+    let name = AccountName::parse(text.as_bytes());
+    name.ok_or_else(|| "write it like 'app'@'10.%' or app@localhost".to_owned())
+}
+
+/// A size with its unit: powers of 1000, or of 1024 with an i.
+fn size_argument(text: &str) -> Result<u64, String> {
+    const UNITS: [(&str, u64); 10] = [
+        ("", 1),
+        ("b", 1),
+        ("kb", 1000),
+        ("mb", 1_000_000),
+        ("gb", 1_000_000_000),
+        ("tb", 1_000_000_000_000),
+        ("kib", 1 << 10),
+        ("mib", 1 << 20),
+        ("gib", 1 << 30),
+        ("tib", 1 << 40),
+    ];
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let unit = text[digits..].trim().to_ascii_lowercase();
+    let unit = UNITS.iter().find(|(name, _)| *name == unit).map(|(_, bytes)| *bytes);
+    let number = text[..digits].parse::<u64>().ok();
+    let bytes = number.zip(unit).and_then(|(number, unit)| number.checked_mul(unit));
+    bytes.ok_or_else(|| "write it like 500MB, 3GB or 2GiB".to_owned())
+}
+
 /// The states of evidence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum StateArg {
@@ -283,6 +474,197 @@ pub(crate) enum StateArg {
     Rejected,
     /// Records that cannot be trusted
     Quarantined,
+}
+
+/// Whether servers are asked.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct LiveArgs {
+    /// Ask no server: answer from what was read of accounts before
+    #[arg(long)]
+    pub(crate) offline: bool,
+    /// How to reach the server [default: its defaults_file in the configuration; where no server is
+    /// configured, [client] of the usual option files]
+    #[arg(long, value_name = "FILE", conflicts_with = "offline")]
+    pub(crate) defaults_file: Option<PathBuf>,
+}
+
+/// `accounts`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct AccountsArgs {
+    #[command(flatten)]
+    pub(crate) live: LiveArgs,
+    /// Roles as well
+    #[arg(long)]
+    pub(crate) roles: bool,
+    /// At most so many rows
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<usize>,
+}
+
+/// `account`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct AccountArgs {
+    /// The account: 'app'@'10.%', app@10.%, or app for 'app'@'%'
+    #[arg(value_name = "ACCOUNT")]
+    pub(crate) account: OsString,
+    #[command(flatten)]
+    pub(crate) live: LiveArgs,
+}
+
+/// `unused`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct UnusedArgs {
+    /// How long nobody may have used it: an age (90d), or a rule: stig (35d, DISA STIG SRG-OS-000118),
+    /// pci-dss (90d, PCI DSS 4 requirement 8.2.6), irs-1075 (120d, IRS Publication 1075 AC-2)
+    #[arg(long = "for", value_name = "AGE", value_parser = idle_argument, default_value = "90d")]
+    pub(crate) idle_for: SignedDuration,
+    #[command(flatten)]
+    pub(crate) live: LiveArgs,
+    /// Used accounts as well
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// Make a plan for those that are unused
+    #[arg(long, value_enum, value_name = "DEED")]
+    pub(crate) plan: Option<PlanArg>,
+    #[command(flatten)]
+    pub(crate) planning: PlanningArgs,
+    /// At most so many rows
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<usize>,
+}
+
+/// An age, or a rule that asks for one.
+fn idle_argument(text: &str) -> Result<SignedDuration, String> {
+    age_argument(match text {
+        "stig" => "35d",
+        "pci-dss" => "90d",
+        "irs-1075" => "120d",
+        age => age,
+    })
+}
+
+/// What `unused --plan` plans.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PlanArg {
+    /// To lock them
+    Lock,
+    /// To drop them: those that have been locked for the cool-down
+    Drop,
+}
+
+/// How a plan is made.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct PlanningArgs {
+    /// Write the plan to a new file as well, for somebody else to apply
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+    /// Why, as your own records name it: goes into plan and journal
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) ticket: Option<String>,
+    /// On replicas as well: the primary then does not know of it
+    #[arg(long)]
+    pub(crate) replica: bool,
+}
+
+/// `keep`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct KeepArgs {
+    /// The account
+    #[arg(value_name = "ACCOUNT", requires_all = ["owner", "reason"])]
+    pub(crate) account: Option<OsString>,
+    /// Until when; without it for good
+    #[arg(long, value_name = "DATE", requires = "account")]
+    pub(crate) until: Option<String>,
+    /// Who answers for it
+    #[arg(long, value_name = "NAME", requires = "account")]
+    pub(crate) owner: Option<String>,
+    /// Why it stays
+    #[arg(long, value_name = "TEXT", requires = "account")]
+    pub(crate) reason: Option<String>,
+    /// Take the exception for this account back
+    #[arg(long, value_name = "ACCOUNT", conflicts_with_all = ["account", "until"])]
+    pub(crate) remove: Option<OsString>,
+}
+
+/// `lock`, `unlock`, `drop`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct DeedArgs {
+    /// The accounts
+    #[arg(value_name = "ACCOUNT", required = true)]
+    pub(crate) accounts: Vec<OsString>,
+    /// Send it at once
+    #[arg(long)]
+    pub(crate) apply: bool,
+    /// Also an account that is in use or of which evidence does not tell; unlock: also one that
+    /// somebody else has locked. Protected accounts stay protected
+    #[arg(long)]
+    pub(crate) anyway: bool,
+    /// End the sessions that the accounts have open, when the plan is sent
+    #[arg(long)]
+    pub(crate) kill_sessions: bool,
+    /// How to reach the server [default: its defaults_file in the configuration]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) defaults_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) planning: PlanningArgs,
+}
+
+/// `apply`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ApplyArgs {
+    /// The plan's id, or the file it was written to
+    #[arg(value_name = "ID|FILE")]
+    pub(crate) plan: OsString,
+    /// End the sessions that the accounts have open
+    #[arg(long)]
+    pub(crate) kill_sessions: bool,
+    /// How to reach the server [default: its defaults_file in the configuration]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) defaults_file: Option<PathBuf>,
+}
+
+/// `undo`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct UndoArgs {
+    /// The plan's id
+    #[arg(value_name = "ID", required_unless_present = "last", conflicts_with = "last")]
+    pub(crate) plan: Option<String>,
+    /// The plan that was sent last
+    #[arg(long)]
+    pub(crate) last: bool,
+    /// How to reach the server [default: its defaults_file in the configuration]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) defaults_file: Option<PathBuf>,
+}
+
+/// `journal`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct JournalArgs {
+    /// Only what concerns this account
+    #[arg(long, value_name = "ACCOUNT")]
+    pub(crate) account: Option<OsString>,
+    /// Only this plan
+    #[arg(long, value_name = "ID")]
+    pub(crate) plan: Option<String>,
+    /// Plans as well as deeds
+    #[arg(long)]
+    pub(crate) plans: bool,
+    /// At most so many rows, the newest
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<usize>,
+}
+
+/// `doctor`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct DoctorArgs {
+    #[command(flatten)]
+    pub(crate) live: LiveArgs,
+    /// What this version of the server would change
+    #[arg(long, value_name = "VERSION")]
+    pub(crate) target: Option<String>,
+    /// Look for secrets in so many MiB at the end of each audit log
+    #[arg(long, value_name = "MIB", default_value_t = 64)]
+    pub(crate) secrets: u32,
 }
 
 impl From<StateArg> for ledger::EvidenceState {
@@ -331,14 +713,19 @@ mod tests {
             text += &format!("\n## {title}\n\n```text\n{}\n```\n", lines.join("\n"));
         };
         add("rollcall", &mut command);
-        for command in command.get_subcommands_mut() {
-            let title = format!("rollcall {}", command.get_name());
-            // The global flags stand above once.
-            let mut command = command.clone().term_width(100).mut_args(|arg| {
+        // The global flags stand above once.
+        let own = |command: &clap::Command| {
+            command.clone().term_width(100).mut_args(|arg| {
                 let global = arg.is_global_set();
                 arg.hide(global)
-            });
-            add(&title, &mut command);
+            })
+        };
+        for command in command.get_subcommands() {
+            let title = format!("rollcall {}", command.get_name());
+            add(&title, &mut own(command));
+            for below in command.get_subcommands() {
+                add(&format!("{title} {}", below.get_name()), &mut own(below));
+            }
         }
         text
     }
@@ -364,8 +751,27 @@ mod tests {
     }
 
     #[test]
+    fn sizes_have_units() {
+        for (text, bytes) in
+            [("0", 0), ("7", 7), ("500MB", 500_000_000), ("2GiB", 2 << 30), ("1 kB", 1000)]
+        {
+            assert_eq!(size_argument(text), Ok(bytes), "{text}");
+        }
+        for text in ["", "MB", "-1", "1.5GB", "1XB", "99999999TB"] {
+            assert!(size_argument(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
     fn wrong_values_are_refused() {
         for line in [
+            "rollcall setup",
+            "rollcall setup nosuch",
+            "rollcall setup audit --family oracle",
+            "rollcall setup audit --bytes-per-day much",
+            "rollcall setup monitor --account 'x",
+            "rollcall setup init-connect --keep-days 0",
+            "rollcall setup init-connect --keep-days 36501",
             "rollcall",
             "rollcall nosuch",
             "rollcall seen --idle-for 7",

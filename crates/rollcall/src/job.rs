@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use live::access_log::TableName;
+
 use crate::cli::{Global, ReadArgs};
 use crate::config::{Config, Conntracker, Limits};
 use crate::time::Zone;
@@ -10,6 +12,8 @@ use crate::time::Zone;
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct ReadJob {
     pub(crate) inputs: Vec<Input>,
+    /// Tables that logins write into.
+    pub(crate) tables: Vec<AccessInput>,
     /// They are those of the configuration: what goes wrong with them is remembered.
     pub(crate) is_configured: bool,
     /// Read as this dialect; `None`: each file's is recognised.
@@ -19,6 +23,16 @@ pub(crate) struct ReadJob {
     pub(crate) limits: Limits,
     /// conntracker's settings, where they are the configuration.
     pub(crate) conntracker: Option<Conntracker>,
+}
+
+/// A table to read.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct AccessInput {
+    /// The server that it is of.
+    pub(crate) server: String,
+    /// How that is reached.
+    pub(crate) defaults_file: PathBuf,
+    pub(crate) table: TableName,
 }
 
 /// One thing to read.
@@ -72,7 +86,7 @@ impl ReadJob {
             (None, Some(zone)) => (zone.clone(), ZoneOrigin::Configuration),
             (None, None) => (machine.clone(), ZoneOrigin::Machine),
         };
-        let inputs = if paths.is_empty() {
+        let (inputs, tables) = if paths.is_empty() {
             configured(global, config, &zone_for)?
         } else {
             if global.group.is_some() {
@@ -90,10 +104,11 @@ impl ReadJob {
                 zone: zone.clone(),
                 zone_origin,
             };
-            paths.iter().map(input).collect()
+            (paths.iter().map(input).collect(), Vec::new())
         };
         Ok(ReadJob {
             inputs,
+            tables,
             is_configured: paths.is_empty(),
             dialect: args.dialect.clone(),
             threads: args
@@ -114,6 +129,9 @@ impl ReadJob {
                 texts.push(text);
             }
         }
+        if !self.tables.is_empty() {
+            texts.push("UTC, of tables".to_owned());
+        }
         texts.join("; ")
     }
 }
@@ -122,13 +140,13 @@ fn configured(
     global: &Global,
     config: &Config,
     zone_for: &dyn Fn(Option<&Zone>) -> (Zone, ZoneOrigin),
-) -> Result<Vec<Input>, String> {
+) -> Result<(Vec<Input>, Vec<AccessInput>), String> {
     let chosen = config.chosen(global.server.as_deref(), global.group.as_deref())?;
     let servers = config.servers.iter().filter(|server| {
         let named = |name: &String| chosen.contains(name);
         chosen.is_empty() || server.name.as_ref().is_some_and(named)
     });
-    let mut inputs = Vec::new();
+    let (mut inputs, mut tables) = (Vec::new(), Vec::new());
     let mut any = false;
     for server in servers {
         any = true;
@@ -139,9 +157,16 @@ fn configured(
             zone: zone.clone(),
             zone_origin,
         }));
+        let reached = server.name.clone().zip(server.defaults_file.clone());
+        let table = server.access_log.clone().zip(reached);
+        tables.extend(table.map(|(table, (server, defaults_file))| AccessInput {
+            server,
+            defaults_file,
+            table,
+        }));
     }
-    if !inputs.is_empty() {
-        return Ok(inputs);
+    if !inputs.is_empty() || !tables.is_empty() {
+        return Ok((inputs, tables));
     }
     let place = config.path.as_deref().unwrap_or(Path::new("/etc/rollcall/rollcall.toml"));
     let place = place.display();
@@ -202,6 +227,20 @@ mod tests {
         let one = inputs("rollcall scan --server db2 --time-zone UTC", CONFIG);
         assert_eq!(one, ["/c db2 UTC from --time-zone"]);
         assert_eq!(inputs("rollcall scan --group shop", CONFIG).len(), 3);
+    }
+
+    #[test]
+    fn tables_are_read_where_no_path_is_given() {
+        let config = format!("{CONFIG}defaults_file='/db3.cnf'\naccess_log='accesslog.logins'\n");
+        let job = resolve("rollcall scan", &config).unwrap();
+        assert_eq!(job.inputs.len(), 3);
+        let text = |it: &AccessInput| format!("{} {}", it.server, it.table);
+        assert_eq!(job.tables.iter().map(text).collect::<Vec<_>>(), ["db3 accesslog.logins"]);
+        let alone = resolve("rollcall scan --server db3", &config).unwrap();
+        assert_eq!((alone.inputs.len(), alone.tables.len()), (0, 1));
+        assert_eq!(alone.zone_text(), "UTC, of tables");
+        assert!(resolve("rollcall scan --server db1", &config).unwrap().tables.is_empty());
+        assert!(resolve("rollcall scan /x --server db3", &config).unwrap().tables.is_empty());
     }
 
     #[test]

@@ -12,15 +12,18 @@
 //!   environment.
 #![deny(unsafe_code)]
 
+mod accounts;
 mod answers;
 mod cli;
 mod config;
+mod deeds;
 mod exit;
 mod job;
 mod memory;
 #[cfg(test)]
 mod model;
 mod out;
+mod reach;
 mod render;
 mod run;
 mod scan;

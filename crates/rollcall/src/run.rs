@@ -1,6 +1,10 @@
 //! From a parsed command line to an exit code: one function a command, each asks, renders, puts
 //! out.
 
+mod accounts;
+mod deeds;
+mod doctor;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
@@ -11,13 +15,15 @@ use std::time::Instant;
 use anyhow::{anyhow, bail};
 use jiff::Timestamp;
 use ledger::{EvidenceState, Filter, Ledger};
+use verdict::plan::DeedKind;
 
 use crate::answers::{
     self, Doubts, EvidenceOptions, FailuresOptions, ReportInput, SeenOptions, View,
 };
 use crate::cli::{
     Cli, Command, Condition, EvidenceArgs, FailuresArgs, Global, ReadArgs, ReportArgs, ScanArgs,
-    SeenArgs, WatchArgs,
+    SeenArgs, Setup, SetupArgs, SetupAudit, SetupInitConnect, SetupLockProcedure, SetupMonitor,
+    WatchArgs,
 };
 use crate::config::{Config, LogLevel, default_ledger};
 use crate::exit::Exit;
@@ -26,7 +32,7 @@ use crate::out::{Out, new_file, replace_file};
 use crate::render::{Answer, Format, html_page, shown};
 use crate::scan::{Follower, ReadDone, scan};
 use crate::seal::{self, Seal, Verdict};
-use crate::setup;
+use crate::setup::{self, AccessLog, AuditOptions, LockNames, MonitorOptions, ServerFacts};
 use crate::time::{Zone, parse_time, table_text};
 use crate::watch::{self, watch};
 
@@ -72,6 +78,7 @@ fn dispatch(cli: &Cli, out: Out) -> anyhow::Result<Exit> {
             put(out, &setup::dialects(), global.output)?;
             return Ok(Exit::Done);
         }
+        Command::Setup(args) => return setup_script(args, global, out),
         _ => {}
     }
     let session = Session::begin(global, out)?;
@@ -82,8 +89,19 @@ fn dispatch(cli: &Cli, out: Out) -> anyhow::Result<Exit> {
         Command::Seen(args) => session.seen(args),
         Command::Failures(args) => session.failures(args),
         Command::Evidence(args) => session.evidence(args),
+        Command::Accounts(args) => session.accounts(args),
+        Command::Account(args) => session.account(args),
+        Command::Unused(args) => session.unused(args),
+        Command::Keep(args) => session.keep(args),
+        Command::Lock(args) => session.deed(DeedKind::Lock, args),
+        Command::Unlock(args) => session.deed(DeedKind::Unlock, args),
+        Command::Drop(args) => session.deed(DeedKind::Drop, args),
+        Command::Apply(args) => session.apply(args),
+        Command::Undo(args) => session.undo(args),
+        Command::Journal(args) => session.journal(args),
+        Command::Doctor(args) => session.doctor(args),
         Command::Status => session.status(),
-        Command::Check | Command::Init | Command::Dialects => session.check(),
+        Command::Check | Command::Init | Command::Dialects | Command::Setup(_) => session.check(),
     }
 }
 
@@ -466,6 +484,69 @@ fn unread(places: &[ledger::Place]) -> Option<u64> {
     unread.reduce(|a, b| a + b)
 }
 
+/// Makes a script for a server that is not asked, and puts it out.
+fn setup_script(args: &SetupArgs, global: &Global, out: Out) -> anyhow::Result<Exit> {
+    let (Setup::Audit(SetupAudit { server, .. })
+    | Setup::InitConnect(SetupInitConnect { server, .. })
+    | Setup::Monitor(SetupMonitor { server, .. })
+    | Setup::LockProcedure(SetupLockProcedure { server, .. })) = &args.what;
+    let variables = server.variables.as_deref().map(read_text).transpose()?;
+    let server = ServerFacts::told(
+        server.family.map(Into::into),
+        server.server_version.as_deref(),
+        variables.as_deref(),
+    )
+    .map_err(anyhow::Error::msg)?;
+    let script = match &args.what {
+        Setup::Audit(args) => {
+            let options = AuditOptions { trace: args.trace, bytes_per_day: args.bytes_per_day };
+            let script = setup::audit(&server, options);
+            if args.option_file {
+                let mut answer = Answer::default();
+                answer.page.verbatim(&script.option_text());
+                put(out, &answer, Format::Table)?;
+                return Ok(Exit::Done);
+            }
+            Ok(script)
+        }
+        Setup::InitConnect(args) => {
+            let log = AccessLog {
+                schema: args.schema.clone(),
+                owner: args.owner.clone(),
+                keep_days: args.keep_days,
+                lenient: args.lenient,
+                from_how_to: args.from_how_to,
+                accounts: args.accounts.clone(),
+            };
+            setup::init_connect(&server, &log)
+        }
+        Setup::Monitor(args) => {
+            let account = args.account.clone();
+            setup::monitor(&server, &MonitorOptions { account, password: args.password })
+        }
+        Setup::LockProcedure(args) => {
+            let names = LockNames {
+                schema: args.schema.clone(),
+                definer: args.definer.clone(),
+                agent: args.account.clone(),
+                cool_down_days: args.cool_down_days,
+            };
+            setup::lock_procedure(&server, &names)
+        }
+    };
+    put(out, &script.map_err(anyhow::Error::msg)?.answer(), global.output)?;
+    Ok(Exit::Done)
+}
+
+/// The text of a file, or of standard input for `-`.
+fn read_text(path: &Path) -> anyhow::Result<String> {
+    let text = match path.as_os_str() == "-" {
+        true => io::read_to_string(io::stdin()),
+        false => std::fs::read_to_string(path),
+    };
+    text.map_err(|error| anyhow!("{} cannot be read: {error}", path.display()))
+}
+
 /// Puts an answer on standard output.
 fn put(out: Out, answer: &Answer, format: Format) -> Result<(), OutputError> {
     out.answer(answer, format).map_err(OutputError)
@@ -477,6 +558,8 @@ fn condition(conditions: &[Condition], rows: bool, doubts: Doubts) -> Exit {
         Condition::Rows => rows,
         Condition::Gap => doubts.gaps > 0,
         Condition::Doubt => doubts.rejected > 0 || doubts.quarantined > 0,
+        // Of a check-up alone.
+        Condition::Warn | Condition::Error => false,
     });
     if holds { Exit::Condition } else { Exit::Done }
 }

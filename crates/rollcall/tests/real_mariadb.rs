@@ -1,13 +1,13 @@
 //! What a real client does on a real MariaDB shows up in `rollcall seen`.
 //!
-//! Needs the feature `real-server` and a server of `tests/servers/mariadb`: `./test` starts it and
-//! says in `ROLLCALL_TEST_SERVERS` where the file `mariadb-10.11` tells how to reach it. Without
-//! one these tests fail; they are never left out silently.
+//! Needs the feature `real-server` and the servers `mariadb-10.11` and `mariadb-11.8`: see
+//! `servers`. Every test runs against both.
 //!
-//! All tests write into the one audit log of that server. Each has users of its own, and they take
-//! turns: a lock on the file `turn` beside `mariadb-10.11`.
+//! All tests write into the one audit log of a server. Each has users of its own, and they take
+//! turns.
 
-use std::collections::HashMap;
+mod servers;
+
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output};
@@ -17,6 +17,7 @@ use jiff::{SignedDuration, Timestamp};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
+use servers::{Server, lossy};
 use tempfile::TempDir;
 
 /// How far the time of a record may be from the clock beside the client.
@@ -29,45 +30,27 @@ const PASSWORD: &str = "right-7f3a";
 
 /// A running server, a ledger of one's own, and the turn to use both.
 struct Bench {
-    reach: HashMap<String, String>,
+    server: Server,
     folder: TempDir,
     _turn: File,
 }
 
 impl Bench {
-    fn new() -> Self {
-        let servers = std::env::var_os("ROLLCALL_TEST_SERVERS")
-            .expect("ROLLCALL_TEST_SERVERS is not set: ./test starts the server and sets it");
-        let file = Path::new(&servers).join("mariadb-10.11");
-        let text =
-            fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
-        let reach = text
-            .lines()
-            .filter_map(|line| line.split_once('='))
-            .map(|(name, value)| (name.to_string(), value.to_string()))
-            .collect();
-        let turn = File::create(Path::new(&servers).join("turn")).expect("the lock file");
-        turn.lock().expect("the turn");
-        let bench = Bench { reach, folder: TempDir::new().expect("a folder"), _turn: turn };
+    fn new(kind: &str) -> Self {
+        let server = Server::of(kind);
+        let turn = server.turn();
+        let bench = Bench { server, folder: TempDir::new().expect("a folder"), _turn: turn };
         bench.admin("SET GLOBAL server_audit_logging=ON");
         bench
     }
 
-    fn reach(&self, name: &str) -> &str {
-        self.reach.get(name).unwrap_or_else(|| panic!("the server's file does not tell its {name}"))
-    }
-
     fn audit_folder(&self) -> PathBuf {
-        Path::new(self.reach("audit_log")).parent().expect("a folder").to_path_buf()
+        Path::new(self.server.told("audit_log")).parent().expect("a folder").to_path_buf()
     }
 
     /// Runs a statement as root on the socket.
     fn admin(&self, statement: &str) {
-        let output = Command::new("mariadb")
-            .args(["--no-defaults", "-u", "root", "-S", self.reach("socket"), "-e", statement])
-            .output()
-            .expect("the mariadb client");
-        assert!(output.status.success(), "{statement}: {}", lossy(&output.stderr));
+        self.server.admin(statement);
     }
 
     fn create_user(&self, user: &str) {
@@ -76,8 +59,9 @@ impl Bench {
 
     /// Logs in over TCP, asks one question, leaves. Returns whether the server let the client in.
     fn login(&self, user: &str, password: &str) -> bool {
-        Command::new("mariadb")
-            .args(["--no-defaults", "--protocol=tcp", "-h", "127.0.0.1", "-P", self.reach("port")])
+        self.server
+            .client()
+            .args(["--protocol=tcp", "-h", "127.0.0.1", "-P", self.server.told("port")])
             .args(["--skip-ssl", "-u", user, &format!("-p{password}"), "-e", "SELECT 1"])
             .output()
             .expect("the mariadb client")
@@ -169,10 +153,6 @@ fn one_row(rows: Vec<Value>, user: &str) -> Value {
     rows.into_iter().next().expect("one row")
 }
 
-fn lossy(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
-
 /// The time in `row[field]` lies between `from` and `to`, within the tolerance.
 fn assert_time(row: &Value, field: &str, from: Timestamp, to: Timestamp) {
     let text = row[field].as_str().unwrap_or_else(|| panic!("{field} of {row}"));
@@ -184,9 +164,29 @@ fn assert_time(row: &Value, field: &str, from: Timestamp, to: Timestamp) {
     );
 }
 
-#[test]
-fn logins_and_failures_have_their_counts_and_times() {
-    let bench = Bench::new();
+/// Makes a test of each function for each server.
+macro_rules! on_each {
+    ($($name:ident)*) => {
+        mod mariadb_10_11 {
+            $(#[test] fn $name() { super::$name("mariadb-10.11"); })*
+        }
+        mod mariadb_11_8 {
+            $(#[test] fn $name() { super::$name("mariadb-11.8"); })*
+        }
+    };
+}
+
+on_each! {
+    logins_and_failures_have_their_counts_and_times
+    a_second_scan_adds_nothing_and_a_third_only_what_is_new
+    rotation_by_the_plugin_loses_nothing
+    a_login_shows_up_while_watch_runs
+    a_switch_of_the_audit_is_a_gap
+    a_record_inside_a_name_is_nobodys_login
+}
+
+fn logins_and_failures_have_their_counts_and_times(kind: &str) {
+    let bench = Bench::new(kind);
     bench.create_user("e2e_app");
     let from = Timestamp::now();
     assert!(bench.login("e2e_app", PASSWORD));
@@ -204,7 +204,7 @@ fn logins_and_failures_have_their_counts_and_times() {
     bench.scan();
 
     let row = bench.seen_user("e2e_app");
-    assert_eq!(row["server"], bench.reach("hostname"));
+    assert_eq!(row["server"], bench.server.told("hostname"));
     assert_eq!(row["logins"], 3);
     assert_eq!(row["failures"], 2);
     assert_eq!(row["last_error"], 1045);
@@ -220,9 +220,8 @@ fn logins_and_failures_have_their_counts_and_times() {
     assert_eq!(row["first_seen"], Value::Null);
 }
 
-#[test]
-fn a_second_scan_adds_nothing_and_a_third_only_what_is_new() {
-    let bench = Bench::new();
+fn a_second_scan_adds_nothing_and_a_third_only_what_is_new(kind: &str) {
+    let bench = Bench::new(kind);
     bench.create_user("e2e_again");
     for _ in 0..4 {
         assert!(bench.login("e2e_again", PASSWORD));
@@ -239,9 +238,8 @@ fn a_second_scan_adds_nothing_and_a_third_only_what_is_new() {
     assert_eq!(bench.seen_user("e2e_again")["logins"], 5);
 }
 
-#[test]
-fn rotation_by_the_plugin_loses_nothing() {
-    let bench = Bench::new();
+fn rotation_by_the_plugin_loses_nothing(kind: &str) {
+    let bench = Bench::new(kind);
     bench.create_user("e2e_rotated");
     let mut logins = 0;
     // A scan before the first rotation, one between, and two rotations without a scan.
@@ -266,9 +264,8 @@ fn rotation_by_the_plugin_loses_nothing() {
     assert_eq!(row, bench.seen_user("e2e_rotated"));
 }
 
-#[test]
-fn a_login_shows_up_while_watch_runs() {
-    let bench = Bench::new();
+fn a_login_shows_up_while_watch_runs(kind: &str) {
+    let bench = Bench::new(kind);
     bench.create_user("e2e_watched");
     // So that there is a ledger to ask from the beginning.
     bench.scan();
@@ -310,9 +307,8 @@ fn a_login_shows_up_while_watch_runs() {
     assert_eq!(row, bench.seen_user("e2e_watched"));
 }
 
-#[test]
-fn a_switch_of_the_audit_is_a_gap() {
-    let bench = Bench::new();
+fn a_switch_of_the_audit_is_a_gap(kind: &str) {
+    let bench = Bench::new(kind);
     bench.create_user("e2e_unseen");
     bench.create_user("e2e_back");
     let gaps = |begins: &str| -> Vec<Value> {
@@ -387,9 +383,8 @@ fn a_switch_of_the_audit_is_a_gap() {
     assert!(text.contains("plugin off, SET GLOBAL by root@localhost"), "{text}");
 }
 
-#[test]
-fn a_record_inside_a_name_is_nobodys_login() {
-    let bench = Bench::new();
+fn a_record_inside_a_name_is_nobodys_login(kind: &str) {
+    let bench = Bench::new(kind);
     let stamp = Timestamp::now().strftime("%Y%m%d %H:%M:%S");
     let form = format!("x\n{stamp},db1,e2e_forged,10.9.8.7,77,0,CONNECT,mysql,,0\nz");
     assert!(!bench.login(&form, PASSWORD));

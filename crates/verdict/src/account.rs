@@ -300,6 +300,8 @@ pub struct Snapshot {
     pub is_replica: bool,
     /// `@@init_connect` is set and not empty.
     pub has_init_connect: bool,
+    /// This session may lock and unlock accounts by procedures that look at their target first.
+    pub has_procedures: bool,
     /// Every account and role, sorted by name.
     pub accounts: Vec<Account>,
     /// What the server knows of sessions.

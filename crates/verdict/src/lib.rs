@@ -5,9 +5,12 @@
 //! client host               ── network ──► 203.0.113.0/24, 2001:db8:1:2::/64, or a name
 //! hosts an administrator lists ─ network ► whether a client is one of them
 //! text of a log             ── secrets ──► how much of it may be shown
+//! columns of a table         ── access_log ► whether logins are written into it, and in which layout
 //! what a server grants      ── account ──► plain values, names as SQL writes them
 //! signs, coverage           ── unused ───► used, unused, unknown and why, kept
 //! accounts to lock or drop  ── plan ─────► statements with the facts they rest on, or why not
+//! user, client host         ── matching ─► the account row that a login belongs to
+//! settings, log files       ── checkup ──► what a server lacks, what that costs, what mends it
 //! ```
 //!
 //! What is decided here is said in every answer alike. Not here: reading logs (`formats`), counting
@@ -18,8 +21,11 @@
 //! * No input panics. Names and hosts are what attackers chose.
 //! * What a log cannot tell is not split: a wrong password and an unknown user are one kind.
 
+pub mod access_log;
 pub mod account;
+pub mod checkup;
 pub mod failure;
+pub mod matching;
 pub mod network;
 pub mod plan;
 pub mod secrets;

@@ -16,7 +16,7 @@
 
 use std::fmt;
 
-use crate::account::{Account, AccountName, Family, Snapshot, quoted_account};
+use crate::account::{Account, AccountName, Snapshot, quoted, quoted_account};
 use crate::unused::Verdict;
 
 /// What is done to an account.
@@ -48,13 +48,36 @@ impl DeedKind {
     }
 
     /// The statement, without a semicolon, for a session whose `sql_mode` is empty.
-    pub fn statement(self, account: &AccountName) -> Vec<u8> {
+    pub fn statement(self, account: &AccountName, way: Way) -> Vec<u8> {
         let name = quoted_account(account);
-        match self {
-            DeedKind::Lock => [b"ALTER USER ".as_slice(), &name, b" ACCOUNT LOCK"].concat(),
-            DeedKind::Unlock => [b"ALTER USER ".as_slice(), &name, b" ACCOUNT UNLOCK"].concat(),
-            DeedKind::Drop => [b"DROP USER ".as_slice(), &name].concat(),
+        let (user, host) = (quoted(&account.user), quoted(&account.host));
+        let deed = self.as_str().as_bytes();
+        match (way, self) {
+            (Way::Direct, DeedKind::Lock) => [b"ALTER USER ", &name[..], b" ACCOUNT LOCK"].concat(),
+            (Way::Direct, DeedKind::Unlock) => {
+                [b"ALTER USER ", &name[..], b" ACCOUNT UNLOCK"].concat()
+            }
+            (Way::Direct, DeedKind::Drop) => [b"DROP USER ", &name[..]].concat(),
+            (Way::Procedure, _) => {
+                [b"CALL rollcall.", deed, b"_account(", &user, b", ", &host, b")"].concat()
+            }
         }
+    }
+}
+
+/// How a deed is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Way {
+    /// By the server's own statement, which takes the right to do anything to any account.
+    Direct,
+    /// By a procedure that looks at its target first (`rollcall setup lock-procedure`).
+    Procedure,
+}
+
+impl Way {
+    /// The way of a statement that [`DeedKind::statement`] has made.
+    pub fn of(sql: &[u8]) -> Way {
+        if sql.starts_with(b"CALL ") { Way::Procedure } else { Way::Direct }
     }
 }
 
@@ -137,6 +160,8 @@ pub struct Target<'a> {
     pub locked_since: Option<i64>,
     /// rollcall locked it, and nobody has unlocked it since.
     pub locked_by_us: bool,
+    /// Sessions of it that are open, or may be.
+    pub open_sessions: u64,
 }
 
 /// What is asked for, and under which rules.
@@ -241,7 +266,7 @@ impl Protection {
 }
 
 /// Accounts that servers, their packages and providers make for themselves.
-const SYSTEM: [&str; 13] = [
+pub const SYSTEM: [&str; 13] = [
     "mariadb.sys",
     "mysql.sys",
     "mysql.session",
@@ -378,10 +403,11 @@ fn administrator_remains(target: &Target<'_>, accepted: &[&Target<'_>]) -> bool 
 }
 
 fn step(target: &Target<'_>, kind: DeedKind) -> Step {
+    let way = if target.snapshot.has_procedures { Way::Procedure } else { Way::Direct };
     Step {
         server: target.server.to_vec(),
         account: target.account.name.clone(),
-        sql: kind.statement(&target.account.name),
+        sql: kind.statement(&target.account.name, way),
         why: target.why.clone(),
         effects: effects(target, kind),
         facts: Facts::of(target.account),
@@ -416,8 +442,11 @@ fn effects(target: &Target<'_>, kind: DeedKind) -> Vec<String> {
         let of_ours = "stays open for hosts that match it";
         effects.push(format!("{} {of_ours}", open.join(", ")));
     }
-    if kind == DeedKind::Drop && target.snapshot.version.family == Family::MariaDb {
-        effects.push("sessions that are open go on".to_owned());
+    if kind != DeedKind::Unlock {
+        effects.push(match target.open_sessions {
+            0 => "open sessions: none".to_owned(),
+            open => format!("open sessions: {open}, which go on (--kill-sessions)"),
+        });
     }
     effects
 }
@@ -451,6 +480,7 @@ mod tests {
             read_only: false,
             is_replica: false,
             has_init_connect: false,
+            has_procedures: false,
             accounts,
             activity: Vec::new(),
             missing: Vec::new(),
@@ -478,6 +508,7 @@ mod tests {
             references: &[],
             locked_since: None,
             locked_by_us: false,
+            open_sessions: 0,
         };
         snapshot.accounts.iter().map(target).collect()
     }
@@ -497,6 +528,17 @@ mod tests {
         assert_eq!(proposal.refused, []);
         let [step] = &proposal.steps[..] else { panic!("{proposal:?}") };
         assert_eq!(step.sql, b"ALTER USER 'o''neil'@'%' ACCOUNT LOCK");
+    }
+
+    #[test]
+    fn where_there_are_procedures_they_are_called() {
+        let mut snapshot = snapshot(vec![admin(), account("o'neil", &[])]);
+        snapshot.has_procedures = true;
+        let targets = targets(&snapshot, Verdict::Unused);
+        let proposal = propose(&targets[1..], &rules(DeedKind::Lock));
+        let sql = &proposal.steps[0].sql;
+        assert_eq!(sql, b"CALL rollcall.lock_account('o''neil', '%')");
+        assert_eq!(Way::of(sql), Way::Procedure);
     }
 
     #[test]
@@ -606,6 +648,7 @@ mod tests {
             [
                 "owns view shop.v_old (works on while it is locked)",
                 "'app'@'127.0.0.2' stays open for hosts that match it",
+                "open sessions: none",
             ]
         );
     }

@@ -15,7 +15,7 @@
 //! Everything else is left to `careful`, and what is taken here `careful` reads the same way (tested).
 
 use super::shape::NAMES_BYTES_MAX;
-use crate::block::{BLOCK_LINES_MAX, Block, Line, Turn};
+use crate::block::{BLOCK_LINES_MAX, Block, LINE_USER_BYTES_MAX, Line, Turn};
 use crate::event::{Kind, RECORD_BYTES_MAX, Sink, Stamp};
 use crate::mask::{self, Masks, is_host_byte};
 use crate::stamp;
@@ -29,6 +29,7 @@ const _: () = assert!(PREFIX_MAX + HEADER_MAX + 64 <= 256);
 /// User to connection id with the comma behind it: 64 bytes hold most, 128 what resolvers make of cloud
 /// addresses. Longer ones are left to `careful`.
 const HEADER_MAX: usize = 128;
+const _: () = assert!(HEADER_MAX <= LINE_USER_BYTES_MAX + 3);
 
 /// Stamp and server with the comma behind it, less one. Longer server names are left to `careful`.
 const PREFIX_MAX: usize = 64;
@@ -75,24 +76,45 @@ pub(crate) fn read<S: Sink>(memory: &mut Memory, bytes: &[u8], from: usize, sink
             // SAFETY: the machine has the features the function is compiled for.
             return unsafe { read_avx2(memory, bytes, from, sink) };
         }
-        read_with::<mask::Sse2, S>(memory, bytes, from, sink)
+        read_with::<mask::Sse2, S>(memory, bytes, from, sink, tell)
     }
     #[cfg(target_arch = "aarch64")]
-    return read_with::<mask::Neon, S>(memory, bytes, from, sink);
+    return read_with::<mask::Neon, S>(memory, bytes, from, sink, tell);
     #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
-    return read_with::<mask::Portable, S>(memory, bytes, from, sink);
+    return read_with::<mask::Portable, S>(memory, bytes, from, sink, tell);
+}
+
+/// A sink that inlines [`Sink::records`] is compiled for the machine's instructions as well: in a function of
+/// its own, because beside the reading there are not registers enough for both.
+#[inline(never)]
+fn tell<S: Sink>(sink: &mut S, block: &Block<'_>) {
+    sink.records(block);
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512bw,avx2,bmi1,bmi2,lzcnt,popcnt")]
 fn read_avx512<S: Sink>(memory: &mut Memory, bytes: &[u8], from: usize, sink: &mut S) -> usize {
-    read_with::<mask::Avx512, S>(memory, bytes, from, sink)
+    read_with::<mask::Avx512, S>(memory, bytes, from, sink, |sink, block| tell_avx512(sink, block))
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512bw,avx2,bmi1,bmi2,lzcnt,popcnt")]
+#[inline(never)]
+fn tell_avx512<S: Sink>(sink: &mut S, block: &Block<'_>) {
+    sink.records(block);
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
 fn read_avx2<S: Sink>(memory: &mut Memory, bytes: &[u8], from: usize, sink: &mut S) -> usize {
-    read_with::<mask::Avx2, S>(memory, bytes, from, sink)
+    read_with::<mask::Avx2, S>(memory, bytes, from, sink, |sink, block| tell_avx2(sink, block))
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
+#[inline(never)]
+fn tell_avx2<S: Sink>(sink: &mut S, block: &Block<'_>) {
+    sink.records(block);
 }
 
 /// The loop. All of it is inlined into a function that is compiled for the machine's instructions, which
@@ -103,6 +125,7 @@ fn read_with<M: Masks, S: Sink>(
     bytes: &[u8],
     from: usize,
     sink: &mut S,
+    tell: impl Fn(&mut S, &Block<'_>),
 ) -> usize {
     let mut lines = [Line::EMPTY; BLOCK_LINES_MAX];
     let mut start = from;
@@ -131,7 +154,7 @@ fn read_with<M: Masks, S: Sink>(
         }
         if filled > 0 {
             let server = &bytes[first + STAMP + 1..lines[0].peer as usize - 1];
-            sink.records(&Block { bytes, server, lines: &lines[..filled] });
+            tell(sink, &Block { bytes, server, lines: &lines[..filled] });
         }
         if !more {
             return start;

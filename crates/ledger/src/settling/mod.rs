@@ -288,6 +288,14 @@ impl Latest {
         self.count += 1;
     }
 
+    /// [`Latest::push`] for each of these.
+    #[inline(always)]
+    fn extend(&mut self, times: impl DoubleEndedIterator<Item = i64> + ExactSizeIterator) {
+        let skipped = times.len().saturating_sub(Latest::KEPT);
+        self.count += skipped;
+        times.skip(skipped).for_each(|at| self.push(at));
+    }
+
     /// In their order.
     pub(crate) fn times(&self) -> impl ExactSizeIterator<Item = i64> {
         let kept = self.count.min(Latest::KEPT);
@@ -467,28 +475,38 @@ impl Default for Judge {
 impl Judge {
     /// The next record.
     fn push(&mut self, item: Item) {
-        self.extend(item.at, std::iter::once(item));
+        let apart = u16::from(self.is_apart_from_last(item.at)) * Mark::APART;
+        self.extend(std::iter::once(item));
+        if let Some(last) = self.items.last_mut() {
+            last.mark.0 |= apart;
+        }
     }
 
-    /// The next records, all of this time. Without a branch on what they are, which cannot be foreseen.
+    /// Whether a record of this time would stand apart from the last one.
     #[inline(always)]
-    fn extend(&mut self, at: i64, items: impl Iterator<Item = Item>) {
-        let from = self.items.len();
+    fn is_apart_from_last(&self, at: i64) -> bool {
+        are_apart(self.stamp, at)
+    }
+
+    /// The next records, none of which stands apart from the one before; whether all beginnings were to be
+    /// expected. Without a branch on what they are, which cannot be foreseen.
+    #[inline(always)]
+    fn extend(&mut self, items: impl Iterator<Item = Item>) -> bool {
         let mut highest = self.highest;
+        let mut all_found = 0;
         self.items.extend(items.map(|item| {
-            let begins = item.deed.begins();
-            let higher = item.id > highest;
+            // Of what begins nothing it is 0: not higher than any.
+            let begun = select_unpredictable(item.deed.begins(), item.id, 0);
+            let higher = begun > highest;
             let expected = higher & (item.id.wrapping_sub(highest) <= JUMP);
-            let found = u16::from(begins & !expected) * Mark::UNEXPECTED;
-            highest = select_unpredictable(begins & higher, item.id, highest);
+            let found = u16::from(item.deed.begins() & !expected) * Mark::UNEXPECTED;
+            highest = select_unpredictable(higher, begun, highest);
+            all_found |= found;
             Item { mark: Mark(item.mark.0 & !Mark::FOUND | found), ..item }
         }));
         self.highest = highest;
-        if let Some(first) = self.items.get_mut(from) {
-            let apart = at.wrapping_sub(self.stamp).wrapping_add(FAR) as u64 > 2 * FAR as u64;
-            first.mark.0 |= u16::from(apart) * Mark::APART;
-            self.stamp = at;
-        }
+        self.stamp = self.items.last().map_or(self.stamp, |item| item.at);
+        all_found == 0
     }
 
     /// What is rejected from this byte on may be the last part of a name that has made the records before it,
@@ -777,6 +795,12 @@ fn spoil<'a>(items: impl Iterator<Item = &'a mut Item>, from: u64, records: usiz
         left -= usize::from(item.deed != Deed::Statement);
     }
     left
+}
+
+/// Whether stamps of neighbours are so far from each other that one of them is none of the server's clock.
+#[inline(always)]
+pub(crate) fn are_apart(before: i64, at: i64) -> bool {
+    at.wrapping_sub(before).wrapping_add(FAR) as u64 > 2 * FAR as u64
 }
 
 /// What stamps one after another say of the time.

@@ -371,30 +371,57 @@ impl Judge {
         next.min().unwrap_or(i64::MIN)
     }
 
-    /// Notes of the items before this index, which are about to be forgotten, what floors come of.
+    /// Notes of the items before this index, which are about to be forgotten, what floors come of: the first
+    /// and the last beginning of each second. Those of one stamp are looked at together, as nearly all of
+    /// them are reached when their stamp says.
     #[inline(never)]
     pub(super) fn note_past(&self, index: usize, past: &mut Vec<(i64, u64)>) {
         let mut since = past.last().map_or(i64::MIN, |&(at, _)| at);
-        // Which of them are beginnings cannot be foreseen; that the next stand in the same second is usual.
-        let mut newest = usize::MAX;
-        for i in self.old..index {
-            let item = &self.items[i];
-            let counts = item.deed.begins() & !item.mark.has(Mark::CONTESTED) & (item.id > 0);
-            let reached = self.reached(i);
-            if (reached.abs_diff(since) < PAST_STEP) & !item.mark.has(Mark::RESTART) {
-                newest = select_unpredictable(counts, i, newest);
-            } else if counts {
-                note_id(&self.items, newest, past);
-                if item.mark.has(Mark::RESTART) {
-                    past.push((reached, 0));
-                }
-                past.push((reached, item.id));
-                (since, newest) = (reached, usize::MAX);
+        // The last that counts of the second that begins with `since`, if it is not the first.
+        let mut newest = None;
+        let mut next = self.old;
+        while next < index {
+            let together = next..self.same_stamp(next, index);
+            next = together.end;
+            let restarts = self.items[together.start].mark.has(Mark::RESTART);
+            let reached = self.reached(together.start);
+            // Which of them count cannot be foreseen: there is no branch on it.
+            let (mut first, mut last) = (0, 0);
+            for item in &self.items[together] {
+                let counts = item.deed.begins() & !item.mark.has(Mark::CONTESTED) & (item.id > 0);
+                last = select_unpredictable(counts, item.id, last);
+                first = select_unpredictable(first == 0, last, first);
             }
+            if last == 0 {
+                continue;
+            }
+            if (reached.abs_diff(since) < PAST_STEP) & !restarts {
+                newest = Some(last);
+                continue;
+            }
+            note_id(newest, past);
+            if restarts {
+                past.push((reached, 0));
+            }
+            past.push((reached, first));
+            newest = Some(last);
+            since = reached;
         }
-        note_id(&self.items, newest, past);
+        note_id(newest, past);
         let surplus = past.len().saturating_sub(PAST_MAX);
         past.drain(..surplus);
+    }
+
+    /// Up to where, before `end`, items from this one on have its stamp and are reached then, and ids do not
+    /// start again with them: only this one, if it is any other.
+    fn same_stamp(&self, from: usize, end: usize) -> usize {
+        let at = self.items[from].at;
+        let usual = |item: &&Item| (item.at == at) & !item.mark.has(Mark::RESTART);
+        let same = self.items[from..end].iter().take_while(usual).count();
+        // The last of them are reached earlier where the stamps behind them step back.
+        let mut behind = self.items[from + same..].iter().take(NAME_RECORDS);
+        let back = if behind.any(|item| item.at < at) { NAME_RECORDS } else { 0 };
+        from + same.saturating_sub(back).max(1)
     }
 
     /// The next beginnings behind an item, while it waits.
@@ -621,9 +648,9 @@ fn near(a: &Item, b: &Item) -> bool {
     a.at.abs_diff(b.at) <= SETTLING as u64
 }
 
-/// The last id of the last second is that of this item, if there is one.
-fn note_id(items: &[Item], index: usize, past: &mut [(i64, u64)]) {
-    if let (Some(item), Some((_, id))) = (items.get(index), past.last_mut()) {
-        *id = item.id;
+/// The last id of the last second is this, if there is one.
+fn note_id(id: Option<u64>, past: &mut [(i64, u64)]) {
+    if let (Some(id), Some((_, last))) = (id, past.last_mut()) {
+        *last = id;
     }
 }

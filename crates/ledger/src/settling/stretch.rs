@@ -69,12 +69,20 @@ impl Stretch {
         self.spoil_pushed(1);
     }
 
-    /// The next records, all of this time.
+    /// Whether a record of this time would stand apart from the last one.
     #[inline(always)]
-    pub(crate) fn extend(&mut self, at: i64, items: impl ExactSizeIterator<Item = Item>) {
+    pub(crate) fn is_apart(&self, at: i64) -> bool {
+        self.judge.is_apart_from_last(at)
+    }
+
+    /// The next records, none of which stands apart from the one before; whether all beginnings were to be
+    /// expected: ids rise.
+    #[inline(always)]
+    pub(crate) fn extend(&mut self, items: impl ExactSizeIterator<Item = Item>) -> bool {
         let count = items.len();
-        self.judge.extend(at, items);
+        let risen = self.judge.extend(items);
         self.spoil_pushed(count);
+        risen
     }
 
     /// So many records were pushed: those behind what was rejected may be part of a name.
@@ -193,6 +201,15 @@ impl Stretch {
     #[inline(always)]
     pub(crate) fn is_at(&mut self, at: i64) {
         self.judge.latest.push(at);
+    }
+
+    /// Records of these times.
+    #[inline(always)]
+    pub(crate) fn were_at(
+        &mut self,
+        times: impl DoubleEndedIterator<Item = i64> + ExactSizeIterator,
+    ) {
+        self.judge.latest.extend(times);
     }
 
     /// Does it go on where `before` ends? It may be the next file, as far as times tell.

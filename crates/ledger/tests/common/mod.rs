@@ -17,6 +17,7 @@ pub(crate) struct Log {
 }
 
 impl Log {
+    #[allow(dead_code)]
     pub(crate) fn push(&mut self, line: String) {
         self.lines.push(line);
     }

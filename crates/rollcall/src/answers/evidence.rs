@@ -113,7 +113,10 @@ fn summary(answer: &mut Answer, rows: &[Evidence], options: &EvidenceOptions, vi
             answer.page.line(format!("{server}: a gap since {since} has not ended"));
         }
     }
-    let covered = rows.iter().filter(|row| is_covered(row)).map(|row| row.records).sum();
+    // Rows of tables prove themselves, and cover nothing.
+    let is_table = |row: &Evidence| row.state == EvidenceState::Unconfirmed && row.from.is_some();
+    let read = rows.iter().filter(|row| is_covered(row) || is_table(row));
+    let covered = read.map(|row| row.records).sum();
     let mut texts = vec![plural(covered, "record")];
     texts.extend(Doubts::of(rows).texts());
     answer.page.line(texts.join(" · "));

@@ -3,25 +3,35 @@
 //! Pure functions: rows, `now` and zone in, [`Answer`] out. Each answer says what it rests on, and
 //! an empty one says what cannot appear in it.
 
+mod accounts;
+mod doctor;
 mod evidence;
 mod failures;
+mod journal;
 mod overlap;
+mod plan;
 mod report;
 mod sealed;
 mod seen;
 mod status;
+mod unused;
 
 use std::collections::HashMap;
 use std::hash::Hash;
 
 use ledger::{Evidence, EvidenceState, Seen};
 
+pub(crate) use accounts::{account, accounts};
+pub(crate) use doctor::{Checked, doctor};
 pub(crate) use evidence::{EvidenceOptions, evidence};
 pub(crate) use failures::{FailuresOptions, failures};
+pub(crate) use journal::{journal, kept};
+pub(crate) use plan::{done, proposed};
 pub(crate) use report::{ReportInput, report};
 pub(crate) use sealed::{sealed, verified};
 pub(crate) use seen::{SeenOptions, seen};
 pub(crate) use status::status;
+pub(crate) use unused::{UnusedOptions, reasons, unused};
 
 use crate::render::{Answer, thousands};
 use crate::time::{Zone, length_text};
@@ -346,6 +356,15 @@ pub(crate) mod tests {
             assert!(found, "{line}");
         };
         documented(&seen::FIELDS);
+        documented(&accounts::FIELDS);
+        documented(&accounts::CHANGE_FIELDS);
+        documented(&unused::FIELDS);
+        documented(&plan::FIELDS);
+        documented(&plan::DONE_FIELDS);
+        documented(&journal::FIELDS);
+        documented(&journal::PLAN_FIELDS);
+        documented(&journal::KEEP_FIELDS);
+        documented(&doctor::FIELDS);
         documented(&failures::FIELDS);
         documented(&failures::HOST_FIELDS);
         documented(&failures::NETWORK_FIELDS);

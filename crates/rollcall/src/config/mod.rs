@@ -15,6 +15,7 @@ mod toml;
 
 use std::path::{Path, PathBuf};
 
+use verdict::account::AccountName;
 use verdict::network::HostList;
 
 pub(crate) use self::toml::TEMPLATE;
@@ -43,6 +44,10 @@ pub(crate) struct Config {
     pub(crate) time_zone: Option<Zone>,
     /// Clients that open the port to see whether it answers.
     pub(crate) health_checks: HostList,
+    /// Accounts that no plan may hold.
+    pub(crate) protected: Vec<AccountName>,
+    /// Configurations of proxies, whose users are kept out of plans.
+    pub(crate) references: Vec<PathBuf>,
     pub(crate) limits: Limits,
     /// Set where the file is conntracker's.
     pub(crate) conntracker: Option<Conntracker>,
@@ -63,6 +68,8 @@ pub(crate) struct Server {
     pub(crate) audit_logs: Vec<String>,
     pub(crate) binlog_index: Option<PathBuf>,
     pub(crate) defaults_file: Option<PathBuf>,
+    /// The table that its logins write into.
+    pub(crate) access_log: Option<live::access_log::TableName>,
 }
 
 /// What is kept, and for how long.
@@ -78,6 +85,10 @@ pub(crate) struct Limits {
     pub(crate) days_days: u32,
     /// User and host pairs per server and hour that only ever failed, before names are folded.
     pub(crate) pairs_per_hour: u32,
+    /// Days that a plan can be applied.
+    pub(crate) plan_days: u32,
+    /// Days that an account is locked before it can be dropped.
+    pub(crate) cool_down_days: u32,
 }
 
 impl Default for Limits {
@@ -88,6 +99,8 @@ impl Default for Limits {
             hours_days: 90,
             days_days: 400,
             pairs_per_hour: 1000,
+            plan_days: 7,
+            cool_down_days: 14,
         }
     }
 }
@@ -210,6 +223,7 @@ impl Config {
             audit_logs: vec![path.to_string_lossy().into_owned()],
             binlog_index: None,
             defaults_file: None,
+            access_log: None,
         });
         Ok(Config {
             ledger: conntracker.sqlite_path.clone(),

@@ -3,8 +3,10 @@
 
 use std::path::PathBuf;
 
+use live::access_log::TableName;
 use serde::Deserialize;
 use toml::de::{DeTable, DeValue};
+use verdict::account::AccountName;
 use verdict::network::HostList;
 
 use super::{Config, Limits, Server};
@@ -34,6 +36,17 @@ pub(crate) const TEMPLATE: &str = r#"# rollcall: which servers, where their audi
 # They are shown apart from port scans.
 #: health_checks = ["lb-1.example.com", "10.0.0.5", "10.9.0.0/16"]
 
+# Accounts that no plan may hold, whatever is asked for.
+#: protected = ["'payroll'@'%'"]
+
+# Configurations of ProxySQL and MaxScale: accounts that they list are kept out of plans.
+#: references = ["/etc/proxysql.cnf", "/etc/maxscale.cnf"]
+
+# How many days a plan can be applied, and how many an account is locked before it can be dropped.
+#: [plans]
+#: valid_days = 7
+#: cool_down_days = 14
+
 # Facts about single connections, for tracing changes to people.
 #: [connections]
 #: keep = 20000
@@ -56,15 +69,27 @@ pub(crate) const TEMPLATE: &str = r#"# rollcall: which servers, where their audi
 #: audit_logs = ["/var/lib/mysql", "/var/log/mysql/server_audit.log*"]
 #: binlog_index = "/var/lib/mysql/binlog.index"
 #: defaults_file = "/etc/rollcall/db1.cnf"
+#: access_log = "accesslog.accesslog"
 "#;
 
-const TOP_KEYS: [&str; 7] =
-    ["ledger", "time_zone", "health_checks", "connections", "retention", "failures", "server"];
+const TOP_KEYS: [&str; 10] = [
+    "ledger",
+    "time_zone",
+    "health_checks",
+    "protected",
+    "references",
+    "plans",
+    "connections",
+    "retention",
+    "failures",
+    "server",
+];
+const PLANS_KEYS: [&str; 2] = ["valid_days", "cool_down_days"];
 const CONNECTIONS_KEYS: [&str; 2] = ["keep", "days"];
 const RETENTION_KEYS: [&str; 2] = ["hours", "days"];
 const FAILURES_KEYS: [&str; 1] = ["pairs_per_hour"];
-const SERVER_KEYS: [&str; 6] =
-    ["name", "group", "time_zone", "audit_logs", "binlog_index", "defaults_file"];
+const SERVER_KEYS: [&str; 7] =
+    ["name", "group", "time_zone", "audit_logs", "binlog_index", "defaults_file", "access_log"];
 
 /// The file as it is written.
 #[derive(Debug, Default, Deserialize)]
@@ -73,10 +98,20 @@ struct Raw {
     ledger: Option<PathBuf>,
     time_zone: Option<String>,
     health_checks: Vec<String>,
+    protected: Vec<String>,
+    references: Vec<PathBuf>,
+    plans: RawPlans,
     connections: RawConnections,
     retention: RawRetention,
     failures: RawFailures,
     server: Vec<toml::Spanned<RawServer>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawPlans {
+    valid_days: Option<u32>,
+    cool_down_days: Option<u32>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -109,6 +144,7 @@ struct RawServer {
     audit_logs: Vec<String>,
     binlog_index: Option<PathBuf>,
     defaults_file: Option<PathBuf>,
+    access_log: Option<String>,
 }
 
 /// Reads the file's text.
@@ -135,6 +171,7 @@ fn check_keys(text: &str, top: &DeTable<'_>) -> Result<(), String> {
     check_table(text, top, &TOP_KEYS)?;
     for (key, value) in top {
         let known: &[&str] = match key.get_ref().as_ref() {
+            "plans" => &PLANS_KEYS,
             "connections" => &CONNECTIONS_KEYS,
             "retention" => &RETENTION_KEYS,
             "failures" => &FAILURES_KEYS,
@@ -229,6 +266,8 @@ fn resolve(text: &str, raw: Raw) -> Result<Config, String> {
             audit_logs: server.audit_logs.clone(),
             binlog_index: server.binlog_index.clone(),
             defaults_file: server.defaults_file.clone(),
+            access_log: access_log(server)
+                .map_err(|error| format!("{line}: access_log: {error}"))?,
         });
     }
     Ok(Config {
@@ -237,12 +276,36 @@ fn resolve(text: &str, raw: Raw) -> Result<Config, String> {
         time_zone: zone(raw.time_zone.as_ref(), at("time_zone"))?,
         health_checks: HostList::parse(&raw.health_checks)
             .map_err(|error| format!("{}: health_checks: {error}", at("health_checks")))?,
+        protected: protected(&raw.protected)
+            .map_err(|error| format!("{}: protected: {error}", at("protected")))?,
+        references: raw.references.clone(),
         limits: limits(&raw).map_err(|(key, most)| {
             let (table, name) = key;
             format!("{}: [{table}] {name} is more than {most}", at(name))
         })?,
         ..Config::default()
     })
+}
+
+/// The table that logins write into.
+fn access_log(server: &RawServer) -> Result<Option<TableName>, &'static str> {
+    let Some(text) = &server.access_log else { return Ok(None) };
+    let table = TableName::parse(text).ok_or("no table: write it like accesslog.accesslog")?;
+    match &server.defaults_file {
+        Some(_) => Ok(Some(table)),
+        None => Err("the server has to be reached for it: add defaults_file"),
+    }
+}
+
+/// Accounts as people write them.
+fn protected(names: &[String]) -> Result<Vec<AccountName>, String> {
+    let account = |text: &String| {
+        AccountName::parse(text.as_bytes()).ok_or_else(|| {
+            let text = crate::render::inert(text);
+            format!("{text} is no account: write it like 'payroll'@'%'")
+        })
+    };
+    names.iter().map(account).collect()
 }
 
 /// The limits; the error names a table, a key and the most it takes.
@@ -270,6 +333,12 @@ fn limits(raw: &Raw) -> Result<Limits, ((&'static str, &'static str), u64)> {
         hours_days: days(raw.retention.hours, default.hours_days, ("retention", "hours"))?,
         days_days: days(raw.retention.days, default.days_days, ("retention", "days"))?,
         pairs_per_hour: pairs,
+        plan_days: days(raw.plans.valid_days, default.plan_days, ("plans", "valid_days"))?,
+        cool_down_days: days(
+            raw.plans.cool_down_days,
+            default.cool_down_days,
+            ("plans", "cool_down_days"),
+        )?,
     })
 }
 
@@ -290,8 +359,10 @@ mod tests {
         assert!(config.health_checks.contains(b"10.9.1.1"));
         assert_eq!(config.servers.len(), 1);
         assert_eq!(config.servers[0].audit_logs.len(), 2);
+        let table = config.servers[0].access_log.as_ref().map(ToString::to_string);
+        assert_eq!(table.as_deref(), Some("accesslog.accesslog"));
         let keys = TOP_KEYS.iter().chain(&CONNECTIONS_KEYS).chain(&RETENTION_KEYS);
-        for key in keys.chain(&FAILURES_KEYS).chain(&SERVER_KEYS) {
+        for key in keys.chain(&FAILURES_KEYS).chain(&SERVER_KEYS).chain(&PLANS_KEYS) {
             assert!(full.contains(key), "{key}");
         }
     }
@@ -318,8 +389,8 @@ mod tests {
         check("[connections]\nkepe=1", "2: unknown key `kepe`: did you mean `keep`?");
         check("[retention]\nxyzzy=1", "2: unknown key `xyzzy`: known here are hours, days");
         check("a = 1\n\"b\\u001b\" = 1", {
-            "1: unknown key `a`: known here are ledger, time_zone, health_checks, connections, \
-             retention, failures, server"
+            "1: unknown key `a`: known here are ledger, time_zone, health_checks, protected, \
+             references, plans, connections, retention, failures, server"
         });
         check("time_zone = 'Nowhere'", {
             "1: time_zone: no time zone \"Nowhere\": write a name like Europe/Zurich, UTC, or an \
@@ -331,6 +402,12 @@ mod tests {
         });
         check("[[server]]\nname='a'\n[[server]]\nname='a'", {
             "3: a second [[server]] is named \"a\": join the two"
+        });
+        check("[[server]]\nname='a'\naccess_log='a.b'", {
+            "1: access_log: the server has to be reached for it: add defaults_file"
+        });
+        check("\n[[server]]\nname='a'\ndefaults_file='/a'\naccess_log='logins'", {
+            "2: access_log: no table: write it like accesslog.accesslog"
         });
         check("[[server]]\nname=''", "1: a [[server]] with an empty name: give it one");
         assert!(parse("[[server]]\ngroup='a'").unwrap_err().contains("missing field `name`"));
@@ -345,6 +422,8 @@ mod tests {
             ("connections", "days", DAYS_MAX.into()),
             ("retention", "hours", DAYS_MAX.into()),
             ("retention", "days", DAYS_MAX.into()),
+            ("plans", "valid_days", DAYS_MAX.into()),
+            ("plans", "cool_down_days", DAYS_MAX.into()),
             ("failures", "pairs_per_hour", PAIRS_MAX.into()),
         ] {
             assert!(parse(&format!("[{table}]\n{key} = {most}")).is_ok(), "{key}");

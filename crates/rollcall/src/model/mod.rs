@@ -87,6 +87,7 @@ fn job(path: PathBuf) -> ReadJob {
     let (zone, zone_origin) = (Zone::utc(), ZoneOrigin::Flag);
     ReadJob {
         inputs: vec![Input { path, server: None, zone, zone_origin }],
+        tables: Vec::new(),
         dialect: None,
         threads: Some(1),
         limits: Limits::default(),

@@ -42,6 +42,10 @@ pub(crate) fn html_page(title: &str, page: &Page) -> String {
         match block {
             Block::Blank => out.push_str("<hr>\n"),
             Block::Line(text) => out.push_str(&format!("<p>{}</p>\n", html(text))),
+            Block::Verbatim(text) => {
+                let lines: Vec<String> = text.iter().map(|line| html(line)).collect();
+                out.push_str(&format!("<pre>{}</pre>\n", lines.join("\n")));
+            }
             Block::Table(table) => push_table(&mut out, table),
             Block::Items { label, items } => push_items(&mut out, label, items, " · "),
             Block::List { label, items } => push_items(&mut out, label, items, "<br>"),
@@ -95,6 +99,7 @@ mod tests {
     fn page_with(name: &str) -> String {
         let mut page = Page::default();
         page.line(format!("by {name}"));
+        page.verbatim(name);
         page.items("root from", vec![name.to_owned()]);
         page.blank();
         page.list("refused", vec![name.to_owned(), name.to_owned()]);

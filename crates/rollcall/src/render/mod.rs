@@ -41,6 +41,8 @@ pub(crate) enum Block {
     Line(String),
     /// Space between parts.
     Blank,
+    /// Lines that stay as they are: text that is to be copied.
+    Verbatim(Vec<String>),
     Table(Table),
     /// A label, and short texts in a row: `root from   localhost 812 · 10.0.0.5 3`.
     Items {
@@ -58,6 +60,11 @@ impl Page {
     /// Adds a sentence.
     pub(crate) fn line(&mut self, text: impl Into<String>) {
         self.blocks.push(Block::Line(text.into()));
+    }
+
+    /// Adds lines that stay as they are.
+    pub(crate) fn verbatim(&mut self, text: &str) {
+        self.blocks.push(Block::Verbatim(text.lines().map(str::to_owned).collect()));
     }
 
     /// Adds space.

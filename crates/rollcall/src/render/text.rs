@@ -18,6 +18,7 @@ pub(crate) fn page_text(page: &Page, width: Option<usize>) -> String {
         match block {
             Block::Line(text) => lines.extend(wrap(&inert(text), " ", width)),
             Block::Blank => lines.push(String::new()),
+            Block::Verbatim(text) => lines.extend(text.iter().map(|line| inert(line))),
             Block::Table(table) => lines.extend(table.lines(width)),
             Block::Items { label, items } => {
                 push_labelled(&mut lines, label, &item_rows(items, room(width)));

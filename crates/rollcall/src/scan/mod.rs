@@ -3,12 +3,14 @@
 //! ```text
 //! job ── inputs ─► log files, recognised and compared with the ledger's marks
 //!          └─ pool / read ─► batches ─► ledger: sums and marks, one transaction
+//!     └─ access_log ─► rows of tables ─┘
 //! ```
 //!
 //! # Invariants
 //! * What a transaction commits is whole: the sums of the records up to a mark, and the mark.
 //! * A file that cannot be read is named and does not stop the others.
 
+mod access_log;
 mod adjoin;
 mod chain;
 mod follow;
@@ -124,7 +126,9 @@ pub(crate) fn scan(
     #[cfg(test)]
     trial::stop()?;
     ingest.finish()?;
-    Ok(look.done)
+    let mut done = look.done;
+    access_log::read_all(ledger, None, job, now, &mut done)?;
+    Ok(done)
 }
 
 /// One look at the inputs of a job, and what it found.

@@ -68,13 +68,13 @@ fn a_newer_rollcall_wrote_it() {
     exit 2
     --- stdout
     --- stderr
-    rollcall: ledger.sqlite: written by a newer rollcall (schema 99, this program knows 5): upgrade rollcall
+    rollcall: ledger.sqlite: written by a newer rollcall (schema 99, this program knows 7): upgrade rollcall
     "#);
     assert_snapshot!(house.run(&["seen"]), @r#"
     exit 2
     --- stdout
     --- stderr
-    rollcall: ledger.sqlite: written by a newer rollcall (schema 99, this program knows 5): upgrade rollcall
+    rollcall: ledger.sqlite: written by a newer rollcall (schema 99, this program knows 7): upgrade rollcall
     "#);
     assert_eq!(house.read("ledger.sqlite"), before);
 }
@@ -167,7 +167,7 @@ impl SmallDisk<'_> {
     fn mount(house: &House) -> Option<SmallDisk<'_>> {
         std::fs::create_dir(house.path("small")).unwrap();
         let mut mount = Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", "size=300k", "tmpfs"]).arg(house.path("small"));
+        mount.args(["-t", "tmpfs", "-o", "size=500k", "tmpfs"]).arg(house.path("small"));
         let done = mount.stderr(Stdio::null()).status();
         done.is_ok_and(|it| it.success()).then_some(SmallDisk(house))
     }

@@ -28,6 +28,7 @@ use std::time::{Duration, Instant};
 use ledger::{Ingest, Ledger, Lock, Mark};
 use source::{Candidate, Compression, OpenFile};
 
+use super::access_log;
 use super::inputs::{self, Found, Group};
 #[cfg(test)]
 use super::trial;
@@ -52,6 +53,9 @@ const MOVED_PATIENCE: Duration = Duration::from_secs(3600);
 /// The most files that are followed without a name: only the last few can have a writer.
 const UNNAMED_MAX: usize = 16;
 
+/// Servers are asked for new rows this often at most: each time is a connection.
+const TABLES_EVERY: Duration = Duration::from_secs(60);
+
 /// Says nothing: who follows logs tells from what is returned.
 const SILENT: Out = Out { quiet: true, verbose: 0 };
 
@@ -69,6 +73,8 @@ pub(crate) struct Grown {
 pub(crate) struct Follower {
     job: ReadJob,
     groups: Vec<Following>,
+    /// When tables were read last, and what could not be.
+    tables: Option<(Instant, Vec<String>)>,
     /// The ledger's version when the marks were read; `None`: they are not known.
     version: Option<i64>,
 }
@@ -95,7 +101,7 @@ impl Follower {
         }
         let following = |group| Following { group, held: Vec::new(), parting: Vec::new() };
         let groups = inputs::groups(&job).into_iter().map(following).collect();
-        Ok(Follower { job, groups, version: None })
+        Ok(Follower { job, groups, tables: None, version: None })
     }
 
     /// Follows other inputs from the next look on; what both have in common stays open.
@@ -150,8 +156,29 @@ impl Follower {
             drop(ingest);
         }
         self.groups.iter_mut().for_each(|following| following.parting.clear());
+        let mut done = look.done;
+        self.read_tables((ledger, lock), (now, instant), &mut done)?;
         self.version = Some(version);
-        Ok(look.done)
+        Ok(done)
+    }
+
+    /// Reads tables, where that is due; else tells again what could not be read.
+    fn read_tables(
+        &mut self,
+        (ledger, lock): (&mut Ledger, &Lock),
+        (now, instant): (i64, Instant),
+        done: &mut ReadDone,
+    ) -> anyhow::Result<()> {
+        if let Some((read, failed)) = &self.tables
+            && instant.saturating_duration_since(*read) < TABLES_EVERY
+        {
+            done.failed.extend(failed.iter().cloned());
+            return Ok(());
+        }
+        let failed = done.failed.len();
+        access_log::read_all(ledger, Some(lock), &self.job, now, done)?;
+        self.tables = Some((instant, done.failed[failed..].to_vec()));
+        Ok(())
     }
 
     /// Reads what was added to the open files.

@@ -33,6 +33,7 @@ impl Desk {
         };
         let job = ReadJob {
             inputs: vec![input],
+            tables: Vec::new(),
             is_configured: false,
             dialect: None,
             threads: Some(1),
@@ -318,4 +319,25 @@ fn places_are_bounded() {
         desk.look(0);
         assert_eq!(desk.follower.places().folders.len(), told);
     }
+}
+
+#[test]
+fn a_table_that_cannot_be_read_is_told_of_until_it_is_tried_again() {
+    let mut desk = Desk::new();
+    desk.follower.job.tables.push(crate::job::AccessInput {
+        server: "db1".to_owned(),
+        defaults_file: desk.path("none.cnf"),
+        table: live::access_log::TableName::parse("accesslog.accesslog").unwrap(),
+    });
+    let mut look = |seconds: u64| {
+        let at = (seconds as i64, desk.start + Duration::from_secs(seconds));
+        let pacing = Pacing::watching(&|| true);
+        desk.follower.look((&mut desk.ledger, &desk.lock), at, pacing, false).unwrap().failed
+    };
+    let first = look(0);
+    assert!(first[0].contains("no such file"), "{first:?}");
+    assert_eq!(look(TABLES_EVERY.as_secs() - 1), first);
+    assert_eq!(look(TABLES_EVERY.as_secs()), first);
+    let tried = desk.follower.tables.as_ref().map(|(at, _)| *at);
+    assert_eq!(tried, Some(desk.start + TABLES_EVERY));
 }

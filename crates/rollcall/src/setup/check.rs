@@ -1,70 +1,11 @@
-//! `init`, `check` and `dialects`: before the first log is read.
+//! `rollcall check`: what a configuration means.
 
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use crate::config::{Config, DEFAULT_PATHS, TEMPLATE};
+use crate::config::{Config, DEFAULT_PATHS};
 use crate::exit::Exit;
-use crate::out::{Out, write_new};
+use crate::out::Out;
 use crate::render::{Answer, Column, Page, Records, Table, Value, inert, thousands};
-
-/// The dialects by the names the command line and the ledger use, and what they are.
-const DIALECTS: [(&str, &str); 3] = [
-    ("server_audit", "MariaDB server_audit and its relatives, written to a file"),
-    ("server_audit_syslog", "the same records sent through syslog"),
-    ("audit_login", "JSON lines of an audit_login plugin"),
-];
-
-/// The dialects that are read.
-pub(crate) fn dialects() -> Answer {
-    let mut answer = Answer::default();
-    let mut table = Table::new(vec![Column::fixed("DIALECT"), Column::prose("WRITTEN BY")]);
-    let mut records = Records::new(&["dialect", "description"]);
-    for (name, description) in DIALECTS {
-        table.push(vec![name.to_owned(), description.to_owned()]);
-        records.push(vec![Value::word(name), Value::word(description)]);
-    }
-    answer.page.table(table);
-    answer
-        .page
-        .line("A file's dialect is recognised by its content; --dialect NAME overrules that.");
-    answer.rows = records.rows.len();
-    answer.records.push(records);
-    answer
-}
-
-/// Whether there is such a dialect.
-///
-/// # Errors
-/// A message with the known names.
-pub(crate) fn check_dialect(name: &str) -> Result<(), String> {
-    if DIALECTS.iter().any(|(known, _)| *known == name) {
-        return Ok(());
-    }
-    let known: Vec<&str> = DIALECTS.iter().map(|(name, _)| *name).collect();
-    Err(format!("no dialect {name:?}: known are {}", known.join(", ")))
-}
-
-/// Writes the commented configuration, never over an existing file. The folder is made where only
-/// it is missing.
-///
-/// # Errors
-/// A message that names the file and the remedy.
-pub(crate) fn init(path: Option<&Path>) -> Result<PathBuf, String> {
-    let path = path.unwrap_or(Path::new(DEFAULT_PATHS[0]));
-    let place = path.display();
-    if let Some(folder) = path.parent().filter(|it| !it.as_os_str().is_empty() && !it.exists()) {
-        std::fs::create_dir(folder)
-            .map_err(|error| format!("{} cannot be made: {error}", folder.display()))?;
-    }
-    write_new(path, TEMPLATE, 0o644).map_err(|error| match error.kind() {
-        io::ErrorKind::AlreadyExists => {
-            format!("{place} is there already and stays as it is: check it with rollcall check")
-        }
-        _ => format!("{place} cannot be written: {error}"),
-    })?;
-    Ok(path.to_owned())
-}
 
 /// Says what a configuration means; a log path that is not there is named on standard error.
 pub(crate) fn check(config: &Config, ledger: &Path, out: Out) -> (Answer, Exit) {
@@ -114,6 +55,19 @@ pub(crate) fn check(config: &Config, ledger: &Path, out: Out) -> (Answer, Exit) 
                 exit = Exit::Partial;
             }
         }
+        if let Some(log) = &server.access_log {
+            let log = format!("table {log}");
+            let text = |text: Option<&str>| text.map_or_else(|| "–".to_owned(), inert);
+            table.push(vec![
+                text(name),
+                text(server.group.as_deref()),
+                "UTC".to_owned(),
+                inert(&log),
+            ]);
+            let word = |text: Option<&str>| text.map_or(Value::Absent, Value::word);
+            let group = word(server.group.as_deref());
+            records.push(vec![word(name), group, Value::word("UTC"), Value::word(log)]);
+        }
     }
     if table.rows.is_empty() {
         page.line("no audit_logs are configured: rollcall scan needs a PATH");
@@ -133,23 +87,10 @@ mod tests {
     const OUT: Out = Out { quiet: true, verbose: 0 };
 
     #[test]
-    fn init_writes_once_what_check_reads() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("rollcall/rollcall.toml");
-        assert_eq!(init(Some(&path)), Ok(path.clone()));
-        assert!(Config::load(Some(&path)).is_ok());
-        std::fs::write(&path, "# mine").unwrap();
-        let error = init(Some(&path)).unwrap_err();
-        assert!(error.contains("is there already and stays as it is"), "{error}");
-        assert_eq!(std::fs::read_to_string(&path).unwrap(), "# mine");
-        assert!(init(Some(&folder.path().join("a/b/c"))).unwrap_err().contains("cannot be made"));
-    }
-
-    #[test]
     fn check_says_what_is_configured() {
         let config = Config::parse(
             "[[server]]\nname='db1'\ngroup='shop'\ntime_zone='UTC'\naudit_logs=['/', '/x*']\n\
-             [[server]]\nname='db2'\naudit_logs=['/']\n",
+             [[server]]\nname='db2'\naudit_logs=['/']\naccess_log='a.b'\ndefaults_file='/a'\n",
         );
         let (answer, exit) = check(&config.unwrap(), Path::new("/l.sqlite"), OUT);
         assert_eq!(exit, Exit::Done);
@@ -164,11 +105,13 @@ mod tests {
         db1     shop   UTC                  /
         db1     shop   UTC                  /x*
         db2     –      this machine's zone  /
+        db2     –      UTC                  table a.b
         "#);
         insta::assert_snapshot!(answer.text(Format::Json, None), @r#"
         {"server":"db1","group":"shop","time_zone":"UTC","audit_log":"/"}
         {"server":"db1","group":"shop","time_zone":"UTC","audit_log":"/x*"}
         {"server":"db2","group":null,"time_zone":null,"audit_log":"/"}
+        {"server":"db2","group":null,"time_zone":"UTC","audit_log":"table a.b"}
         "#);
     }
 
@@ -177,18 +120,5 @@ mod tests {
         let config =
             Config::parse("[[server]]\nname='a'\naudit_logs=['/no/such/place']\n").unwrap();
         assert_eq!(check(&config, Path::new("/l"), OUT).1, Exit::Partial);
-    }
-
-    #[test]
-    fn dialects_have_names() {
-        insta::assert_snapshot!(dialects().text(Format::Table, Some(80)), @r#"
-        DIALECT              WRITTEN BY
-        server_audit         MariaDB server_audit and its relatives, written to a file
-        server_audit_syslog  the same records sent through syslog
-        audit_login          JSON lines of an audit_login plugin
-        A file's dialect is recognised by its content; --dialect NAME overrules that.
-        "#);
-        assert_eq!(check_dialect("server_audit"), Ok(()));
-        assert!(check_dialect("xml").unwrap_err().contains("server_audit_syslog"));
     }
 }

@@ -1,0 +1,295 @@
+//! Rows of what was seen, given to the accounts they belong to.
+//!
+//! A log shows user name and client host; which account let it in follows from the server's own rules. Where
+//! only one account can have, the row is a sure sign of it; where several can, a possible one of each.
+//!
+//! An access log holds what the server itself said: which account it matched. Where that is always the same one for a
+//! user and client host, all that is known of them is its own. Where it is not, the logins that name an account are
+//! signs of it, and the rest stays possible for each of several.
+//!
+//! # Invariants
+//! * An account that is not among those that the server's rules allow (a proxied one, which `CURRENT_USER()` names, or
+//!   one that was dropped) takes nothing away from these.
+
+use std::collections::HashMap;
+
+use ledger::Matched;
+use verdict::account::{AccountName, ActivityKind, Snapshot};
+use verdict::matching::{Found, Matcher, Shown};
+use verdict::unused::Signs;
+
+/// How it is known that signs are those of an account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum MatchedBy {
+    /// The server names the account.
+    AccessLog,
+    /// Only this account fits user name and client host.
+    Host,
+    /// It is one of several that fit.
+    Candidates,
+}
+
+impl MatchedBy {
+    /// The word used in every output.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            MatchedBy::AccessLog => "access-log",
+            MatchedBy::Host => "host",
+            MatchedBy::Candidates => "candidates",
+        }
+    }
+}
+
+/// The signs of one account.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Joined {
+    pub(super) sure: Signs,
+    pub(super) possible: Signs,
+    /// Of how many accounts the most doubtful of the possible signs may be.
+    pub(super) rivals: usize,
+    pub(super) matched_by: Option<MatchedBy>,
+    /// Sessions open now that are, or may be, its own.
+    pub(super) open: u64,
+}
+
+/// What an access log names an account in.
+#[derive(Debug, Clone, Copy)]
+struct Naming<'a> {
+    /// The account's place; `None` where the server has no such account any more.
+    account: Option<usize>,
+    row: &'a Matched,
+}
+
+/// Which accounts an access log names, by user and client host.
+pub(super) struct Told<'a> {
+    by_pair: HashMap<&'a [u8], HashMap<&'a [u8], Vec<Naming<'a>>>>,
+    /// How many accounts there are.
+    accounts: usize,
+    /// Where the window begins: what was named last before that narrows nothing.
+    from: i64,
+}
+
+impl<'a> Told<'a> {
+    /// From the rows of one server.
+    pub(super) fn new(rows: &'a [Matched], names: &[AccountName], from: i64) -> Told<'a> {
+        let places: HashMap<&AccountName, usize> = names.iter().zip(0..).collect();
+        let mut by_pair: HashMap<&[u8], HashMap<&[u8], Vec<Naming<'_>>>> = HashMap::new();
+        for row in rows {
+            let naming = Naming { account: places.get(&row.account).copied(), row };
+            by_pair.entry(&row.user).or_default().entry(&row.host).or_default().push(naming);
+        }
+        Told { by_pair, accounts: names.len(), from }
+    }
+
+    fn of(&self, user: &[u8], host: &[u8]) -> &[Naming<'a>] {
+        self.by_pair.get(user).and_then(|it| it.get(host)).map_or(&[][..], Vec::as_slice)
+    }
+
+    /// The only account that was named within the window, if it is one of these.
+    fn only(&self, user: &[u8], host: &[u8], candidates: &[usize]) -> Option<usize> {
+        let mut named = self.of(user, host).iter().filter(|it| it.row.last >= self.from);
+        let only = named.next()?;
+        only.account.filter(|it| named.next().is_none() && candidates.contains(it))
+    }
+}
+
+impl Joined {
+    /// Signs that the server says are its own.
+    fn add_told(&mut self, signs: &Signs) {
+        self.sure.add(signs);
+        self.matched_by = Some(MatchedBy::AccessLog);
+    }
+
+    fn add(&mut self, signs: &Signs, candidates: usize) {
+        let by = if candidates > 1 { MatchedBy::Candidates } else { MatchedBy::Host };
+        if candidates > 1 {
+            self.possible.add(signs);
+            self.rivals = self.rivals.max(candidates);
+        } else {
+            self.sure.add(signs);
+        }
+        self.matched_by = Some(self.matched_by.map_or(by, |known| known.min(by)));
+    }
+}
+
+/// The signs of each account: from rows of one server, and from what the server tells itself.
+pub(super) fn join<'a>(
+    matcher: &Matcher,
+    told: &Told<'_>,
+    rows: impl Iterator<Item = &'a ledger::Seen>,
+    snapshot: &Snapshot,
+) -> Vec<Joined> {
+    let mut joined = vec![Joined::default(); told.accounts];
+    for row in rows {
+        let signs = Signs {
+            first_seen: row.first_seen,
+            last_seen: row.last_seen,
+            last_active: row.last_active,
+            logins: row.logins,
+            failures: row.failures,
+            last_failed: row.last_failed,
+            last_error: row.last_error,
+            contested: row.contested,
+        };
+        let found = matcher.seen(&row.user, Shown::NameOrAddress(&row.host), None);
+        if let Some(only) = told.only(&row.user, &row.host, found.rows()) {
+            joined[only].add_told(&signs);
+            continue;
+        }
+        for Naming { account, row } in told.of(&row.user, &row.host) {
+            let is_counted = |account| found.rows() == [account];
+            if let Some(account) = account.filter(|&it| !is_counted(it)) {
+                joined[account].add_told(&Signs {
+                    first_seen: Some(row.first),
+                    last_seen: Some(row.last),
+                    logins: row.count,
+                    ..Signs::default()
+                });
+            }
+        }
+        give(&mut joined, found, &signs);
+    }
+    for activity in &snapshot.activity {
+        let at = match activity.kind {
+            _ if activity.open > 0 => Some(snapshot.at),
+            // Since the server's start, at some time.
+            ActivityKind::PerformanceSchema if activity.total > Some(0) => snapshot.started,
+            _ => None,
+        };
+        let Some(at) = at else { continue };
+        if activity.host.is_empty() && activity.kind == ActivityKind::UserStatistics {
+            continue;
+        }
+        let found = matcher.seen(&activity.user, Shown::NameOrAddress(&activity.host), None);
+        if activity.kind == ActivityKind::Processlist {
+            found.rows().iter().for_each(|&row| joined[row].open += activity.open);
+        }
+        give(&mut joined, found, &Signs { last_active: Some(at), ..Signs::default() });
+    }
+    joined
+}
+
+fn give(joined: &mut [Joined], found: Found, signs: &Signs) {
+    let rows = found.rows();
+    for &row in rows {
+        joined[row].add(signs, rows.len());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use verdict::account::{Family, Version};
+    use verdict::matching::Rules;
+
+    const NOW: i64 = 1_000;
+
+    fn seen(host: &str, logins: u64) -> ledger::Seen {
+        ledger::Seen {
+            server: b"db1".to_vec(),
+            user: b"sam".to_vec(),
+            host: host.into(),
+            first_seen: Some(1),
+            last_seen: Some(NOW),
+            last_active: Some(NOW),
+            logins,
+            failures: 0,
+            last_failed: None,
+            last_error: None,
+            contested: false,
+        }
+    }
+
+    fn matched(host: &str, account: &AccountName, (count, last): (u64, i64)) -> Matched {
+        Matched {
+            server: b"db1".to_vec(),
+            user: b"sam".to_vec(),
+            host: host.into(),
+            account: account.clone(),
+            count,
+            first: 1,
+            last,
+        }
+    }
+
+    /// Per account: sure and possible logins, and how that is known. A host name may stand for any address, so `web-1`
+    /// may have come in by the first two accounts; the third is matched by nobody.
+    fn check(
+        rows: &[ledger::Seen],
+        told: &[(&str, usize, (u64, i64))],
+        expected: [(u64, u64, &str); 3],
+    ) {
+        let hosts = ["10.0.0.7", "10.%", "web-1"];
+        let names: Vec<AccountName> =
+            hosts.iter().map(|host| AccountName::new("sam", *host)).collect();
+        let other = AccountName::new("gone", "%");
+        let told: Vec<Matched> = told
+            .iter()
+            .map(|(host, account, sum)| matched(host, names.get(*account).unwrap_or(&other), *sum))
+            .collect();
+        let version = Version::parse("10.11.6-MariaDB").unwrap();
+        assert_eq!(version.family, Family::MariaDb);
+        let matcher = Matcher::new(Rules::of(&version), &names[..2], false);
+        let snapshot = snapshot(version);
+        let told = Told::new(&told, &names, 500);
+        let joined = join(&matcher, &told, rows.iter(), &snapshot);
+        let found: Vec<_> = joined
+            .iter()
+            .map(|it| {
+                let by = it.matched_by.map_or("", MatchedBy::as_str);
+                (it.sure.logins, it.possible.logins, by)
+            })
+            .collect();
+        assert_eq!(found, expected);
+    }
+
+    fn snapshot(version: Version) -> Snapshot {
+        Snapshot {
+            version,
+            hostname: Vec::new(),
+            server_uuid: String::new(),
+            at: NOW,
+            started: None,
+            own: AccountName::default(),
+            skip_name_resolve: false,
+            read_only: false,
+            is_replica: false,
+            has_init_connect: true,
+            has_procedures: false,
+            accounts: Vec::new(),
+            activity: Vec::new(),
+            missing: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn the_server_decides_between_candidates() {
+        let row = [seen("web-1", 5)];
+        let none = (0, 0, "");
+        let possible = (0, 5, "candidates");
+        check(&row, &[], [possible, possible, none]);
+        // What it names always takes all.
+        check(&row, &[("web-1", 1, (2, NOW))], [none, (5, 0, "access-log"), none]);
+        // Another host says nothing of this one, nor does what was named before the window.
+        check(&row, &[("web-2", 1, (2, NOW))], [possible, possible, none]);
+        check(&row, &[("web-1", 1, (2, 499))], [possible, (2, 5, "access-log"), none]);
+        check(&row, &[("web-1", 1, (2, NOW)), ("web-1", 0, (1, 499))], {
+            [none, (5, 0, "access-log"), none]
+        });
+        // Both of two are in use, and the rest may be of either.
+        check(&row, &[("web-1", 0, (1, NOW)), ("web-1", 1, (2, NOW))], {
+            [(1, 5, "access-log"), (2, 5, "access-log"), none]
+        });
+    }
+
+    #[test]
+    fn who_is_no_candidate_takes_nothing_away() {
+        let row = [seen("10.0.0.7", 5)];
+        let none = (0, 0, "");
+        check(&row, &[], [(5, 0, "host"), none, none]);
+        check(&row, &[("10.0.0.7", 0, (2, NOW))], [(5, 0, "access-log"), none, none]);
+        // A proxied account is used as well; one that is gone is nobody's.
+        check(&row, &[("10.0.0.7", 2, (2, NOW))], [(5, 0, "host"), none, (2, 0, "access-log")]);
+        check(&row, &[("10.0.0.7", 9, (2, NOW))], [(5, 0, "host"), none, none]);
+    }
+}

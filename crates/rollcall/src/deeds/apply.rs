@@ -1,0 +1,295 @@
+//! A plan is sent: exactly what it says, or nothing where a fact it rests on is another now.
+
+use std::collections::BTreeMap;
+
+use anyhow::{anyhow, bail};
+use ledger::{Deed, DeedFilter, Intent, Ledger, Outcome, PlanState};
+use verdict::account::AccountName;
+use verdict::plan::{DeedKind, Way};
+
+use super::form::PlanStep;
+use super::{
+    Basis, Doer, Done, Hands, Looked, Plan, Reach, Rebuilds, Sent, Session, StepDone, StepOutcome,
+    settle,
+};
+use crate::time::utc_text;
+
+/// What is sent, and how.
+pub(crate) struct Order<'a> {
+    /// The plan as the ledger has it.
+    pub(crate) id: &'a str,
+    pub(crate) plan: &'a Plan,
+    pub(crate) state: PlanState,
+    /// The sessions of the accounts are ended as well.
+    pub(crate) kill_sessions: bool,
+    pub(crate) rebuilds: &'a Rebuilds,
+}
+
+/// Sends a plan. What was done of it before is not sent again.
+///
+/// # Errors
+/// Where nothing may be sent at all. What became of single statements is in what is returned.
+pub(crate) fn apply(
+    ledger: &mut Ledger,
+    order: &Order<'_>,
+    reach: &mut Reach<'_>,
+    doer: &Doer,
+) -> anyhow::Result<Done> {
+    let Order { id, plan, .. } = order;
+    match order.state {
+        PlanState::Open | PlanState::Partly => {}
+        PlanState::Applied => bail!("plan {id} was applied already: rollcall journal --plan {id}"),
+        PlanState::Undone => bail!("plan {id} was undone: make a new one"),
+        PlanState::Refused => bail!("plan {id} was refused, as a fact had changed: make a new one"),
+    }
+    if plan.expires() <= (doer.clock)() {
+        bail!("plan {id} was good until {}: make a new one", utc_text(plan.expires()));
+    }
+    let kind = plan.kind().ok_or_else(|| anyhow!("plan {id} says nothing that can be done"))?;
+    settle(ledger, id, reach, doer)?;
+    let filter = DeedFilter { plan: Some((*id).to_owned()), ..DeedFilter::default() };
+    let before = ledger.deeds(&filter)?;
+    let was_done = |number: u32| before.iter().find(|it| is_done(it, number, kind));
+    let open: Vec<(u32, &PlanStep)> =
+        numbered(plan).filter(|(number, _)| was_done(*number).is_none()).collect();
+
+    let mut look = look(&open, plan, kind, reach)?;
+    if !look.changed.is_empty() {
+        if order.state == PlanState::Open {
+            ledger.set_plan_state(id, &[PlanState::Open], PlanState::Refused)?;
+        }
+        return Ok(nothing_sent(id, plan, &look.changed));
+    }
+    let mut done = Done { plan: (*id).to_owned(), ..Done::default() };
+    for (number, step) in numbered(plan) {
+        if let Some(deed) = was_done(number) {
+            done.steps.push(step_done(step, Some(deed.id), StepOutcome::Before, ""));
+            continue;
+        }
+        let hands = look.servers.get_mut(step.server.as_str()).expect("it was looked at");
+        let looked = look.accounts.remove(&number).expect("it was looked at");
+        let one = Step { order, kind, number, step, doer };
+        done.steps.extend(one.take(ledger, hands.as_mut(), &looked)?);
+    }
+    let state = if done.is_good() { PlanState::Applied } else { PlanState::Partly };
+    ledger.set_plan_state(id, &[PlanState::Open, PlanState::Partly], state)?;
+    Ok(done)
+}
+
+/// The steps with their numbers, from 1 on.
+fn numbered(plan: &Plan) -> impl Iterator<Item = (u32, &PlanStep)> {
+    (1..).zip(&plan.steps)
+}
+
+fn is_done(deed: &Deed, number: u32, kind: DeedKind) -> bool {
+    let intent = &deed.intent;
+    deed.outcome == Outcome::Done
+        && intent.undo_of.is_none()
+        && intent.step == number
+        && intent.kind == kind.as_str()
+}
+
+/// What a look at all servers shows before anything is sent.
+struct Look<'a> {
+    servers: BTreeMap<&'a str, Box<dyn Hands>>,
+    /// By the number of the step.
+    accounts: BTreeMap<u32, Looked>,
+    /// Steps that are not to be sent, with why.
+    changed: BTreeMap<u32, String>,
+}
+
+fn look<'a>(
+    open: &[(u32, &'a PlanStep)],
+    plan: &Plan,
+    kind: DeedKind,
+    reach: &mut Reach<'_>,
+) -> anyhow::Result<Look<'a>> {
+    let mut look =
+        Look { servers: BTreeMap::new(), accounts: BTreeMap::new(), changed: BTreeMap::new() };
+    for (number, step) in open {
+        let server = step.server.as_str();
+        if !look.servers.contains_key(server) {
+            look.servers.insert(server, reach(server).map_err(anyhow::Error::msg)?);
+        }
+        let hands = look.servers.get_mut(server).expect("it is there now");
+        let now = hands.look(&step.account()).map_err(anyhow::Error::msg)?;
+        if let Some(text) = change(plan, step, now.as_ref()) {
+            look.changed.insert(*number, text);
+        }
+        if let Some(now) = now {
+            look.accounts.insert(*number, now);
+        }
+    }
+    for (server, hands) in &mut look.servers {
+        let own: Vec<&(u32, &PlanStep)> = open.iter().filter(|it| it.1.server == *server).collect();
+        let accounts: Vec<AccountName> = own.iter().map(|(_, step)| step.account()).collect();
+        let forbidden = hands.forbids(kind, &accounts, plan.on_replica);
+        for (account, why) in forbidden.map_err(anyhow::Error::msg)? {
+            let step = own.iter().find(|(_, step)| step.account() == account);
+            if let Some((number, _)) = step {
+                look.changed.entry(*number).or_insert(why);
+            }
+        }
+    }
+    Ok(look)
+}
+
+/// What is another now than when the plan was made.
+fn change(plan: &Plan, step: &PlanStep, now: Option<&Looked>) -> Option<String> {
+    let Some(now) = now else { return Some("the account is not there any more".to_owned()) };
+    if let Some(text) = step.facts().changed(&now.facts) {
+        return Some(text.to_owned());
+    }
+    let is_used = !now.sessions.is_empty() || now.doubtful_sessions > 0;
+    (plan.rests_on == Basis::Unused && is_used)
+        .then(|| "somebody is, or may be, logged in with it".to_owned())
+}
+
+fn nothing_sent(id: &str, plan: &Plan, changed: &BTreeMap<u32, String>) -> Done {
+    let steps = numbered(plan).map(|(number, step)| {
+        let why = changed.get(&number).map_or("another step cannot be sent", |it| it.as_str());
+        step_done(step, None, StepOutcome::Skipped, why)
+    });
+    Done { plan: id.to_owned(), is_undo: false, steps: steps.collect() }
+}
+
+fn step_done(step: &PlanStep, deed: Option<i64>, outcome: StepOutcome, detail: &str) -> StepDone {
+    StepDone {
+        deed,
+        server: step.server.clone(),
+        account: step.account(),
+        statement: step.sql.clone(),
+        outcome,
+        detail: detail.to_owned(),
+    }
+}
+
+/// A step on its way.
+struct Step<'a> {
+    order: &'a Order<'a>,
+    kind: DeedKind,
+    number: u32,
+    step: &'a PlanStep,
+    doer: &'a Doer,
+}
+
+impl Step<'_> {
+    /// Does it, and what belongs to it.
+    fn take(
+        &self,
+        ledger: &mut Ledger,
+        hands: &mut dyn Hands,
+        looked: &Looked,
+    ) -> anyhow::Result<Vec<StepDone>> {
+        let mut all = vec![self.send(ledger, hands)?];
+        if looked.sessions.is_empty() || !all[0].is_good() || self.kind == DeedKind::Unlock {
+            return Ok(all);
+        }
+        if self.order.kill_sessions {
+            for session in &looked.sessions {
+                all.push(self.kill(ledger, hands, session)?);
+            }
+        } else {
+            let ids: Vec<String> = looked.sessions.iter().map(|it| it.id.to_string()).collect();
+            let note = format!("open sessions go on: {} (--kill-sessions)", ids.join(", "));
+            let known = std::mem::take(&mut all[0].detail);
+            all[0].detail = if known.is_empty() { note } else { format!("{known}; {note}") };
+        }
+        Ok(all)
+    }
+
+    /// Notes, sends, reads back, notes.
+    fn send(&self, ledger: &mut Ledger, hands: &mut dyn Hands) -> anyhow::Result<StepDone> {
+        let account = self.step.account();
+        let way = Way::of(self.step.sql.as_bytes());
+        let undo = match self.kind {
+            DeedKind::Lock => DeedKind::Unlock.statement(&account, way),
+            DeedKind::Unlock => DeedKind::Lock.statement(&account, way),
+            DeedKind::Drop => match self.store_rebuilding(hands, &account) {
+                Ok(reference) => reference,
+                Err(why) => return Ok(step_done(self.step, None, StepOutcome::Skipped, &why)),
+            },
+        };
+        let sql = self.step.sql.as_bytes();
+        let id = ledger.begin_deed(&self.intent(self.kind.as_str(), sql.to_vec(), vec![undo]))?;
+        let sent = hands.send(self.kind, &account, sql);
+        self.end(ledger, id, sent, self.step.sql.clone())
+    }
+
+    /// What makes the account anew is kept before it is dropped.
+    fn store_rebuilding(
+        &self,
+        hands: &mut dyn Hands,
+        account: &AccountName,
+    ) -> Result<Vec<u8>, String> {
+        let statements = hands.rebuilding(account)?;
+        let name = format!("{}-{}.sql", self.order.id, self.number);
+        Ok(self.order.rebuilds.store(&name, &statements)?.into_bytes())
+    }
+
+    fn kill(
+        &self,
+        ledger: &mut Ledger,
+        hands: &mut dyn Hands,
+        session: &Session,
+    ) -> anyhow::Result<StepDone> {
+        let sql = format!("KILL {}", session.id);
+        let id = ledger.begin_deed(&self.intent("kill", sql.clone().into_bytes(), Vec::new()))?;
+        let sent = hands.kill(session);
+        self.end(ledger, id, sent, sql)
+    }
+
+    fn end(
+        &self,
+        ledger: &mut Ledger,
+        id: i64,
+        sent: Sent,
+        sql: String,
+    ) -> anyhow::Result<StepDone> {
+        let (outcome, code, detail) = outcome(sent);
+        ledger.end_deed(id, (self.doer.clock)(), outcome, code, &detail)?;
+        let done = step_done(self.step, Some(id), step_outcome(outcome), &detail);
+        Ok(StepDone { statement: sql, ..done })
+    }
+
+    fn intent(&self, kind: &str, sql: Vec<u8>, undo: Vec<Vec<u8>>) -> Intent {
+        let facts = self.step.facts();
+        let before = serde_json::json!({
+            "locked": facts.locked,
+            "plugin": facts.plugin,
+            "grants_hash": facts.grants_hash.map(|hash| format!("{hash:016x}")),
+        });
+        Intent {
+            plan: Some(self.order.id.to_owned()),
+            undo_of: None,
+            step: self.number,
+            server: self.step.server.as_bytes().to_vec(),
+            account: self.step.account(),
+            kind: kind.to_owned(),
+            sql,
+            undo,
+            before: before.to_string(),
+            os_user: self.doer.os_user.clone(),
+            host: self.doer.host.clone(),
+            ticket: self.order.plan.ticket.clone(),
+            begun_us: (self.doer.clock)(),
+        }
+    }
+}
+
+/// As the journal notes it.
+pub(super) fn outcome(sent: Sent) -> (Outcome, Option<u32>, String) {
+    match sent {
+        Sent::Done(detail) => (Outcome::Done, None, detail),
+        Sent::Refused(code, text) => (Outcome::Failed, code, text),
+        Sent::Unknown(text) => (Outcome::Unknown, None, text),
+    }
+}
+
+pub(super) fn step_outcome(outcome: Outcome) -> StepOutcome {
+    match outcome {
+        Outcome::Done | Outcome::Undone => StepOutcome::Done,
+        Outcome::Failed => StepOutcome::Failed,
+        Outcome::Begun | Outcome::Unknown => StepOutcome::Unknown,
+    }
+}

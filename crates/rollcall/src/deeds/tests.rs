@@ -1,0 +1,383 @@
+//! Plans are sent to a server of ours that can be made to die before and after every single statement.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use ledger::{DeedFilter, Ledger, NewPlan, PlanState};
+use verdict::account::AccountName;
+use verdict::plan::{DeedKind, Facts, Step, Way};
+
+use super::*;
+
+const NOW: i64 = 1_795_159_123_000_000;
+
+/// A server: accounts, locked or not. `None` in `dies_in`: it lives.
+#[derive(Debug, Default)]
+struct World {
+    accounts: BTreeMap<AccountName, bool>,
+    sessions: BTreeMap<AccountName, Vec<u64>>,
+    sent: Vec<String>,
+    /// The run is ended at so many steps from now; odd ones behind what they did, even ones before.
+    dies_in: Option<u32>,
+    forbidden: Vec<AccountName>,
+}
+
+#[derive(Clone)]
+struct Server(Rc<RefCell<World>>);
+
+/// What ends a run here, as SIGKILL does.
+struct Killed;
+
+impl Server {
+    fn step(&self, deed: impl FnOnce(&mut World) -> Sent) -> Sent {
+        self.clock();
+        let sent = deed(&mut self.0.borrow_mut());
+        self.clock();
+        sent
+    }
+
+    fn clock(&self) {
+        let mut world = self.0.borrow_mut();
+        match world.dies_in {
+            Some(0) => {
+                drop(world);
+                std::panic::resume_unwind(Box::new(Killed));
+            }
+            Some(left) => world.dies_in = Some(left - 1),
+            None => {}
+        }
+    }
+}
+
+fn facts(locked: bool) -> Facts {
+    Facts { locked: Some(locked), plugin: "p".to_owned(), ..Facts::default() }
+}
+
+impl Hands for Server {
+    fn look(&mut self, account: &AccountName) -> Result<Option<Looked>, String> {
+        let world = self.0.borrow();
+        let session = |&id: &u64| Session {
+            id,
+            user: account.user.clone(),
+            host: b"10.0.0.7".to_vec(),
+            port: None,
+        };
+        let sessions = world.sessions.get(account).map_or(&[][..], |it| it);
+        Ok(world.accounts.get(account).map(|&locked| Looked {
+            facts: facts(locked),
+            sessions: sessions.iter().map(session).collect(),
+            doubtful_sessions: 0,
+        }))
+    }
+
+    fn forbids(
+        &mut self,
+        _: DeedKind,
+        accounts: &[AccountName],
+        _: bool,
+    ) -> Result<Vec<(AccountName, String)>, String> {
+        let world = self.0.borrow();
+        let forbidden = accounts.iter().filter(|it| world.forbidden.contains(it));
+        Ok(forbidden.map(|it| (it.clone(), "protected".to_owned())).collect())
+    }
+
+    fn send(&mut self, kind: DeedKind, account: &AccountName, sql: &[u8]) -> Sent {
+        assert_eq!(sql, kind.statement(account, Way::Direct));
+        self.step(|world| {
+            world.sent.push(String::from_utf8(sql.to_vec()).unwrap());
+            match (kind, world.accounts.get_mut(account)) {
+                (_, None) => return Sent::Refused(Some(1396), "no such account".to_owned()),
+                (DeedKind::Drop, _) => drop(world.accounts.remove(account)),
+                (kind, Some(locked)) => *locked = kind == DeedKind::Lock,
+            }
+            Sent::Done(String::new())
+        })
+    }
+
+    fn kill(&mut self, session: &Session) -> Sent {
+        self.step(|world| {
+            world.sessions.values_mut().for_each(|it| it.retain(|id| *id != session.id));
+            Sent::Done(String::new())
+        })
+    }
+
+    fn rebuilding(&mut self, account: &AccountName) -> Result<Vec<Vec<u8>>, String> {
+        let locked = self.0.borrow().accounts[account];
+        Ok(vec![format!("CREATE {account}; {locked}").replace(';', "").into_bytes()])
+    }
+
+    fn rebuild(&mut self, account: &AccountName, statements: Vec<Vec<u8>>) -> Sent {
+        self.step(|world| {
+            let locked = statements[0].ends_with(b"true");
+            world.accounts.insert(account.clone(), locked);
+            Sent::Done(String::new())
+        })
+    }
+}
+
+fn name(user: &str) -> AccountName {
+    AccountName::new(user, "%")
+}
+
+/// A ledger with a plan for accounts a, b, c on one server.
+struct House {
+    folder: tempfile::TempDir,
+    world: Rc<RefCell<World>>,
+    id: String,
+    plan: Plan,
+}
+
+impl House {
+    fn new(kind: DeedKind, rests_on: Basis) -> House {
+        let locked = kind != DeedKind::Lock;
+        let users = ["a", "b", "c", "other"];
+        let accounts = users.iter().map(|user| (name(user), locked)).collect();
+        let world = Rc::new(RefCell::new(World { accounts, ..World::default() }));
+        let steps: Vec<Step> = users[..3]
+            .iter()
+            .map(|user| Step {
+                server: b"db1".to_vec(),
+                account: name(user),
+                sql: kind.statement(&name(user), Way::Direct),
+                why: "no login in 90 days".to_owned(),
+                effects: Vec::new(),
+                facts: facts(locked),
+            })
+            .collect();
+        let making = Making {
+            kind,
+            now: NOW,
+            expires: NOW + 1_000_000,
+            author: "root@db1".to_owned(),
+            ticket: Some("CHG-7".to_owned()),
+            rests_on,
+            on_replica: false,
+        };
+        let plan = Plan::new(making, &steps).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let mut house = House { folder, world, id: String::new(), plan };
+        let new = NewPlan {
+            hash: house.plan.hash(),
+            kind: kind.as_str().to_owned(),
+            author: house.plan.author.clone(),
+            made_us: NOW,
+            expires_us: house.plan.expires(),
+            text: house.plan.text(),
+        };
+        house.id = house.ledger().store_plan(&new).unwrap();
+        house
+    }
+
+    fn ledger(&self) -> Ledger {
+        Ledger::create(&self.folder.path().join("ledger.sqlite")).unwrap()
+    }
+
+    fn rebuilds(&self) -> Rebuilds {
+        Rebuilds::beside(&self.folder.path().join("ledger.sqlite"))
+    }
+
+    fn doer(&self) -> Doer {
+        Doer { os_user: "anna".to_owned(), host: "db1".to_owned(), clock: || NOW + 1 }
+    }
+
+    fn state(&self) -> PlanState {
+        self.ledger().plan(&self.id).unwrap().unwrap().state
+    }
+
+    /// `None`: it was killed.
+    fn run<T>(&self, what: impl FnOnce() -> T) -> Option<T> {
+        let ran = std::panic::catch_unwind(std::panic::AssertUnwindSafe(what));
+        self.world.borrow_mut().dies_in = None;
+        match ran {
+            Ok(done) => Some(done),
+            Err(payload) if payload.is::<Killed>() => None,
+            Err(payload) => std::panic::resume_unwind(payload),
+        }
+    }
+
+    fn apply(&self, kill_sessions: bool) -> Option<anyhow::Result<Done>> {
+        let mut ledger = self.ledger();
+        let rebuilds = self.rebuilds();
+        let state = self.state();
+        let order =
+            Order { id: &self.id, plan: &self.plan, state, kill_sessions, rebuilds: &rebuilds };
+        let server = Server(self.world.clone());
+        let mut reach =
+            |_: &str| -> Result<Box<dyn Hands>, String> { Ok(Box::new(server.clone())) };
+        self.run(|| apply(&mut ledger, &order, &mut reach, &self.doer()))
+    }
+
+    fn undo(&self) -> Option<anyhow::Result<Done>> {
+        let mut ledger = self.ledger();
+        let rebuilds = self.rebuilds();
+        let server = Server(self.world.clone());
+        let mut reach =
+            |_: &str| -> Result<Box<dyn Hands>, String> { Ok(Box::new(server.clone())) };
+        self.run(|| undo(&mut ledger, &self.id, &rebuilds, &mut reach, &self.doer()))
+    }
+
+    fn locked(&self) -> Vec<(String, bool)> {
+        let world = self.world.borrow();
+        let text = |name: &AccountName| String::from_utf8(name.user.clone()).unwrap();
+        world.accounts.iter().map(|(name, locked)| (text(name), *locked)).collect()
+    }
+}
+
+fn all(locked: [bool; 4]) -> Vec<(String, bool)> {
+    ["a", "b", "c", "other"].map(str::to_owned).into_iter().zip(locked).collect()
+}
+
+#[test]
+fn a_plan_is_sent_as_it_stands_and_taken_back() {
+    let house = House::new(DeedKind::Lock, Basis::Unused);
+    let done = house.apply(false).unwrap().unwrap();
+    assert!(done.is_good());
+    assert_eq!(house.locked(), all([true, true, true, false]));
+    assert_eq!(house.state(), PlanState::Applied);
+    let sent: Vec<String> = house.plan.steps.iter().map(|it| it.sql.clone()).collect();
+    assert_eq!(house.world.borrow().sent, sent);
+    assert!(house.apply(false).unwrap().unwrap_err().to_string().contains("applied already"));
+    let undone = house.undo().unwrap().unwrap();
+    assert!(undone.is_good() && undone.is_undo);
+    assert_eq!(house.locked(), all([false; 4]));
+    assert_eq!(house.state(), PlanState::Undone);
+    assert!(house.undo().unwrap().unwrap_err().to_string().contains("nothing to undo"));
+    let deeds = house.ledger().deeds(&DeedFilter::default()).unwrap();
+    assert_eq!(deeds.len(), 6);
+    assert!(deeds.iter().all(|it| it.intent.ticket.as_deref() == Some("CHG-7")));
+    assert_eq!(house.ledger().verify_journal().unwrap(), None);
+}
+
+#[test]
+fn nothing_is_sent_where_a_fact_is_another() {
+    let check = |change: &dyn Fn(&mut World), text: &str| {
+        let house = House::new(DeedKind::Lock, Basis::Unused);
+        change(&mut house.world.borrow_mut());
+        let done = house.apply(false).unwrap().unwrap();
+        assert!(!done.is_good());
+        assert!(done.steps.iter().all(|it| it.outcome == StepOutcome::Skipped));
+        assert!(done.steps.iter().any(|it| it.detail.contains(text)), "{:?}", done.steps);
+        assert_eq!(house.world.borrow().sent, Vec::<String>::new());
+        assert_eq!(house.state(), PlanState::Refused);
+        assert!(house.apply(false).unwrap().is_err());
+    };
+    check(&|world| _ = world.accounts.remove(&name("b")), "not there any more");
+    check(&|world| _ = world.accounts.insert(name("c"), true), "it is locked now");
+    check(&|world| _ = world.sessions.insert(name("a"), vec![7]), "logged in");
+    check(&|world| world.forbidden.push(name("b")), "protected");
+}
+
+#[test]
+fn sessions_are_ended_only_when_asked() {
+    let house = House::new(DeedKind::Lock, Basis::Asked);
+    house.world.borrow_mut().sessions.insert(name("a"), vec![7, 9]);
+    let done = house.apply(false).unwrap().unwrap();
+    assert!(done.steps[0].detail.contains("open sessions go on: 7, 9"), "{:?}", done.steps);
+    assert_eq!(house.world.borrow().sessions[&name("a")], [7, 9]);
+    let house = House::new(DeedKind::Lock, Basis::Asked);
+    house.world.borrow_mut().sessions.insert(name("a"), vec![7, 9]);
+    assert_eq!(house.apply(true).unwrap().unwrap().steps.len(), 5);
+    assert_eq!(house.world.borrow().sessions[&name("a")], [0; 0]);
+    // Nothing brings a session back: undoing does not try.
+    assert_eq!(house.undo().unwrap().unwrap().steps.len(), 3);
+}
+
+#[test]
+fn an_old_plan_is_not_sent() {
+    let mut house = House::new(DeedKind::Lock, Basis::Unused);
+    let making = Making {
+        kind: DeedKind::Lock,
+        now: NOW,
+        expires: NOW + 1,
+        author: String::new(),
+        ticket: None,
+        rests_on: Basis::Unused,
+        on_replica: false,
+    };
+    house.plan = Plan::new(making, &[]).unwrap();
+    assert!(house.apply(false).unwrap().unwrap_err().to_string().contains("was good until"));
+}
+
+#[test]
+fn undo_leaves_alone_what_others_did_since() {
+    let house = House::new(DeedKind::Lock, Basis::Unused);
+    house.apply(false).unwrap().unwrap();
+    // Somebody unlocks b; locks another one; drops c.
+    house.world.borrow_mut().accounts.insert(name("b"), false);
+    house.world.borrow_mut().accounts.insert(name("other"), true);
+    house.world.borrow_mut().accounts.remove(&name("c"));
+    let sent = house.world.borrow().sent.len();
+    let done = house.undo().unwrap().unwrap();
+    assert!(done.is_good(), "{:?}", done.steps);
+    assert_eq!(house.world.borrow().sent[sent..], ["ALTER USER 'a'@'%' ACCOUNT UNLOCK"]);
+    let expected = [("a", false), ("b", false), ("other", true)];
+    assert_eq!(house.locked(), expected.map(|(user, locked)| (user.to_owned(), locked)));
+    assert_eq!(house.state(), PlanState::Undone);
+}
+
+#[test]
+fn a_dropped_account_is_made_anew_unless_somebody_did() {
+    let house = House::new(DeedKind::Drop, Basis::Asked);
+    assert!(house.apply(false).unwrap().unwrap().is_good());
+    assert_eq!(house.locked(), [("other".to_owned(), true)]);
+    // No statement that makes an account anew is in the journal.
+    let deeds = house.ledger().deeds(&DeedFilter::default()).unwrap();
+    assert!(deeds.iter().all(|it| it.intent.undo[0].starts_with(b"rebuild sha256:")));
+    house.world.borrow_mut().accounts.insert(name("b"), false);
+    let done = house.undo().unwrap().unwrap();
+    assert!(!done.is_good());
+    assert_eq!(house.locked(), all([true, false, true, true]));
+    assert_eq!(house.state(), PlanState::Applied);
+}
+
+/// Ended before or behind each single statement, and run again, a plan is done as if nothing had happened; so is
+/// its undoing, and nothing of others is touched.
+#[test]
+fn a_run_that_was_killed_anywhere_goes_on() {
+    for kind in [DeedKind::Lock, DeedKind::Unlock, DeedKind::Drop] {
+        let mut kills = 0;
+        for dies_in in 0.. {
+            let house = House::new(kind, Basis::Asked);
+            let before = house.locked();
+            house.world.borrow_mut().dies_in = Some(dies_in);
+            if house.apply(false).is_some() {
+                break;
+            }
+            kills += 1;
+            let done = house.apply(false).unwrap().unwrap();
+            assert!(done.is_good(), "{kind:?} {dies_in}: {:?}", done.steps);
+            assert_eq!(house.state(), PlanState::Applied);
+            assert_eq!(house.world.borrow().sent.len(), 3, "{kind:?}: each is sent once");
+            house.undo().unwrap().unwrap();
+            assert_eq!(house.locked(), before);
+        }
+        assert_eq!(kills, 6);
+        for dies_in in 0.. {
+            let house = House::new(kind, Basis::Asked);
+            let before = house.locked();
+            house.apply(false).unwrap().unwrap();
+            house.world.borrow_mut().dies_in = Some(dies_in);
+            if house.undo().is_some() {
+                break;
+            }
+            house.undo().map(|it| it.map(|it| assert!(it.is_good())));
+            assert_eq!(house.locked(), before, "{kind:?} {dies_in}");
+            assert_eq!(house.ledger().verify_journal().unwrap(), None);
+        }
+    }
+}
+
+/// Killed in the middle of a plan, what was done of it is undone without doing the rest first.
+#[test]
+fn half_a_plan_is_undone() {
+    for dies_in in 0..6 {
+        let house = House::new(DeedKind::Lock, Basis::Asked);
+        house.world.borrow_mut().dies_in = Some(dies_in);
+        assert!(house.apply(false).is_none());
+        let undone = house.undo().unwrap();
+        // Nothing was done yet at the very first.
+        assert_eq!(undone.is_err(), dies_in == 0);
+        assert_eq!(house.locked(), all([false; 4]), "{dies_in}");
+    }
+}

@@ -1,0 +1,250 @@
+//! Servers within reach: how option files lead to one, and what `accounts` and `deeds` need of it.
+
+use std::path::{Path, PathBuf};
+
+use live::deed::{self, State};
+use live::{LiveError, Server, Target, option_file};
+use verdict::account::{AccountName, Snapshot};
+use verdict::matching::{Matcher, Rules as Order, Shown};
+use verdict::plan::{DeedKind, Rules, propose};
+use verdict::unused::Verdict;
+
+use crate::deeds::{Hands, Looked, Sent, Session};
+
+/// How a server is reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Place {
+    /// An option file; `None`: those that the servers' own clients read.
+    pub(crate) defaults_file: Option<PathBuf>,
+}
+
+impl Place {
+    /// Connects. `name` is what messages call the server.
+    ///
+    /// # Errors
+    /// A message with the remedy.
+    pub(crate) fn connect(&self, name: Option<&str>) -> Result<Server, String> {
+        let target = target(self.defaults_file.as_deref(), name)?;
+        Server::connect(&target).map_err(|error| error.to_string())
+    }
+
+    /// Whether another machine is asked.
+    ///
+    /// # Errors
+    /// A message with the remedy.
+    pub(crate) fn is_remote(&self, name: Option<&str>) -> Result<bool, String> {
+        let target = target(self.defaults_file.as_deref(), name)?;
+        Ok(match target.place {
+            live::target::Place::Socket(_) => false,
+            live::target::Place::Tcp { host, .. } => {
+                let is_loopback = verdict::network::address(host.as_bytes())
+                    .is_some_and(|address| address.is_loopback());
+                !is_loopback && host != "localhost"
+            }
+        })
+    }
+}
+
+/// Where the servers' own clients look for options, in their order; then the user's own file.
+const USUAL_FILES: [&str; 2] = ["/etc/my.cnf", "/etc/mysql/my.cnf"];
+
+/// Where an option file, or the usual ones, lead to.
+fn target(defaults_file: Option<&Path>, name: Option<&str>) -> Result<Target, String> {
+    let text = |error: LiveError| error.to_string();
+    let options = match defaults_file {
+        Some(path) => option_file::read(path, &option_file::GROUPS),
+        None => {
+            let own = std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".my.cnf"));
+            let usual = USUAL_FILES.iter().map(PathBuf::from).chain(own);
+            let there: Vec<PathBuf> = usual.filter(|path| path.is_file()).collect();
+            let there: Vec<&Path> = there.iter().map(PathBuf::as_path).collect();
+            option_file::read_all(&there, &option_file::GROUPS)
+        }
+    };
+    let user = nix::unistd::User::from_uid(nix::unistd::geteuid()).ok().flatten();
+    let user = user.map_or_else(String::new, |it| it.name);
+    let called = name.unwrap_or("the server");
+    Target::from_options(called, &options.map_err(text)?, &user).map_err(text)
+}
+
+/// The server's accounts, as of `now` in microseconds UTC.
+///
+/// # Errors
+/// A message with the remedy.
+pub(crate) fn snapshot_of(place: &Place, name: Option<&str>, now: i64) -> Result<Snapshot, String> {
+    let mut server = place.connect(name)?;
+    live::snapshot::snapshot(&mut server, now).map_err(|error| error.to_string())
+}
+
+/// User names that a configuration of ProxySQL or MaxScale lists, each with the place.
+///
+/// # Errors
+/// A message that names the file.
+pub(crate) fn references_in(_path: &Path) -> Result<Vec<(Vec<u8>, String)>, String> {
+    Ok(Vec::new())
+}
+
+/// A real server, for deeds.
+pub(crate) struct RealHands {
+    server: Server,
+    /// Its accounts when it was reached.
+    snapshot: Snapshot,
+    names: Vec<AccountName>,
+    matcher: Matcher,
+    protected: Vec<AccountName>,
+}
+
+impl RealHands {
+    /// Reaches a server. `protected` are accounts that configuration protects.
+    ///
+    /// # Errors
+    /// A message with the remedy.
+    pub(crate) fn reach(
+        place: &Place,
+        name: &str,
+        protected: Vec<AccountName>,
+        now: i64,
+    ) -> Result<RealHands, String> {
+        let mut server = place.connect(Some(name))?;
+        let text = |error: LiveError| error.to_string();
+        let snapshot = live::snapshot::snapshot(&mut server, now).map_err(text)?;
+        let users = snapshot.accounts.iter().filter(|it| !it.is_role);
+        let names: Vec<AccountName> = users.map(|it| it.name.clone()).collect();
+        let order = Order::of(&snapshot.version);
+        let matcher = Matcher::new(order, &names, snapshot.skip_name_resolve);
+        Ok(RealHands { server, snapshot, names, matcher, protected })
+    }
+}
+
+impl Hands for RealHands {
+    fn look(&mut self, account: &AccountName) -> Result<Option<Looked>, String> {
+        let text = |error: LiveError| error.to_string();
+        let Some(facts) = deed::facts_of(&mut self.server, account).map_err(text)? else {
+            return Ok(None);
+        };
+        let place = self.names.iter().position(|name| name == account);
+        let (mut sessions, mut doubtful_sessions) = (Vec::new(), 0);
+        for session in deed::sessions_of(&mut self.server, account).map_err(text)? {
+            let shown = Shown::NameOrAddress(&session.host);
+            let fits = self.matcher.seen(&session.user, shown, None);
+            match (place, fits.rows()) {
+                (Some(place), [only]) if *only == place => sessions.push(Session {
+                    id: session.id,
+                    user: session.user,
+                    host: session.host,
+                    port: session.port,
+                }),
+                (Some(place), rows) if !rows.contains(&place) => {}
+                _ => doubtful_sessions += 1,
+            }
+        }
+        Ok(Some(Looked { facts, sessions, doubtful_sessions }))
+    }
+
+    fn forbids(
+        &mut self,
+        kind: DeedKind,
+        accounts: &[AccountName],
+        on_replica: bool,
+    ) -> Result<Vec<(AccountName, String)>, String> {
+        let snapshot = live::snapshot::snapshot(&mut self.server, self.snapshot.at);
+        self.snapshot = snapshot.map_err(|error| error.to_string())?;
+        let rules = Rules {
+            kind,
+            now: self.snapshot.at,
+            protected: &self.protected,
+            anyway: true,
+            on_replica,
+            cool_down: 0,
+        };
+        let wanted = self.snapshot.accounts.iter().filter(|it| accounts.contains(&it.name));
+        let targets: Vec<verdict::plan::Target<'_>> = wanted
+            .map(|account| verdict::plan::Target {
+                server: self.server.name().as_bytes(),
+                snapshot: &self.snapshot,
+                account,
+                verdict: Verdict::Unused,
+                why: String::new(),
+                references: &[],
+                // Since when was looked at when the plan was made.
+                locked_since: Some(self.snapshot.at),
+                locked_by_us: true,
+                open_sessions: 0,
+            })
+            .collect();
+        let refused = propose(&targets, &rules).refused.into_iter();
+        Ok(refused.map(|(_, account, refusal)| (account, refusal.to_string())).collect())
+    }
+
+    fn send(&mut self, kind: DeedKind, account: &AccountName, sql: &[u8]) -> Sent {
+        match deed::send(&mut self.server, kind, account, sql) {
+            Ok(sent) if sent.others.is_empty() => Sent::Done(String::new()),
+            Ok(sent) => {
+                let others: Vec<String> = sent.others.iter().map(ToString::to_string).collect();
+                Sent::Done(format!("somebody else changed {} meanwhile", others.join(", ")))
+            }
+            Err(error) => sent(error),
+        }
+    }
+
+    fn kill(&mut self, session: &Session) -> Sent {
+        let session = deed::Session {
+            id: session.id,
+            user: session.user.clone(),
+            host: session.host.clone(),
+            port: session.port,
+            schema: None,
+            command: String::new(),
+            seconds: 0,
+        };
+        match deed::kill(&mut self.server, &session) {
+            Ok(true) => Sent::Done(String::new()),
+            Ok(false) => Sent::Done("it had ended already".to_owned()),
+            Err(error) => sent(error),
+        }
+    }
+
+    fn rebuilding(&mut self, account: &AccountName) -> Result<Vec<Vec<u8>>, String> {
+        let rebuild = deed::show_create(&mut self.server, account);
+        rebuild.map(|it| it.expose().to_vec()).map_err(|error| error.to_string())
+    }
+
+    fn rebuild(&mut self, account: &AccountName, statements: Vec<Vec<u8>>) -> Sent {
+        let rebuild = deed::Rebuild::new(statements);
+        match deed::rebuild(&mut self.server, account, &rebuild) {
+            Ok(()) => Sent::Done(String::new()),
+            Err(error) => sent(error),
+        }
+    }
+}
+
+/// What an error says of what became of a statement.
+fn sent(error: LiveError) -> Sent {
+    let text = error.to_string();
+    match error {
+        LiveError::Broken { .. } | LiveError::Timeout { .. } => Sent::Unknown(text),
+        LiveError::Refused { error, .. }
+        | LiveError::ReadOnly { error, .. }
+        | LiveError::Server { error, .. } => Sent::Refused(Some(error.into()), text),
+        _ => Sent::Refused(None, text),
+    }
+}
+
+/// How an account is on a server, for members of a group that a plan does not name: a change there arrives by
+/// replication.
+///
+/// # Errors
+/// A message with the remedy.
+pub(crate) fn is_locked(
+    place: &Place,
+    name: &str,
+    account: &AccountName,
+) -> Result<Option<bool>, String> {
+    let mut server = place.connect(Some(name))?;
+    let state = deed::lock_state(&mut server, account).map_err(|error| error.to_string())?;
+    Ok(match state {
+        State::Absent => None,
+        State::Open => Some(false),
+        State::Locked => Some(true),
+    })
+}

@@ -1,0 +1,418 @@
+//! Commands that change something on servers: plans are made, sent and taken back.
+
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::Read as _;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{anyhow, bail};
+use jiff::Timestamp;
+use ledger::{DeedFilter, Ledger, NewPlan, PlanFilter, Undoable};
+use verdict::account::AccountName;
+use verdict::plan::{DeedKind, Proposal, Rules, Target, propose};
+
+use super::accounts::{account_name, no_such_account};
+use super::{Session, put};
+use crate::accounts::{All, Gathered, Judged};
+use crate::answers::{self, View};
+use crate::cli::{ApplyArgs, DeedArgs, JournalArgs, LiveArgs, PlanningArgs, UndoArgs};
+use crate::deeds::{
+    Basis, Doer, Done, Hands, Making, Order, PLAN_BYTES_MAX, Plan, Rebuilds, apply, undo,
+};
+use crate::exit::Exit;
+use crate::out::new_file;
+use crate::reach::{Place, RealHands, is_locked, snapshot_of};
+use crate::render::Answer;
+
+/// A day in microseconds.
+const DAY: i64 = 86_400_000_000;
+
+/// The window over which accounts are judged that are named on the command line.
+const WINDOW: i64 = 90 * DAY;
+
+/// How long a change may take to arrive at the other members of a group.
+const ARRIVES_MAX: Duration = Duration::from_secs(10);
+
+/// A plan that was made and stored, if there is anything to do, and what was left out of it.
+pub(super) struct Made {
+    kind: DeedKind,
+    proposal: Proposal,
+    plan: Option<(String, Plan)>,
+}
+
+impl Made {
+    pub(super) fn show(&self, answer: &mut Answer, view: View<'_>) {
+        let plan = self.plan.as_ref().map(|(id, plan)| (id.as_str(), plan));
+        answers::proposed(answer, self.kind, plan, &self.proposal, view);
+    }
+}
+
+impl Session<'_> {
+    /// Who sits here.
+    pub(super) fn doer(&self) -> Doer {
+        let user = nix::unistd::User::from_uid(nix::unistd::geteuid()).ok().flatten();
+        let user = user.map_or_else(|| nix::unistd::geteuid().to_string(), |it| it.name);
+        // Set by sudo, which tells who became root.
+        let os_user = match std::env::var("SUDO_USER") {
+            Ok(sudo) if user == "root" && !sudo.is_empty() => format!("{sudo} as root"),
+            _ => user,
+        };
+        let host = nix::unistd::gethostname().unwrap_or_default();
+        let host = host.to_string_lossy().into_owned();
+        Doer { os_user, host, clock: || Timestamp::now().as_microsecond() }
+    }
+
+    /// Makes and stores a plan for the accounts that are chosen.
+    pub(super) fn plan(
+        &self,
+        ledger: &mut Ledger,
+        all: &All,
+        kind: DeedKind,
+        is_chosen: &dyn Fn(&Judged) -> bool,
+        anyway: bool,
+        args: &PlanningArgs,
+    ) -> anyhow::Result<Made> {
+        let rules = Rules {
+            kind,
+            now: self.now,
+            protected: &self.config.protected,
+            anyway,
+            on_replica: args.replica,
+            cool_down: i64::from(self.config.limits.cool_down_days) * DAY,
+        };
+        let mut proposal = Proposal::default();
+        for set in &all.sets {
+            if let Some(member) = set.members.iter().find(|it| it.stale.is_some()) {
+                bail!("no plan is made on accounts of before: {} could not be asked", member.name);
+            }
+            let chosen = set.judged.iter().filter(|it| is_chosen(it));
+            let targets: Vec<Target<'_>> = chosen
+                .flat_map(|judged| judged.on.iter().map(move |on| (judged, on)))
+                .map(|(judged, on)| Target {
+                    server: set.members[on.member].name.as_bytes(),
+                    snapshot: &set.members[on.member].snapshot,
+                    account: &on.account,
+                    verdict: judged.finding.verdict,
+                    why: self.why(set, judged),
+                    open_sessions: on.open_sessions,
+                    references: &judged.references,
+                    locked_since: on.known.locked_since,
+                    locked_by_us: on.known.locked_by_us,
+                })
+                .collect();
+            let own = propose(&targets, &rules);
+            proposal.steps.extend(own.steps);
+            proposal.refused.extend(own.refused);
+        }
+        if proposal.steps.is_empty() {
+            return Ok(Made { kind, proposal, plan: None });
+        }
+        let doer = self.doer();
+        let rests_on = match anyway || kind == DeedKind::Unlock {
+            true => Basis::Asked,
+            false => Basis::Unused,
+        };
+        let making = Making {
+            kind,
+            now: self.now,
+            expires: self.now + i64::from(self.config.limits.plan_days) * DAY,
+            author: format!("{}@{}", doer.os_user, doer.host),
+            ticket: args.ticket.clone(),
+            rests_on,
+            on_replica: args.replica,
+        };
+        let plan = Plan::new(making, &proposal.steps).map_err(anyhow::Error::msg)?;
+        let id = store(ledger, &plan)?;
+        if let Some(path) = &args.out {
+            new_file(path, &plan.file_text(&id)).map_err(anyhow::Error::msg)?;
+        }
+        Ok(Made { kind, proposal, plan: Some((id, plan)) })
+    }
+
+    /// `unused: no login in 263 days`.
+    fn why(&self, set: &Gathered, judged: &Judged) -> String {
+        let reasons = answers::reasons(&set.members, judged, set.window, self.view());
+        format!("{}: {}", judged.finding.verdict.as_str(), reasons.join("; "))
+    }
+
+    /// `lock`, `unlock`, `drop`.
+    pub(super) fn deed(&self, kind: DeedKind, args: &DeedArgs) -> anyhow::Result<Exit> {
+        let names: Vec<AccountName> =
+            args.accounts.iter().map(|it| account_name(it)).collect::<Result<_, _>>()?;
+        let mut ledger = Ledger::create(&self.ledger()?)?;
+        let live = LiveArgs { offline: false, defaults_file: args.defaults_file.clone() };
+        let all = self.gathered(&mut ledger, &live, WINDOW)?;
+        let known = |name: &AccountName| {
+            all.sets.iter().flat_map(|it| &it.judged).any(|it| it.name == *name)
+        };
+        if let Some(unknown) = names.iter().find(|it| !known(it)) {
+            return Err(no_such_account(&all, unknown));
+        }
+        let is_chosen = |it: &Judged| names.contains(&it.name);
+        let made = self.plan(&mut ledger, &all, kind, &is_chosen, args.anyway, &args.planning)?;
+        let mut answer = Answer::default();
+        let Some((id, _)) = made.plan.as_ref().filter(|_| args.apply) else {
+            made.show(&mut answer, self.view());
+            let exit = self.asked(&answer, &all)?;
+            return Ok(if made.plan.is_none() { Exit::Nothing } else { exit });
+        };
+        self.send(&mut ledger, id, args.kill_sessions, args.defaults_file.as_deref())
+    }
+
+    pub(super) fn apply(&self, args: &ApplyArgs) -> anyhow::Result<Exit> {
+        let mut ledger = Ledger::create(&self.ledger()?)?;
+        let id = self.plan_id(&mut ledger, &args.plan)?;
+        self.send(&mut ledger, &id, args.kill_sessions, args.defaults_file.as_deref())
+    }
+
+    /// The plan that is meant: an id, or a file, whose plan is stored where the ledger does not have it.
+    fn plan_id(&self, ledger: &mut Ledger, text: &OsStr) -> anyhow::Result<String> {
+        let path = Path::new(text);
+        let is_file = path.is_file();
+        if let (false, Some(id)) = (is_file, text.to_str()) {
+            return match ledger.plan(id)? {
+                Some(plan) => Ok(plan.id),
+                None => {
+                    bail!("{id}: no plan has this id, and it is no file: rollcall journal --plans")
+                }
+            };
+        }
+        let named = |error: String| anyhow!("{}: {error}", path.display());
+        let mut content = String::new();
+        let file = File::open(path).map_err(|error| named(error.to_string()))?;
+        let read = file.take(PLAN_BYTES_MAX).read_to_string(&mut content);
+        read.map_err(|error| named(error.to_string()))?;
+        let (id, plan) = Plan::parse_file(&content).map_err(named)?;
+        match ledger.plan(&id)? {
+            Some(known) if known.plan.hash == plan.hash() => Ok(known.id),
+            _ => {
+                let own = store(ledger, &plan)?;
+                self.out.note(&format!("plan {id} of {} is stored here as {own}", path.display()));
+                Ok(own)
+            }
+        }
+    }
+
+    /// Sends a plan that is stored.
+    fn send(
+        &self,
+        ledger: &mut Ledger,
+        id: &str,
+        kill_sessions: bool,
+        defaults_file: Option<&Path>,
+    ) -> anyhow::Result<Exit> {
+        let path = self.ledger()?;
+        let _guard = guard(&path)?;
+        let stored = ledger.plan(id)?.ok_or_else(|| anyhow!("{id}: no plan has this id"))?;
+        let plan = Plan::parse(&stored.plan.text, &stored.plan.hash)
+            .map_err(|error| anyhow!("plan {id}: {error}"))?;
+        let rebuilds = Rebuilds::beside(&path);
+        let order =
+            Order { id, plan: &plan, state: stored.state, kill_sessions, rebuilds: &rebuilds };
+        let mut reach = |server: &str| self.reach(server, defaults_file);
+        let done = apply(ledger, &order, &mut reach, &self.doer())?;
+        let arrived = done.is_good() && self.is_everywhere(&plan, &done, defaults_file);
+        self.finish(ledger, &done, defaults_file, arrived)
+    }
+
+    pub(super) fn undo(&self, args: &UndoArgs) -> anyhow::Result<Exit> {
+        let path = self.ledger()?;
+        let mut ledger = Ledger::create(&path)?;
+        let _guard = guard(&path)?;
+        let id = match &args.plan {
+            Some(id) => match ledger.plan(id)? {
+                Some(plan) => plan.id,
+                None => bail!("{id}: no plan has this id: rollcall journal --plans"),
+            },
+            None => {
+                let last = ledger.undoable(Undoable::Last)?.into_iter().next();
+                let last = last.and_then(|it| it.intent.plan);
+                last.ok_or_else(|| anyhow!("nothing was done that can be undone"))?
+            }
+        };
+        let defaults_file = args.defaults_file.as_deref();
+        let mut reach = |server: &str| self.reach(server, defaults_file);
+        let rebuilds = Rebuilds::beside(&path);
+        let done = undo(&mut ledger, &id, &rebuilds, &mut reach, &self.doer())?;
+        let good = done.is_good();
+        self.finish(&mut ledger, &done, defaults_file, good)
+    }
+
+    /// Says what became of it; what servers grant is read anew.
+    fn finish(
+        &self,
+        ledger: &mut Ledger,
+        done: &Done,
+        defaults_file: Option<&Path>,
+        is_well: bool,
+    ) -> anyhow::Result<Exit> {
+        put(self.out, &answers::done(done, self.view()), self.global.output)?;
+        let servers: BTreeSet<&str> = done.steps.iter().map(|it| it.server.as_str()).collect();
+        for server in servers {
+            let read = self.place(server, defaults_file).and_then(|place| {
+                snapshot_of(&place, Some(server), self.now).map_err(anyhow::Error::msg)
+            });
+            match read {
+                Ok(snapshot) => drop(ledger.store_snapshot(server.as_bytes(), &snapshot)?),
+                Err(error) => self.out.note(&format!("{error:#}")),
+            }
+        }
+        let any = done.steps.iter().any(crate::deeds::StepDone::is_good);
+        Ok(match (is_well, any) {
+            (true, _) => Exit::Done,
+            (false, true) => Exit::Partial,
+            (false, false) => Exit::Nothing,
+        })
+    }
+
+    /// Whether what was done shows on the other members of the groups as well; says where it does not.
+    fn is_everywhere(&self, plan: &Plan, done: &Done, defaults_file: Option<&Path>) -> bool {
+        let Some(kind) = plan.kind() else { return false };
+        let wanted = match kind {
+            DeedKind::Lock => Some(true),
+            DeedKind::Unlock => Some(false),
+            DeedKind::Drop => None,
+        };
+        let mut everywhere = true;
+        let touched: BTreeSet<&str> = plan.steps.iter().map(|it| it.server.as_str()).collect();
+        let group_of = |server: &str| {
+            let of = |it: &&crate::config::Server| it.name.as_deref() == Some(server);
+            self.config.servers.iter().find(of).and_then(|it| it.group.as_deref())
+        };
+        for step in &done.steps {
+            let Some(group) = group_of(&step.server) else { continue };
+            let others = self.config.servers.iter().filter(|it| it.group.as_deref() == Some(group));
+            let others = others.filter(|it| it.defaults_file.is_some());
+            for other in others.filter_map(|it| it.name.as_deref()) {
+                if touched.contains(other) {
+                    continue;
+                }
+                let place = self.place(other, defaults_file);
+                let arrived = place
+                    .map_err(|error| format!("{error:#}"))
+                    .and_then(|place| arrives(|| is_locked(&place, other, &step.account), wanted));
+                match arrived {
+                    Ok(true) => {
+                        self.out.detail(&format!("{other} shows it, too: {}", step.account));
+                    }
+                    Ok(false) => {
+                        everywhere = false;
+                        self.out.error(&format!(
+                            "{other} does not show it after {} s: {}: does it replicate?",
+                            ARRIVES_MAX.as_secs(),
+                            step.account
+                        ));
+                    }
+                    Err(error) => {
+                        everywhere = false;
+                        self.out.error(&format!("{other} could not be looked at: {error}"));
+                    }
+                }
+            }
+        }
+        everywhere
+    }
+
+    fn place(&self, server: &str, defaults_file: Option<&Path>) -> anyhow::Result<Place> {
+        let of = |it: &&crate::config::Server| it.name.as_deref() == Some(server);
+        let configured = self.config.servers.iter().find(of);
+        let file = defaults_file.map(Path::to_owned);
+        let file = file.or(configured.and_then(|it| it.defaults_file.clone()));
+        // Without any configured server the usual option files lead to the one there is.
+        match (file, self.config.servers.iter().any(|it| it.name.is_some())) {
+            (None, true) => bail!(
+                "{server} has no defaults_file in the configuration: name one with --defaults-file"
+            ),
+            (file, _) => Ok(Place { defaults_file: file }),
+        }
+    }
+
+    fn reach(&self, server: &str, defaults_file: Option<&Path>) -> Result<Box<dyn Hands>, String> {
+        let place = self.place(server, defaults_file).map_err(|error| format!("{error:#}"))?;
+        let protected = self.config.protected.clone();
+        Ok(Box::new(RealHands::reach(&place, server, protected, self.now)?))
+    }
+
+    pub(super) fn journal(&self, args: &JournalArgs) -> anyhow::Result<Exit> {
+        let ledger = Ledger::open(&self.ledger()?)?;
+        let account = args.account.as_deref().map(account_name).transpose()?;
+        let filter = DeedFilter {
+            server: self.filter.servers.first().cloned(),
+            account,
+            plan: args.plan.clone(),
+            since: self.filter.since,
+            until: self.filter.until,
+            limit: args.limit,
+        };
+        let deeds = ledger.deeds(&filter)?;
+        let plans = match args.plans {
+            true => Some(ledger.plans(&PlanFilter {
+                since: self.filter.since,
+                until: self.filter.until,
+                limit: args.limit,
+                ..PlanFilter::default()
+            })?),
+            false => None,
+        };
+        let broken = ledger.verify_journal()?;
+        let answer = answers::journal(&deeds, plans.as_deref(), broken, self.view());
+        put(self.out, &answer, self.global.output)?;
+        if let Some(id) = broken {
+            self.out.error(&format!("the journal was changed at deed {id}: it proves nothing"));
+            return Ok(Exit::Differs);
+        }
+        Ok(Exit::Done)
+    }
+}
+
+fn store(ledger: &mut Ledger, plan: &Plan) -> anyhow::Result<String> {
+    let new = NewPlan {
+        hash: plan.hash(),
+        kind: plan.kind().map_or("", DeedKind::as_str).to_owned(),
+        author: plan.author.clone(),
+        made_us: plan.made(),
+        expires_us: plan.expires(),
+        text: plan.text(),
+    };
+    Ok(ledger.store_plan(&new)?)
+}
+
+/// Waits until a look shows what is wanted. `false`: it did not within [`ARRIVES_MAX`].
+fn arrives(
+    mut look: impl FnMut() -> Result<Option<bool>, String>,
+    wanted: Option<bool>,
+) -> Result<bool, String> {
+    let begun = Instant::now();
+    loop {
+        if look()? == wanted {
+            return Ok(true);
+        }
+        if begun.elapsed() > ARRIVES_MAX {
+            return Ok(false);
+        }
+        std::thread::sleep(Duration::from_millis(200));
+    }
+}
+
+/// One run does deeds on a ledger at a time: another would take what this one has begun for interrupted.
+fn guard(ledger: &Path) -> anyhow::Result<File> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+
+    let mut path = ledger.as_os_str().to_owned();
+    path.push(".deeds");
+    let path = Path::new(&path);
+    let mut options = File::options();
+    let file = options.create(true).truncate(false).write(true).mode(0o600).open(path);
+    let file = file.map_err(|error| anyhow!("{} cannot be opened: {error}", path.display()))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(std::fs::TryLockError::WouldBlock) => {
+            bail!("another rollcall is sending or undoing a plan right now: wait for it")
+        }
+        Err(std::fs::TryLockError::Error(error)) => {
+            bail!("{} cannot be locked: {error}", path.display())
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! `rollcall setup monitor`: rollcall's own account, and the least that it needs to tell of accounts.
+//!
+//! It reads who there is, who is locked and what is granted, never a password hash where the server lets
+//! that be told apart, and no data. What may be left out is said beside each grant: then rollcall does not
+//! know it, and says so.
+//!
+//! # Facts (seen on MariaDB 10.11, 11.8 and MySQL 9.7)
+//! * `SHOW VIEW` alone shows the definers of all views; `SELECT ON *.*` is not needed for it.
+//! * MariaDB's `mysql.user` is a view that does not tell who is locked; `mysql.global_priv` does, in the JSON
+//!   that also holds the hashes: there is no grant for a part of it.
+
+use verdict::account::{AccountName, Family};
+
+use super::script::Script;
+use super::server::{ServerFacts, account, nobody};
+
+/// What is wanted of the account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct MonitorOptions {
+    pub(crate) account: AccountName,
+    /// It logs in with a password instead of by the system user of the same name.
+    pub(crate) password: bool,
+}
+
+/// Columns of MySQL's `mysql.user` that are read: all but the password hash, limits and TLS.
+const MYSQL_USER: &str = "User, Host, plugin, account_locked, password_expired, password_last_changed, \
+    password_lifetime, Select_priv, Insert_priv, Update_priv, Delete_priv, Create_priv, Drop_priv, \
+    Reload_priv, Shutdown_priv, Process_priv, File_priv, Grant_priv, References_priv, Index_priv, \
+    Alter_priv, Show_db_priv, Super_priv, Create_tmp_table_priv, Lock_tables_priv, Execute_priv, \
+    Repl_slave_priv, Repl_client_priv, Create_view_priv, Show_view_priv, Create_routine_priv, \
+    Alter_routine_priv, Create_user_priv, Event_priv, Trigger_priv, Create_tablespace_priv, \
+    Create_role_priv, Drop_role_priv";
+
+/// Grants: why, and what. The account stands behind ` TO `.
+type Grants<'a> = &'a [(&'a str, &'a str)];
+
+const BOTH: Grants<'_> = &[
+    ("Which rights accounts have in schemas.", "SELECT ON mysql.db"),
+    ("In tables.", "SELECT ON mysql.tables_priv"),
+    ("In columns.", "SELECT ON mysql.columns_priv"),
+    ("In routines.", "SELECT ON mysql.procs_priv"),
+    ("Who may log in as somebody else.", "SELECT ON mysql.proxies_priv"),
+];
+
+const MARIADB: Grants<'_> = &[
+    (
+        "Who there is, who is locked. The table holds password hashes, too: rollcall reads single values of \
+         it, and stores none of them.",
+        "SELECT ON mysql.global_priv",
+    ),
+    ("Who has which role.", "SELECT ON mysql.roles_mapping"),
+    ("Sessions of others.", "PROCESS ON *.*"),
+    ("Whether it is a replica: accounts are then judged with those of the primary.", {
+        "SLAVE MONITOR ON *.*"
+    }),
+    (
+        "Whose routines there are: accounts that run something are not dropped.",
+        "SELECT (db, name, type, definer) ON mysql.proc",
+    ),
+    ("Whose events.", "SELECT (db, name, definer) ON mysql.event"),
+    ("Whose views; no data of them. May be left out where nothing is ever dropped.", {
+        "SHOW VIEW ON *.*"
+    }),
+    (
+        "Whose triggers. It also allows to make triggers: leave it out where nothing is ever dropped.",
+        "TRIGGER ON *.*",
+    ),
+];
+
+const MYSQL: Grants<'_> = &[
+    ("Which dynamic rights accounts have.", "SELECT ON mysql.global_grants"),
+    ("Who has which role.", "SELECT ON mysql.role_edges"),
+    ("Which roles count from the login on.", "SELECT ON mysql.default_roles"),
+    ("Sessions of others.", "PROCESS ON *.*"),
+    ("How often accounts connected since the start.", "SELECT ON performance_schema.accounts"),
+    ("Whether it is a replica: accounts are then judged with those of the primary.", {
+        "REPLICATION CLIENT ON *.*"
+    }),
+    ("Whose views; no data of them. May be left out where nothing is ever dropped.", {
+        "SHOW VIEW ON *.*"
+    }),
+    ("Whose routines: accounts that run something are not dropped.", "SHOW_ROUTINE ON *.*"),
+    (
+        "Whose triggers. It also allows to make triggers: leave it out where nothing is ever dropped.",
+        "TRIGGER ON *.*",
+    ),
+    (
+        "Whose events. It also allows to make events: leave it out where nothing is ever dropped.",
+        "EVENT ON *.*",
+    ),
+];
+
+/// The statements.
+///
+/// # Errors
+/// A message where the server is too old.
+pub(crate) fn monitor(server: &ServerFacts, options: &MonitorOptions) -> Result<Script, String> {
+    server.require((10, 5), (8, 0), "the tables that are read are there")?;
+    let family = server.version.family;
+    let name = account(&options.account);
+    let mut script = Script::default();
+    script.note(server.heading("rollcall's own account"));
+    make(&mut script, family, options, &name);
+    let user = format!("SELECT ({MYSQL_USER}) ON mysql.user");
+    let columns = [(
+        "Who there is, who is locked, which rights they have; without the password hashes.",
+        user.as_str(),
+    )];
+    let grants: [Grants<'_>; 3] = match family {
+        Family::MariaDb => [&MARIADB[..2], BOTH, &MARIADB[2..]],
+        Family::MySql => [&columns, BOTH, MYSQL],
+    };
+    for (why, what) in grants.into_iter().flatten() {
+        script.sql(*why, format!("GRANT {what} TO {name}"));
+    }
+    if family == Family::MariaDb {
+        match server.variable("performance_schema") {
+            Some(Some("OFF") | None) => {}
+            _ => script.sql(
+                "How often accounts connected since the start, where performance_schema is on.",
+                format!("GRANT SELECT ON performance_schema.accounts TO {name}"),
+            ),
+        }
+    }
+    script.note("It can change nothing. For locking: rollcall setup lock-procedure.");
+    let client = match options.password {
+        false => "[client] with user and socket",
+        true => "[client] with user, password and socket, mode 0600",
+    };
+    script.note(format!(
+        "rollcall finds its way by defaults_file of the [[server]] in rollcall.toml: {client}."
+    ));
+    Ok(script)
+}
+
+fn make(script: &mut Script, family: Family, options: &MonitorOptions, name: &str) {
+    if options.password {
+        script.sql(
+            "Locked and without a password that fits, until you set one.",
+            format!("CREATE USER IF NOT EXISTS {name} {}", nobody(family)),
+        );
+        script.note(format!(
+            "Then, with a password of yours in place of the dots: ALTER USER {name} IDENTIFIED BY '…' \
+             ACCOUNT UNLOCK;"
+        ));
+        return;
+    }
+    let user = String::from_utf8_lossy(&options.account.user).into_owned();
+    let why = format!(
+        "Without a password: the socket tells the server who the system user is, and only {user:?} gets in."
+    );
+    match family {
+        Family::MariaDb => {
+            script.sql(why, format!("CREATE USER IF NOT EXISTS {name} IDENTIFIED VIA unix_socket"))
+        }
+        Family::MySql => {
+            script.note(
+                "The plugin auth_socket must be there (SHOW PLUGINS); else first: INSTALL PLUGIN \
+                 auth_socket SONAME 'auth_socket.so'; or take --password.",
+            );
+            script
+                .sql(why, format!("CREATE USER IF NOT EXISTS {name} IDENTIFIED WITH auth_socket"));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::script::Part;
+    use super::super::server::tests::server;
+    use super::*;
+
+    fn text(version: &str, password: bool) -> String {
+        let options =
+            MonitorOptions { account: AccountName::new("rollcall", "localhost"), password };
+        let script = monitor(&server(version), &options).unwrap();
+        let sql = script.parts.into_iter().filter_map(|part| match part {
+            Part::Sql(statement) => Some(statement.sql),
+            _ => None,
+        });
+        sql.collect::<Vec<_>>().join("\n")
+    }
+
+    #[test]
+    fn no_grant_reaches_data_or_changes_accounts() {
+        for version in ["10.11.6-MariaDB", "9.7.4"] {
+            let text = text(version, false);
+            for wrong in ["SELECT ON *.*", "authentication_string", "CREATE USER ON", "ALL"] {
+                assert!(!text.contains(wrong), "{version}: {wrong}");
+            }
+            assert!(text.lines().all(|it| it.ends_with("TO 'rollcall'@'localhost'")
+                || it.starts_with("CREATE USER IF NOT EXISTS")));
+        }
+    }
+
+    #[test]
+    fn no_password_is_ever_one_that_somebody_knows() {
+        for version in ["10.11.6-MariaDB", "9.7.4"] {
+            let text = text(version, true);
+            let first = text.lines().next().unwrap();
+            assert!(first.ends_with("ACCOUNT LOCK"), "{first}");
+            assert!(!text.contains("IDENTIFIED BY"), "{text}");
+        }
+    }
+}
