@@ -6,10 +6,10 @@
 //! ```
 //!
 //! One library holds two plugins, `SIMPLE_LOGIN_AUDIT` and `ROLLCALL_WRITES`, each declared once
-//! for MariaDB and once for MySQL ([`declare`]). The layouts of both families are in [`abi`].
+//! for MariaDB and once for MySQL (`declare`). The layouts of both families are in `abi`.
 //!
 //! # Invariants
-//! * No panic crosses the border: whatever a server calls goes through [`guard`].
+//! * No panic crosses the border: whatever a server calls goes through `guard`.
 //! * No thread, no thread-local with a destructor, no allocation for an event, no fsync; nothing
 //!   waits but for write(2) to a regular file.
 //! * Every static gets its value in `init`: a library may be loaded again without being unmapped.
