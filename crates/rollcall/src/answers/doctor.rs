@@ -145,16 +145,63 @@ mod tests {
     fn lacks_stand_with_cost_and_remedy() {
         let answer = with_view(|view| doctor(&all(), view));
         assert_eq!(answer.rows, 3);
-        assert_snapshot!(answer.text(Format::Table, Some(60)), @"");
-        assert_snapshot!(answer.text(Format::Table, None), @"");
-        assert_snapshot!(answer.text(Format::Json, None), @"");
-        assert_snapshot!(answer.text(Format::Csv, None), @"");
+        assert_snapshot!(answer.text(Format::Table, Some(60)), @r#"
+        db1 (10.11.6-MariaDB): 1 error · 1 warning · 1 to know · 1
+        check in order
+        error       audit-logging: server_audit_logging is OFF
+                    no login is noted
+                    → SET GLOBAL server_audit_logging = ON
+        warn        log-permissions: /var/log/a\x1b[2J.log is open
+                      to everybody (mode 0644)
+                    every user of the machine reads statements and
+                      names of accounts
+                    → chmod g-w,o= /var/log/a.log
+        info        thread-pool: server_audit_logging is OFF
+                    no login is noted
+
+        db2 (not asked: from its logs and the ledger alone): 1 check
+        in order
+
+        Nothing was changed. Each check: docs/doctor.md
+        "#);
+        assert_snapshot!(answer.text(Format::Table, None), @r#"
+        db1 (10.11.6-MariaDB): 1 error · 1 warning · 1 to know · 1 check in order
+        error       audit-logging: server_audit_logging is OFF
+                    no login is noted
+                    → SET GLOBAL server_audit_logging = ON
+        warn        log-permissions: /var/log/a\x1b[2J.log is open to everybody (mode 0644)
+                    every user of the machine reads statements and names of accounts
+                    → chmod g-w,o= /var/log/a.log
+        info        thread-pool: server_audit_logging is OFF
+                    no login is noted
+
+        db2 (not asked: from its logs and the ledger alone): 1 check in order
+
+        Nothing was changed. Each check: docs/doctor.md
+        "#);
+        assert_snapshot!(answer.text(Format::Json, None), @r#"
+        {"server":"db1","id":"audit-logging","level":"error","what":"server_audit_logging is OFF","cost":"no login is noted","remedy":"SET GLOBAL server_audit_logging = ON","place":"@@server_audit_logging"}
+        {"server":"db1","id":"log-permissions","level":"warn","what":"/var/log/a\u001b[2J.log is open to everybody (mode 0644)","cost":"every user of the machine reads statements and names of accounts","remedy":"chmod g-w,o= /var/log/a.log","place":"/var/log/a\u001b[2J.log"}
+        {"server":"db1","id":"thread-pool","level":"info","what":"server_audit_logging is OFF","cost":"no login is noted","remedy":null,"place":null}
+        {"server":"db1","id":"clock","level":"ok","what":"its clock and this machine's agree","cost":null,"remedy":null,"place":null}
+        {"server":"db2","id":"zone","level":"ok","what":"its clock and this machine's agree","cost":null,"remedy":null,"place":null}
+        "#);
+        assert_snapshot!(answer.text(Format::Csv, None), @r#"
+        server,id,level,what,cost,remedy,place
+        db1,audit-logging,error,server_audit_logging is OFF,no login is noted,SET GLOBAL server_audit_logging = ON,'@@server_audit_logging
+        db1,log-permissions,warn,/var/log/a\x1b[2J.log is open to everybody (mode 0644),every user of the machine reads statements and names of accounts,"chmod g-w,o= /var/log/a.log",/var/log/a\x1b[2J.log
+        db1,thread-pool,info,server_audit_logging is OFF,no login is noted,,
+        db1,clock,ok,its clock and this machine's agree,,,
+        db2,zone,ok,its clock and this machine's agree,,,
+        "#);
     }
 
     #[test]
     fn where_nothing_is_lacking_no_document_is_named() {
         let answer = with_view(|view| doctor(&all()[1..], view));
         assert_eq!(answer.rows, 0);
-        assert_snapshot!(answer.text(Format::Table, Some(80)), @"");
+        assert_snapshot!(answer.text(Format::Table, Some(80)), @r#"
+        db2 (not asked: from its logs and the ledger alone): 1 check in order
+        "#);
     }
 }

@@ -121,20 +121,20 @@ fn permissions(files: &[LogFile]) -> Vec<Finding> {
     const ID: &str = "log-permissions";
     const READ: &str = "every user of the machine reads statements and names of accounts";
     const WRITTEN: &str = "others can write into it: what it tells proves nothing";
-    let open: Vec<&LogFile> = files.iter().filter(|it| it.mode & 0o027 != 0).collect();
+    // The group is the server's own: server_audit makes its files 0660.
+    let open: Vec<&LogFile> = files.iter().filter(|it| it.mode & 0o007 != 0).collect();
     if open.is_empty() {
         return vec![Finding::well(ID, "no log file is open to everybody")];
     }
     let finding = |file: &&LogFile| {
-        let is_written = file.mode & 0o022 != 0;
-        let who = if file.mode & 0o007 != 0 { "everybody" } else { "its group" };
-        let what = format!("{} is open to {who} (mode {:04o})", file.path, file.mode & 0o7777);
+        let is_written = file.mode & 0o002 != 0;
+        let what = format!("{} is open to everybody (mode {:04o})", file.path, file.mode & 0o7777);
         let (level, cost) = match is_written {
             true => (Level::Error, WRITTEN),
             false => (Level::Warn, READ),
         };
         Finding::new(ID, level, what, cost)
-            .mended_by(format!("chmod g-w,o= {}", shell_word(&file.path)))
+            .mended_by(format!("chmod o= {}", shell_word(&file.path)))
             .at(file.path.as_str())
     };
     let mut findings: Vec<Finding> = open.iter().take(FILES_TOLD_MAX).map(finding).collect();
