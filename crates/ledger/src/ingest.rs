@@ -21,6 +21,7 @@ use crate::hole_rows;
 use crate::keeping::Keeping;
 use crate::lock::Lock;
 use crate::pairs::Pairs;
+use crate::pauses;
 use crate::runs::{self, Point, RunPart};
 use crate::store::{Bytes, Ledger, signed};
 use crate::strangers;
@@ -324,6 +325,7 @@ impl Ingest<'_> {
     fn finish_transaction(&mut self) -> rusqlite::Result<()> {
         let now = self.keeping.now;
         let ledger = self.ledger;
+        pauses::note(&ledger.db, now)?;
         let mut set = ledger.db.prepare_cached("INSERT OR REPLACE INTO meta VALUES (?1, ?2)")?;
         set.execute(params!["last_commit_us", now])?;
         set.execute(params!["ages_from_us", self.keeping.ages_from()])?;

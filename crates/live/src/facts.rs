@@ -60,6 +60,25 @@ pub fn clock(server: &mut Server) -> Result<i64, LiveError> {
     number.ok_or_else(|| server.odd(doing, "its clock is no number"))
 }
 
+/// By how many seconds the server's own zone, that of its operating system, is ahead of UTC at these moments
+/// (microseconds UTC). `None` where it does not tell.
+///
+/// # Errors
+/// What the connection answers with.
+pub fn zone_offsets(server: &mut Server, moments: &[i64]) -> Result<Vec<Option<i32>>, LiveError> {
+    let doing = "reading its zone";
+    // The session's zone is UTC, so FROM_UNIXTIME is UTC, too.
+    let column = |at: &i64| {
+        let utc = format!("FROM_UNIXTIME({})", at.div_euclid(1_000_000));
+        format!("TIMESTAMPDIFF(SECOND, {utc}, CONVERT_TZ({utc}, '+00:00', 'SYSTEM'))")
+    };
+    let columns: Vec<String> = moments.iter().map(column).collect();
+    let rows = server.ask(doing, format!("SELECT {}", columns.join(", ")).as_bytes())?;
+    let row = rows.into_iter().next().unwrap_or_default();
+    let number = |value: Option<Vec<u8>>| std::str::from_utf8(&value?).ok()?.parse().ok();
+    Ok(row.into_iter().map(number).collect())
+}
+
 /// Plugins, by name.
 ///
 /// # Errors

@@ -659,10 +659,10 @@ pub(crate) struct JournalArgs {
 pub(crate) struct DoctorArgs {
     #[command(flatten)]
     pub(crate) live: LiveArgs,
-    /// What this version of the server would change
+    /// What an upgrade to this version of the server changes
     #[arg(long, value_name = "VERSION")]
     pub(crate) target: Option<String>,
-    /// Look for secrets in so many MiB at the end of each audit log
+    /// Look for secrets in so many MiB of a server's audit logs, the newest; 0: not at all
     #[arg(long, value_name = "MIB", default_value_t = 64)]
     pub(crate) secrets: u32,
 }

@@ -17,6 +17,7 @@ mod answers;
 mod cli;
 mod config;
 mod deeds;
+mod doctor;
 mod exit;
 mod job;
 mod memory;

@@ -1,5 +1,6 @@
 //! Servers within reach: how option files lead to one, and what `accounts` and `deeds` need of it.
 
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use live::deed::{self, State};
@@ -7,6 +8,7 @@ use live::{LiveError, Server, Target, option_file};
 use verdict::account::{AccountName, Snapshot};
 use verdict::matching::{Matcher, Rules as Order, Shown};
 use verdict::plan::{DeedKind, Rules, propose};
+use verdict::references::{self, Reference};
 use verdict::unused::Verdict;
 
 use crate::deeds::{Hands, Looked, Sent, Session};
@@ -28,21 +30,33 @@ impl Place {
         Server::connect(&target).map_err(|error| error.to_string())
     }
 
-    /// Whether another machine is asked.
+    /// Whether another machine is asked, and whether its certificate is verified.
     ///
     /// # Errors
     /// A message with the remedy.
-    pub(crate) fn is_remote(&self, name: Option<&str>) -> Result<bool, String> {
+    pub(crate) fn way(&self, name: Option<&str>) -> Result<Way, String> {
+        use live::target::{Place as At, TlsMode};
+
         let target = target(self.defaults_file.as_deref(), name)?;
-        Ok(match target.place {
-            live::target::Place::Socket(_) => false,
-            live::target::Place::Tcp { host, .. } => {
-                let is_loopback = verdict::network::address(host.as_bytes())
-                    .is_some_and(|address| address.is_loopback());
-                !is_loopback && host != "localhost"
+        let is_remote = match &target.place {
+            At::Socket(_) => false,
+            At::Tcp { host, .. } => {
+                let address = verdict::network::address(host.as_bytes());
+                host != "localhost" && address.is_none_or(|it| !it.is_loopback())
             }
-        })
+        };
+        let is_verified = matches!(target.tls.mode, TlsMode::VerifyCa | TlsMode::VerifyIdentity);
+        Ok(Way { is_remote, is_verified })
     }
+}
+
+/// How a server is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Way {
+    /// It is on another machine.
+    pub(crate) is_remote: bool,
+    /// Whose certificate it is is verified, where there is one.
+    pub(crate) is_verified: bool,
 }
 
 /// Where the servers' own clients look for options, in their order; then the user's own file.
@@ -76,12 +90,34 @@ pub(crate) fn snapshot_of(place: &Place, name: Option<&str>, now: i64) -> Result
     live::snapshot::snapshot(&mut server, now).map_err(|error| error.to_string())
 }
 
-/// User names that a configuration of ProxySQL or MaxScale lists, each with the place.
-///
-/// # Errors
-/// A message that names the file.
-pub(crate) fn references_in(_path: &Path) -> Result<Vec<(Vec<u8>, String)>, String> {
-    Ok(Vec::new())
+/// The largest configuration of a proxy that is read: 100,000 users fit in.
+const REFERENCES_BYTES_MAX: u64 = 64 << 20;
+
+/// User names that a configuration of ProxySQL or MaxScale lists, each with the place; and messages that name the
+/// file, where there may be more.
+pub(crate) fn references_in(path: &Path) -> (Vec<Reference>, Vec<String>) {
+    let place = path.display().to_string();
+    // Anything but a file could keep us waiting.
+    if std::fs::metadata(path).is_ok_and(|it| !it.is_file()) {
+        return (Vec::new(), vec![format!("{place} is no file: list the files in it")]);
+    }
+    let text = std::fs::File::open(path).and_then(|file| {
+        let mut text = Vec::new();
+        file.take(REFERENCES_BYTES_MAX + 1).read_to_end(&mut text)?;
+        Ok(text)
+    });
+    match text {
+        Ok(text) if text.len() as u64 > REFERENCES_BYTES_MAX => {
+            let most = REFERENCES_BYTES_MAX >> 20;
+            (Vec::new(), vec![format!("{place}: more than {most} MiB: no proxy's configuration")])
+        }
+        Ok(text) => {
+            let read = references::read(&text, &place);
+            let faults = read.faults.iter().map(|fault| format!("{place}: {fault}"));
+            (read.found, faults.collect())
+        }
+        Err(error) => (Vec::new(), vec![format!("{place} cannot be read: {error}")]),
+    }
 }
 
 /// A real server, for deeds.

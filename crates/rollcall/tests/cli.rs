@@ -117,6 +117,46 @@ fn help_and_version_are_answers() {
 }
 
 #[test]
+fn setup_prints_and_needs_no_configuration() {
+    let folder = fresh();
+    std::fs::write(folder.path().join("rollcall.toml"), "broken").unwrap();
+    assert_snapshot!(run(folder.path(), &["setup", "audit", "--server-version", "5.7.44"]), @r#"
+    exit 0
+    --- stdout
+    -- The audit log, for MySQL 5.7.44.
+
+    -- MySQL's community server has no audit log plugin, and MariaDB's does not load in it. rollcall
+    -- does not read the audit logs of MySQL Enterprise and Percona Server. What there is instead:
+
+    -- 1. An access log table, filled at every login through init_connect: who, from where, and the
+    -- account that matched; not of administrators, and no refusals. rollcall setup init-connect
+
+    -- 2. JSON lines of a login plugin, which rollcall reads (rollcall dialects: audit_login), where
+    -- one is installed.
+
+    -- 3. The error log, for refused logins: rollcall does not read it, people can.
+    --- stderr
+    "#);
+    assert_snapshot!(run(folder.path(), &["setup", "monitor"]), @r#"
+    exit 2
+    --- stdout
+    --- stderr
+    rollcall: for which server? Give --family mariadb|mysql, --server-version TEXT or --variables FILE
+    "#);
+    assert_snapshot!(run(folder.path(), &["setup", "lock-procedure", "--server-version", "5.7.44"]), @r#"
+    exit 2
+    --- stdout
+    --- stderr
+    rollcall: MySQL 5.7.44: locked definers and rights for ending sessions are there from MySQL 8.0 on
+    "#);
+    for output in ["table", "json", "csv"] {
+        let hostile = ["setup", "monitor", "--family", "mysql", "--account", "a\u{1b}[2J@%", "-o"];
+        let text = run(folder.path(), &[&hostile[..], &[output]].concat());
+        assert!(text.starts_with("exit 0") && !text.contains('\u{1b}'), "{text}");
+    }
+}
+
+#[test]
 fn init_check_and_dialects() {
     let folder = fresh();
     let at = |name: &str| folder.path().join(name);

@@ -369,7 +369,8 @@ fn show(kinds: [&str; 2]) {
     let mut statements: Vec<&str> =
         sent.iter().map(|it| it["statement"].as_str().unwrap()).collect();
     let mut planned = planned.clone();
-    (statements.sort(), planned.sort());
+    statements.sort();
+    planned.sort();
     assert_eq!(statements, planned, "exactly what was shown was sent");
     assert!(sent.iter().all(|it| it["os_user"] == "nobody"));
 

@@ -1,50 +1,44 @@
 //! What `rollcall setup …` prints is sent to real servers, as it stands, through their own client; then what
 //! it promises is tried, and what it refuses.
 //!
-//! Needs the feature `real-server`. `ROLLCALL_TEST_SERVERS` is a folder with a file for each server that says
-//! how to reach it (`./test` starts them). Every server that is there is tried; without MariaDB 10.11 these
-//! tests fail.
-//!
-//! Every name they make begins with `su_`, and goes away before and after. They take turns with the other
-//! tests of real servers.
+//! Needs the feature `real-server` and the servers themselves: see `servers`. Every name that these tests make
+//! begins with `su_`, and goes away before and after. What is set for a whole server is set back; the audit log
+//! is tried on a server that is started for it.
 
-use std::collections::HashMap;
+mod servers;
+
 use std::fs::{self, File};
 use std::io::Write as _;
-use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use servers::lossy;
 
 const PASSWORD: &str = "right-7f3a";
 
 /// How long the server may take for what it does by and by.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+const KINDS: [&str; 3] = ["mariadb-10.11", "mariadb-11.8", "mysql-9.7"];
+
 /// A running server.
 struct Server {
     kind: &'static str,
-    reach: HashMap<String, String>,
+    bench: servers::Server,
+    _turn: Option<File>,
 }
 
-/// All servers, and the turn to use them.
-fn servers() -> (Vec<Server>, File) {
-    let folder = std::env::var_os("ROLLCALL_TEST_SERVERS")
-        .expect("ROLLCALL_TEST_SERVERS is not set: ./test starts the servers and sets it");
-    let turn = File::create(Path::new(&folder).join("turn")).expect("the lock file");
-    turn.lock().expect("the turn");
-    let mut servers = Vec::new();
-    for kind in ["mariadb-10.11", "mariadb-11.8", "mysql-9.7"] {
-        let Ok(text) = fs::read_to_string(Path::new(&folder).join(kind)) else { continue };
-        let lines = text.lines().filter_map(|line| line.split_once('='));
-        let reach = lines.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-        servers.push(Server { kind, reach });
-    }
-    assert!(servers.iter().any(|it| it.kind == "mariadb-10.11"), "no MariaDB 10.11 in {folder:?}");
-    (servers, turn)
-}
-
-fn lossy(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
+/// All servers, one after the other, with the turn to use each.
+fn servers() -> impl Iterator<Item = Server> {
+    KINDS.into_iter().map(|kind| {
+        let bench = servers::Server::of(kind);
+        let turn = Some(bench.turn());
+        Server { kind, bench, _turn: turn }
+    })
 }
 
 /// A text as an expression that means the same under every `sql_mode`.
@@ -55,22 +49,23 @@ fn text(name: &str) -> String {
 
 impl Server {
     fn is_mysql(&self) -> bool {
-        self.kind.starts_with("mysql")
+        self.bench.told("family") == "mysql"
     }
 
     /// Sends a script as somebody; what it answers, or the errors.
     fn send(&self, login: &[&str], script: &str) -> Result<String, String> {
-        let client = self.reach.get("client").map_or("mariadb", String::as_str);
-        let mut child = Command::new(client)
-            .args(["--no-defaults", "-N", "-B", "--default-character-set=utf8mb4"])
-            .args(["-S", &self.reach["socket"]])
+        let mut child = self
+            .bench
+            .client()
+            .args(["-N", "-B", "--default-character-set=utf8mb4", "-S", self.bench.told("socket")])
             .args(login)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
             .expect("the client");
-        child.stdin.take().expect("a pipe").write_all(script.as_bytes()).expect("the script");
+        // A client that was not let in reads nothing.
+        let _ = child.stdin.take().expect("a pipe").write_all(script.as_bytes());
         let Output { status, stdout, stderr } = child.wait_with_output().expect("the client");
         match status.success() {
             true => Ok(lossy(&stdout)),
@@ -103,7 +98,7 @@ impl Server {
 
     /// The script for this server, of which its variables are told.
     fn script(&self, arguments: &[&str], input: &str) -> String {
-        let version = self.admin("SELECT version()");
+        let version = self.bench.admin("SELECT version()");
         let mut child = Command::new(env!("CARGO_BIN_EXE_rollcall"))
             .arg("setup")
             .args(arguments)
@@ -234,8 +229,8 @@ fn prepare(server: &Server) {
 
 #[test]
 fn the_lock_procedure_locks_one_account_whatever_it_is_called() {
-    let (servers, _turn) = servers();
-    for server in &servers {
+    for server in servers() {
+        let server = &server;
         prepare(server);
         let before = server.locked();
         for (at, name) in HOSTILE.iter().enumerate() {
@@ -260,8 +255,8 @@ fn the_lock_procedure_locks_one_account_whatever_it_is_called() {
 
 #[test]
 fn the_lock_procedure_refuses_whoever_is_protected() {
-    let (servers, _turn) = servers();
-    for server in &servers {
+    for server in servers() {
+        let server = &server;
         prepare(server);
         let role_host = if server.is_mysql() { "%" } else { "" };
         let system = if server.is_mysql() { "mysql.sys" } else { "mariadb.sys" };
@@ -289,6 +284,28 @@ fn the_lock_procedure_refuses_whoever_is_protected() {
                 server.refused("su_agent", &hidden, "rollcall refuses: ");
             }
         }
+        // Nor does one that follows roles not far enough.
+        let depth = match server.is_mysql() {
+            true => "cte_max_recursion_depth",
+            false => "max_recursive_iterations",
+        };
+        let shallow = format!("SET {depth} = 0; {}", call("lock", "su_by_role", "%"));
+        server.refused("su_agent", &shallow, "rollcall refuses: a replication account");
+        // Nor one that looks at the tables as they were.
+        let began = "SET autocommit = 0; SELECT 1";
+        let old = format!(
+            "{began}; START TRANSACTION WITH CONSISTENT SNAPSHOT; SELECT SLEEP(1.5); {}",
+            call("lock", "su_late", "%")
+        );
+        server.admin("CREATE USER su_late@'%'");
+        std::thread::scope(|scope| {
+            let caller = scope.spawn(|| server.user("su_agent", &old));
+            server.session("su_agent");
+            std::thread::sleep(Duration::from_millis(500));
+            server.admin("INSERT INTO su_procedures.protected (user) VALUES ('su_late')");
+            let answer = caller.join().expect("a thread").expect_err("protected meanwhile");
+            assert!(answer.contains("rollcall refuses: listed as protected"), "{answer}");
+        });
         for deed in ["lock", "unlock", "drop"] {
             let statement = format!("CALL su_procedures.{deed}_account(NULL, NULL)");
             server.refused("su_agent", &statement, "rollcall refuses: no such account");
@@ -303,8 +320,8 @@ fn the_lock_procedure_refuses_whoever_is_protected() {
 
 #[test]
 fn the_lock_procedure_is_all_that_its_caller_may_do() {
-    let (servers, _turn) = servers();
-    for server in &servers {
+    for server in servers() {
+        let server = &server;
         prepare(server);
         let accounts = if server.is_mysql() { "mysql.user" } else { "mysql.global_priv" };
         for (statement, error) in [
@@ -347,8 +364,8 @@ fn the_lock_procedure_is_all_that_its_caller_may_do() {
 
 #[test]
 fn the_lock_procedure_drops_after_some_days_what_runs_nothing() {
-    let (servers, _turn) = servers();
-    for server in &servers {
+    for server in servers() {
+        let server = &server;
         prepare(server);
         let drop = call("drop", "su_plain", "10.%");
         server.refused("su_agent", &drop, "not locked");
@@ -394,8 +411,8 @@ fn the_lock_procedure_drops_after_some_days_what_runs_nothing() {
 
 #[test]
 fn the_lock_procedure_leaves_an_administrator() {
-    let (servers, _turn) = servers();
-    for server in &servers {
+    for server in servers() {
+        let server = &server;
         prepare(server);
         let lock = call("lock", "su_boss", "localhost");
         server.user("su_agent", &lock).expect("root remains");
@@ -423,8 +440,8 @@ fn the_lock_procedure_leaves_an_administrator() {
 
 #[test]
 fn the_lock_procedure_ends_the_sessions_it_may() {
-    let (servers, _turn) = servers();
-    for server in &servers {
+    for server in servers() {
+        let server = &server;
         prepare(server);
         server.make_user("su_sleeper@localhost");
         std::thread::scope(|scope| {
@@ -496,8 +513,8 @@ fn the_monitor_reads_accounts_and_nothing_else() {
         "SELECT DEFINER FROM information_schema.ROUTINES WHERE ROUTINE_SCHEMA = 'su_shop'",
         "SELECT DEFINER FROM information_schema.EVENTS WHERE EVENT_SCHEMA = 'su_shop'",
     ];
-    let (servers, _turn) = servers();
-    for server in &servers {
+    for server in servers() {
+        let server = &server;
         server.clean();
         server.setup(&["monitor", "--account", "su_watch@localhost", "--password"]);
         let login = server.send(&["-usu_watch"], "SELECT 1").expect_err("no password yet");
@@ -586,8 +603,8 @@ fn take_back(server: &Server) {
 
 #[test]
 fn every_login_writes_a_true_row() {
-    let (servers, _turn) = servers();
-    for server in &servers {
+    for server in servers() {
+        let server = &server;
         take_back(server);
         server.setup(&ACCESS_LOG);
         // As long as names can be: 128 characters on MariaDB, 32 on MySQL.
@@ -646,8 +663,8 @@ fn every_login_writes_a_true_row() {
 
 #[test]
 fn what_cannot_be_written_ends_the_login_or_not_as_was_chosen() {
-    let (servers, _turn) = servers();
-    for server in &servers {
+    for server in servers() {
+        let server = &server;
         take_back(server);
         server.make_user("su_app@localhost");
         server.make_user("su_other@localhost");
@@ -679,8 +696,8 @@ fn what_cannot_be_written_ends_the_login_or_not_as_was_chosen() {
 
 #[test]
 fn the_how_tos_table_is_widened() {
-    let (servers, _turn) = servers();
-    for server in &servers {
+    for server in servers() {
+        let server = &server;
         take_back(server);
         server.admin(
             "CREATE DATABASE su_log; CREATE TABLE su_log.accesslog (id int(11) NOT NULL AUTO_INCREMENT, \
@@ -708,62 +725,159 @@ fn the_how_tos_table_is_widened() {
     }
 }
 
+/// A MariaDB 10.11 that is started for one test, without the audit plugin, and ended with it.
+struct Own {
+    folder: tempfile::TempDir,
+    server: Server,
+    process: Child,
+}
+
+impl Own {
+    fn start() -> Own {
+        let kind = KINDS[0];
+        let folder = tempfile::Builder::new().prefix("rollcall-setup-").tempdir_in("/var/tmp");
+        let folder = folder.expect("a folder");
+        // The server's own user must get there.
+        let open = fs::Permissions::from_mode(0o755);
+        fs::set_permissions(folder.path(), open).expect("the mode");
+        let started = Command::new(script("start"))
+            .args([kind.as_ref(), Own::place(&folder).as_os_str()])
+            .output()
+            .expect("tests/servers/start");
+        assert!(started.status.success(), "{}", lossy(&started.stderr));
+        let bench = servers::Server::read(folder.path(), &lossy(&started.stdout));
+        let stopped = Command::new(script("stop")).arg(Own::place(&folder)).status();
+        assert!(stopped.expect("tests/servers/stop").success());
+        let settings = fs::read_to_string(Own::settings(&folder)).expect("my.cnf");
+        let plain = settings.lines().filter(|line| !line.contains("audit"));
+        let plain = plain.map(|line| format!("{line}\n"));
+        fs::write(Own::settings(&folder), plain.collect::<String>()).expect("my.cnf");
+        let server = Server { kind, bench, _turn: None };
+        let process = Own::run(&folder, &server);
+        Own { folder, server, process }
+    }
+
+    fn place(folder: &tempfile::TempDir) -> PathBuf {
+        folder.path().join("server")
+    }
+
+    fn settings(folder: &tempfile::TempDir) -> PathBuf {
+        Own::place(folder).join("my.cnf")
+    }
+
+    fn run(folder: &tempfile::TempDir, server: &Server) -> Child {
+        let process = Command::new("/usr/sbin/mariadbd")
+            .arg(format!("--defaults-file={}", Own::settings(folder).display()))
+            .arg(format!("--port={}", server.bench.told("port")))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("mariadbd");
+        let deadline = Instant::now() + PATIENCE;
+        while server.send(&["-uroot"], "SELECT 1").is_err() {
+            assert!(Instant::now() < deadline, "the server does not answer");
+        }
+        process
+    }
+
+    fn end(&mut self) {
+        let _ = kill(Pid::from_raw(self.process.id() as i32), Signal::SIGTERM);
+        let _ = self.process.wait();
+    }
+
+    /// Ends the server and starts it again with these lines in its option file as well.
+    fn restart(&mut self, lines: &str) {
+        self.end();
+        let settings = Own::settings(&self.folder);
+        let now = fs::read_to_string(&settings).expect("my.cnf");
+        fs::write(&settings, now + lines).expect("my.cnf");
+        self.process = Own::run(&self.folder, &self.server);
+    }
+}
+
+impl Drop for Own {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// A program of `tests/servers`.
+fn script(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/servers").join(name)
+}
+
+/// The audit settings that scripts change.
+fn audit_settings(server: &Server) -> Vec<String> {
+    const NAMES: [&str; 4] = ["events", "file_rotate_size", "file_rotations", "logging"];
+    let one = |name: &&str| server.admin(&format!("SELECT @@GLOBAL.server_audit_{name}"));
+    NAMES.iter().map(|name| one(name).trim().to_owned()).collect()
+}
+
 #[test]
 fn the_audit_log_is_switched_on() {
-    const NAMES: [&str; 4] = [
-        "server_audit_events",
-        "server_audit_file_rotate_size",
-        "server_audit_file_rotations",
-        "server_audit_logging",
-    ];
-    let (servers, _turn) = servers();
-    for server in &servers {
-        if server.is_mysql() {
-            let before = server.admin("SELECT @@log_error_verbosity");
+    let mut own = Own::start();
+    let server = &own.server;
+    // Known to be absent: it is installed, and a log is written.
+    let variables = server.admin("SHOW GLOBAL VARIABLES");
+    let script = server.script(&["audit", "--variables", "-"], &variables);
+    assert!(script.contains("\nINSTALL SONAME 'server_audit';\n"), "{script}");
+    server.admin(&script);
+    assert_eq!(audit_settings(server), ["CONNECT", "100000000", "20", "1"]);
+    let active = "SHOW GLOBAL STATUS LIKE 'Server_audit_active'";
+    assert_eq!(server.admin(active), "Server_audit_active\tON\n");
+    // Known to be well: there is nothing to send.
+    let variables = server.admin("SHOW GLOBAL VARIABLES");
+    let script = server.script(&["audit", "--variables", "-"], &variables);
+    assert!(script.lines().all(|it| it.is_empty() || it.starts_with("--")), "{script}");
+
+    // The lines for the option file: the server starts with them, although the plugin is installed as well, and
+    // nobody can uninstall it.
+    let lines = server.script(&["audit", "--option-file", "--variables", "-"], &variables);
+    own.restart(&lines);
+    let server = &own.server;
+    assert_eq!(audit_settings(server), ["CONNECT", "100000000", "20", "1"]);
+    let refused = server.send(&["-uroot"], "UNINSTALL SONAME 'server_audit'");
+    let refused = refused.expect_err("it stays");
+    assert!(refused.contains("is force_plus_permanent"), "{refused}");
+    assert_eq!(server.admin(active), "Server_audit_active\tON\n");
+
+    // Nothing is known of the server: the statements look for themselves.
+    server.admin("SET GLOBAL server_audit_logging = OFF; SET GLOBAL server_audit_events = ''");
+    server.setup(&["audit"]);
+    assert_eq!(audit_settings(server), ["CONNECT", "100000000", "20", "1"]);
+    server.admin(
+        "SET GLOBAL server_audit_events = 'TABLE'; SET GLOBAL server_audit_file_rotate_size = 200000000",
+    );
+    server.setup(&["audit", "--trace", "--bytes-per-day", "3GB"]);
+    assert_eq!(audit_settings(server), ["CONNECT,QUERY,TABLE", "200000000", "30", "1"]);
+    // All events, where that was chosen, stay; and a log that others rotate.
+    server.admin("SET GLOBAL server_audit_events = ''; SET GLOBAL server_audit_file_rotations = 0");
+    server.setup(&["audit", "--trace"]);
+    assert_eq!(audit_settings(server), ["", "200000000", "0", "1"]);
+}
+
+#[test]
+fn newer_servers_are_audited_in_the_same_way() {
+    for server in servers() {
+        if server.kind == "mysql-9.7" {
+            let before = server.admin("SELECT @@GLOBAL.log_error_verbosity");
             server.setup(&["audit", "--trace"]);
-            assert_eq!(server.admin("SELECT @@log_error_verbosity"), "3\n");
+            let after = server.admin("SELECT @@GLOBAL.log_error_verbosity");
             server.admin(&format!(
                 "SET GLOBAL log_error_verbosity = {before}; RESET PERSIST log_error_verbosity"
             ));
+            assert_eq!(after, "3\n");
             continue;
         }
-        let values = || -> Vec<String> {
-            let one = |name: &&str| server.admin(&format!("SELECT @@GLOBAL.{name}"));
-            NAMES.iter().map(|name| one(name).trim().to_owned()).collect()
-        };
-        let before = values();
-        // Nothing is known of the server: the statements look for themselves.
-        server.admin("SET GLOBAL server_audit_logging = OFF, GLOBAL server_audit_events = ''");
-        server.setup(&["audit"]);
-        assert_eq!(values(), ["CONNECT", "100000000", "20", "1"], "{}", server.kind);
-        server.admin(
-            "SET GLOBAL server_audit_events = 'TABLE', GLOBAL server_audit_file_rotate_size = 200000000",
-        );
-        server.setup(&["audit", "--trace", "--bytes-per-day", "3GB"]);
-        assert_eq!(values(), ["CONNECT,QUERY,TABLE", "200000000", "30", "1"], "{}", server.kind);
-        // All events, where that was chosen, stay.
-        server.admin("SET GLOBAL server_audit_events = '', GLOBAL server_audit_file_rotations = 0");
-        server.setup(&["audit", "--trace"]);
-        assert_eq!(values(), ["", "200000000", "0", "1"], "{}", server.kind);
-
-        // Known to be absent: it is installed, and a log is written.
-        server.admin("UNINSTALL SONAME 'server_audit'");
-        let variables = server.admin("SHOW GLOBAL VARIABLES");
-        let script = server.script(&["audit", "--variables", "-"], &variables);
-        assert!(script.contains("\nINSTALL SONAME 'server_audit';\n"), "{script}");
-        server.admin(&script);
-        assert_eq!(values(), ["CONNECT", "100000000", "20", "1"], "{}", server.kind);
-        // Known to be well: there is nothing to send.
-        let variables = server.admin("SHOW GLOBAL VARIABLES");
-        let script = server.script(&["audit", "--variables", "-"], &variables);
-        assert!(script.lines().all(|it| it.is_empty() || it.starts_with("--")), "{script}");
-        let active = server.admin("SHOW GLOBAL STATUS LIKE 'Server_audit_active'");
-        assert_eq!(active, "Server_audit_active\tON\n");
+        let before = audit_settings(&server);
+        server.admin("SET GLOBAL server_audit_events = 'TABLE'");
+        server.setup(&["audit", "--bytes-per-day", "3GB"]);
+        let after = audit_settings(&server);
         server.admin(&format!(
-            "DELETE FROM mysql.plugin WHERE name = 'SERVER_AUDIT'; \
-             SET GLOBAL server_audit_events = '{}', GLOBAL server_audit_file_rotate_size = {}, \
-             GLOBAL server_audit_file_rotations = {}, GLOBAL server_audit_logging = {}",
+            "SET GLOBAL server_audit_events = '{}'; SET GLOBAL server_audit_file_rotate_size = {}; \
+             SET GLOBAL server_audit_file_rotations = {}; SET GLOBAL server_audit_logging = {}",
             before[0], before[1], before[2], before[3]
         ));
+        assert_eq!(after, ["CONNECT,TABLE", "100000000", "30", "1"], "{}", server.kind);
     }
 }

@@ -5,7 +5,8 @@
 //! client host               ── network ──► 203.0.113.0/24, 2001:db8:1:2::/64, or a name
 //! hosts an administrator lists ─ network ► whether a client is one of them
 //! text of a log             ── secrets ──► how much of it may be shown
-//! columns of a table         ── access_log ► whether logins are written into it, and in which layout
+//! columns of a table        ── access_log ► whether logins are written into it, in which layout
+//! ProxySQL, MaxScale files  ── references ► user names that they log in with
 //! what a server grants      ── account ──► plain values, names as SQL writes them
 //! signs, coverage           ── unused ───► used, unused, unknown and why, kept
 //! accounts to lock or drop  ── plan ─────► statements with the facts they rest on, or why not
@@ -28,5 +29,6 @@ pub mod failure;
 pub mod matching;
 pub mod network;
 pub mod plan;
+pub mod references;
 pub mod secrets;
 pub mod unused;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use ledger::{AccountChange, ChangeKind, DeedFilter, Filter, IntervalState, Ledger, Outcome, Seen};
 use verdict::account::{AccountName, Snapshot};
+use verdict::references::Reference;
 use verdict::unused::{Uncovered, Window};
 
 use super::{Basis, Judged, Kept, Known, Member, judge_all};
@@ -45,6 +46,8 @@ pub(crate) struct All {
     pub(crate) sets: Vec<Gathered>,
     pub(crate) notes: Vec<String>,
     pub(crate) failed: Vec<String>,
+    /// Accounts may be listed where nobody could look: no plan is made.
+    pub(crate) is_missing_references: bool,
 }
 
 /// A server that is asked, or of which accounts were read before.
@@ -282,11 +285,11 @@ fn kept(
 fn references(config: &Config, all: &mut All) -> BTreeMap<Vec<u8>, Vec<String>> {
     let mut names: BTreeMap<Vec<u8>, Vec<String>> = BTreeMap::new();
     for path in &config.references {
-        match crate::reach::references_in(path) {
-            Ok(found) => found.into_iter().for_each(|(user, place)| {
-                names.entry(user).or_default().push(place);
-            }),
-            Err(error) => all.failed.push(error),
+        let (found, failed) = crate::reach::references_in(path);
+        all.is_missing_references |= !failed.is_empty();
+        all.failed.extend(failed);
+        for Reference { user, place } in found {
+            names.entry(user).or_default().push(place);
         }
     }
     names

@@ -1,70 +1,95 @@
 //! `doctor`: what servers and their logs lack, what that costs, and what mends it.
 
+use verdict::account::Version;
 use verdict::checkup::{Finding, Level};
 
-use super::View;
-use crate::render::{Answer, Records, Value, inert};
+use super::{View, plural};
+use crate::render::{Answer, Page, Records, Value, inert};
 
 /// The fields for programs.
-pub(super) const FIELDS: [&str; 6] = ["server", "id", "level", "what", "cost", "remedy"];
+pub(super) const FIELDS: [&str; 7] = ["server", "id", "level", "what", "cost", "remedy", "place"];
 
 /// One server, looked at.
 #[derive(Debug, Clone)]
 pub(crate) struct Checked {
     pub(crate) server: String,
     /// Its version; `None`: it could not be asked, or was not.
-    pub(crate) version: Option<String>,
+    pub(crate) version: Option<Version>,
+    /// The worst first.
     pub(crate) findings: Vec<Finding>,
 }
 
-/// The answer.
+/// The answer. Checks that found nothing lacking are rows for programs, and a number for people.
 pub(crate) fn doctor(all: &[Checked], view: View<'_>) -> Answer {
     let mut answer = Answer::default();
     let mut records = Records::new(&FIELDS);
     for (number, one) in all.iter().enumerate() {
-        if number > 0 {
-            answer.page.blank();
-        }
-        let count = |level| one.findings.iter().filter(|it| it.level == level).count();
-        let asked = match &one.version {
-            Some(version) => inert(version),
-            None => "not asked: from its logs and the ledger alone".to_owned(),
-        };
-        let server = inert(&one.server);
-        answer.page.line(match one.findings.is_empty() {
-            true => format!("{server} ({asked}): nothing is lacking"),
-            false => format!(
-                "{server} ({asked}): {} wrong, {} to mend, {} to know",
-                count(Level::Error),
-                count(Level::Warn),
-                count(Level::Info)
-            ),
-        });
-        for it in &one.findings {
-            answer.page.line(format!("{:<6} {}: {}", it.level.as_str(), inert(&it.what), it.cost));
-            if !it.remedy.is_empty() {
-                answer.page.line(format!("       → {}", inert(&it.remedy)));
+        if view.page {
+            if number > 0 {
+                answer.page.blank();
             }
-            if view.records {
-                records.push(vec![
-                    Value::Text(one.server.clone()),
-                    Value::word(it.id),
-                    Value::word(it.level.as_str()),
-                    Value::Text(it.what.clone()),
-                    Value::word(it.cost),
-                    match it.remedy.is_empty() {
-                        true => Value::Absent,
-                        false => Value::Text(it.remedy.clone()),
-                    },
-                ]);
-            }
+            show(&mut answer.page, one);
         }
-        answer.rows += one.findings.len();
+        if view.records {
+            one.findings.iter().for_each(|it| records.push(fields(&one.server, it)));
+        }
+        answer.rows += one.findings.iter().filter(|it| it.level > Level::Ok).count();
+    }
+    if view.page && all.iter().flat_map(|it| &it.findings).any(|it| it.level >= Level::Warn) {
+        answer.page.blank();
+        answer.page.line("Nothing was changed. Each check: docs/doctor.md");
     }
     if view.records {
         answer.records.push(records);
     }
     answer
+}
+
+fn show(page: &mut Page, one: &Checked) {
+    let server = inert(&one.server);
+    let version = one.version.as_ref().map_or_else(
+        || "not asked: from its logs and the ledger alone".to_owned(),
+        |it| match it.text.contains(it.family.as_str()) {
+            true => inert(&it.text),
+            false => inert(&format!("{} {}", it.family.as_str(), it.text)),
+        },
+    );
+    let count = |level| one.findings.iter().filter(|it| it.level == level).count() as u64;
+    let mut parts: Vec<String> = [(Level::Error, "error"), (Level::Warn, "warning")]
+        .into_iter()
+        .filter(|&(level, _)| count(level) > 0)
+        .map(|(level, noun)| plural(count(level), noun))
+        .collect();
+    if count(Level::Info) > 0 {
+        parts.push(format!("{} to know", count(Level::Info)));
+    }
+    parts.push(format!("{} in order", plural(count(Level::Ok), "check")));
+    page.line(format!("{server} ({version}): {}", parts.join(" · ")));
+    for it in one.findings.iter().filter(|it| it.level > Level::Ok) {
+        // What, what it costs, what to do: one below the other, the level in front.
+        let mut texts = vec![format!("{}: {}", it.id, inert(&it.what))];
+        if !it.cost.is_empty() {
+            texts.push(inert(&it.cost));
+        }
+        texts.extend(it.remedy.iter().map(|it| format!("→ {}", inert(it))));
+        page.list(it.level.as_str(), texts);
+    }
+}
+
+fn fields(server: &str, it: &Finding) -> Vec<Value> {
+    let text = |text: &Option<String>| text.clone().map_or(Value::Absent, Value::Text);
+    vec![
+        Value::word(server),
+        Value::word(it.id),
+        Value::word(it.level.as_str()),
+        Value::word(it.what.as_str()),
+        match it.cost.is_empty() {
+            true => Value::Absent,
+            false => Value::word(it.cost.as_str()),
+        },
+        text(&it.remedy),
+        text(&it.place),
+    ]
 }
 
 #[cfg(test)]
@@ -74,37 +99,109 @@ mod tests {
     use crate::render::Format;
     use insta::assert_snapshot;
 
-    #[test]
-    fn lacks_stand_with_cost_and_remedy() {
+    fn all() -> [Checked; 2] {
         let lack = Finding {
-            id: "audit-off",
+            id: "audit-logging",
             level: Level::Error,
             what: "server_audit_logging is OFF".to_owned(),
-            cost: "no login is noted",
-            remedy: "SET GLOBAL server_audit_logging = ON".to_owned(),
+            cost: "no login is noted".to_owned(),
+            remedy: Some("SET GLOBAL server_audit_logging = ON".to_owned()),
+            place: Some("@@server_audit_logging".to_owned()),
         };
-        let know = Finding { level: Level::Info, remedy: String::new(), ..lack.clone() };
-        let all = [
+        let warn = Finding {
+            id: "log-permissions",
+            level: Level::Warn,
+            what: "/var/log/a\x1b[2J.log is open to everybody (mode 0644)".to_owned(),
+            cost: "every user of the machine reads statements and names of accounts".to_owned(),
+            remedy: Some("chmod g-w,o= /var/log/a.log".to_owned()),
+            place: Some("/var/log/a\x1b[2J.log".to_owned()),
+        };
+        let know = Finding {
+            id: "thread-pool",
+            level: Level::Info,
+            remedy: None,
+            place: None,
+            ..lack.clone()
+        };
+        let well = |id| Finding {
+            id,
+            level: Level::Ok,
+            cost: String::new(),
+            what: "its clock and this machine's agree".to_owned(),
+            ..know.clone()
+        };
+        let version = Version::parse("10.11.6-MariaDB");
+        [
             Checked {
                 server: "db1".to_owned(),
-                version: Some("10.11.6-MariaDB".to_owned()),
-                findings: vec![lack, know],
+                version,
+                findings: vec![lack, warn, know.clone(), well("clock")],
             },
-            Checked { server: "db2".to_owned(), version: None, findings: Vec::new() },
-        ];
-        let answer = with_view(|view| doctor(&all, view));
-        assert_eq!(answer.rows, 2);
-        assert_snapshot!(answer.text(Format::Table, Some(80)), @r#"
-        db1 (10.11.6-MariaDB): 1 wrong, 0 to mend, 1 to know
-        error  server_audit_logging is OFF: no login is noted
-               → SET GLOBAL server_audit_logging = ON
-        info   server_audit_logging is OFF: no login is noted
+            Checked { server: "db2".to_owned(), version: None, findings: vec![well("zone")] },
+        ]
+    }
 
-        db2 (not asked: from its logs and the ledger alone): nothing is lacking
+    #[test]
+    fn lacks_stand_with_cost_and_remedy() {
+        let answer = with_view(|view| doctor(&all(), view));
+        assert_eq!(answer.rows, 3);
+        assert_snapshot!(answer.text(Format::Table, Some(60)), @r#"
+        db1 (10.11.6-MariaDB): 1 error · 1 warning · 1 to know · 1
+        check in order
+        error       audit-logging: server_audit_logging is OFF
+                    no login is noted
+                    → SET GLOBAL server_audit_logging = ON
+        warn        log-permissions: /var/log/a\x1b[2J.log is open
+                      to everybody (mode 0644)
+                    every user of the machine reads statements and
+                      names of accounts
+                    → chmod g-w,o= /var/log/a.log
+        info        thread-pool: server_audit_logging is OFF
+                    no login is noted
+
+        db2 (not asked: from its logs and the ledger alone): 1 check
+        in order
+
+        Nothing was changed. Each check: docs/doctor.md
+        "#);
+        assert_snapshot!(answer.text(Format::Table, None), @r#"
+        db1 (10.11.6-MariaDB): 1 error · 1 warning · 1 to know · 1 check in order
+        error       audit-logging: server_audit_logging is OFF
+                    no login is noted
+                    → SET GLOBAL server_audit_logging = ON
+        warn        log-permissions: /var/log/a\x1b[2J.log is open to everybody (mode 0644)
+                    every user of the machine reads statements and names of accounts
+                    → chmod g-w,o= /var/log/a.log
+        info        thread-pool: server_audit_logging is OFF
+                    no login is noted
+
+        db2 (not asked: from its logs and the ledger alone): 1 check in order
+
+        Nothing was changed. Each check: docs/doctor.md
         "#);
         assert_snapshot!(answer.text(Format::Json, None), @r#"
-        {"server":"db1","id":"audit-off","level":"error","what":"server_audit_logging is OFF","cost":"no login is noted","remedy":"SET GLOBAL server_audit_logging = ON"}
-        {"server":"db1","id":"audit-off","level":"info","what":"server_audit_logging is OFF","cost":"no login is noted","remedy":null}
+        {"server":"db1","id":"audit-logging","level":"error","what":"server_audit_logging is OFF","cost":"no login is noted","remedy":"SET GLOBAL server_audit_logging = ON","place":"@@server_audit_logging"}
+        {"server":"db1","id":"log-permissions","level":"warn","what":"/var/log/a\u001b[2J.log is open to everybody (mode 0644)","cost":"every user of the machine reads statements and names of accounts","remedy":"chmod g-w,o= /var/log/a.log","place":"/var/log/a\u001b[2J.log"}
+        {"server":"db1","id":"thread-pool","level":"info","what":"server_audit_logging is OFF","cost":"no login is noted","remedy":null,"place":null}
+        {"server":"db1","id":"clock","level":"ok","what":"its clock and this machine's agree","cost":null,"remedy":null,"place":null}
+        {"server":"db2","id":"zone","level":"ok","what":"its clock and this machine's agree","cost":null,"remedy":null,"place":null}
+        "#);
+        assert_snapshot!(answer.text(Format::Csv, None), @r#"
+        server,id,level,what,cost,remedy,place
+        db1,audit-logging,error,server_audit_logging is OFF,no login is noted,SET GLOBAL server_audit_logging = ON,'@@server_audit_logging
+        db1,log-permissions,warn,/var/log/a\x1b[2J.log is open to everybody (mode 0644),every user of the machine reads statements and names of accounts,"chmod g-w,o= /var/log/a.log",/var/log/a\x1b[2J.log
+        db1,thread-pool,info,server_audit_logging is OFF,no login is noted,,
+        db1,clock,ok,its clock and this machine's agree,,,
+        db2,zone,ok,its clock and this machine's agree,,,
+        "#);
+    }
+
+    #[test]
+    fn where_nothing_is_lacking_no_document_is_named() {
+        let answer = with_view(|view| doctor(&all()[1..], view));
+        assert_eq!(answer.rows, 0);
+        assert_snapshot!(answer.text(Format::Table, Some(80)), @r#"
+        db2 (not asked: from its logs and the ledger alone): 1 check in order
         "#);
     }
 }

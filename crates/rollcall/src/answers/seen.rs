@@ -89,7 +89,7 @@ pub(crate) fn seen(
 
 /// What logs cannot show.
 pub(super) const NEVER_USED: &str = "Accounts that never logged in leave no line in a log and cannot \
-    appear here: compare with SELECT user, host FROM mysql.user";
+    appear here: rollcall unused asks the server for them";
 
 fn is_idle(row: &Seen, since: i64) -> bool {
     let newest = row.last_seen.max(row.last_active);
@@ -309,7 +309,7 @@ mod tests {
         ! doubtful records touched this row: rollcall evidence
         Stale: seen once, no sign of a session for 7 d, from logs alone (the newest
         record is from 2026-11-20 12:59). Accounts that never logged in leave no line in
-        a log and cannot appear here: compare with SELECT user, host FROM mysql.user
+        a log and cannot appear here: rollcall unused asks the server for them
         "#);
         // A session that goes on without a new login is not idle.
         let mut rows = seen_rows();
@@ -350,7 +350,7 @@ mod tests {
         assert_snapshot!(answer.text(Format::Table, Some(80)), @r#"
         Nothing seen.
         Accounts that never logged in leave no line in a log and cannot appear here:
-        compare with SELECT user, host FROM mysql.user
+        rollcall unused asks the server for them
         "#);
         assert_eq!(answer.text(Format::Json, None), "");
         assert_eq!(answer.text(Format::Csv, None), FIELDS.join(",") + "\n");

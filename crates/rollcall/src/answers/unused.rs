@@ -351,7 +351,6 @@ mod tests {
             },
             matched: Vec::new(),
             uncovered,
-            matched: Default::default(),
             stale: None,
         }
     }

@@ -82,6 +82,9 @@ impl Session<'_> {
             on_replica: args.replica,
             cool_down: i64::from(self.config.limits.cool_down_days) * DAY,
         };
+        if all.is_missing_references && kind != DeedKind::Unlock {
+            bail!("no plan is made while a configuration under references cannot be read");
+        }
         let mut proposal = Proposal::default();
         for set in &all.sets {
             if let Some(member) = set.members.iter().find(|it| it.stale.is_some()) {

@@ -112,10 +112,7 @@ fn traps(script: &mut Script, server: &ServerFacts, log: &AccessLog) {
 
 fn table(script: &mut Script, family: Family, log: &AccessLog) {
     let table = table_name(log);
-    script.sql("Names in literals and comments are UTF-8.", "SET NAMES utf8mb4");
-    script.sql("So that quotes and backslashes are read as they were written.", {
-        "SET SESSION sql_mode = ''"
-    });
+    script.session();
     if log.from_how_to {
         script.sql(
             "Logins do not wait for the table while it is changed. Those in between leave no row.",

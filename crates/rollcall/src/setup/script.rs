@@ -67,6 +67,13 @@ impl Script {
         self.parts.push(Part::Sql(Statement { why: why.into(), sql: sql.into() }));
     }
 
+    /// Adds what makes names and texts in statements mean what is meant, whatever the session is set to.
+    pub(crate) fn session(&mut self) {
+        self.sql("Names in the statements are UTF-8.", "SET NAMES utf8mb4");
+        let why = "So that quotes and backslashes are read as they were written.";
+        self.sql(why, "SET SESSION sql_mode = ''");
+    }
+
     /// Adds lines for an option file.
     pub(crate) fn options(
         &mut self,

@@ -66,7 +66,7 @@ fn windows_count_what_lies_in_them() {
     exit 0
     --- stdout
     Nothing seen.
-    Accounts that never logged in leave no line in a log and cannot appear here: compare with SELECT user, host FROM mysql.user
+    Accounts that never logged in leave no line in a log and cannot appear here: rollcall unused asks the server for them
     counted before 2026-11-01 00:00: counts are kept per hour, old ones per day
     --- stderr
     "#);
@@ -105,7 +105,7 @@ fn who_is_idle() {
     1 stale row, times in UTC
     LAST LOGIN        USER  FROM      SERVER  LOGINS  REFUSED  LAST REFUSED  FIRST LOGIN       LAST ACTIVE
     2025-01-01 00:01  app   10.0.0.1  db1          1        0  –             2025-01-01 00:01  2025-01-01 00:01
-    Stale: seen once, no sign of a session for 7 d, from logs alone (the newest record is from 2025-01-01 00:01). Accounts that never logged in leave no line in a log and cannot appear here: compare with SELECT user, host FROM mysql.user
+    Stale: seen once, no sign of a session for 7 d, from logs alone (the newest record is from 2025-01-01 00:01). Accounts that never logged in leave no line in a log and cannot appear here: rollcall unused asks the server for them
     The logs end before that time, so nobody can show up: read newer logs first (rollcall scan)
     --- stderr
     "#);
@@ -118,7 +118,7 @@ fn servers_that_nobody_knows() {
     exit 0
     --- stdout
     Nothing seen.
-    Accounts that never logged in leave no line in a log and cannot appear here: compare with SELECT user, host FROM mysql.user
+    Accounts that never logged in leave no line in a log and cannot appear here: rollcall unused asks the server for them
     --- stderr
     rollcall: nothing was read of db9: the ledger knows db1, db2
     "#);
@@ -270,7 +270,7 @@ fn a_report_needs_no_set_up_and_leaves_nothing() {
     accounts    app 2
     hosts       10.0.0.1 2
 
-    Accounts that never logged in leave no line in a log and cannot appear here: compare with SELECT user, host FROM mysql.user
+    Accounts that never logged in leave no line in a log and cannot appear here: rollcall unused asks the server for them
     Who has been silent for a week: rollcall seen --idle-for 7d (logs span 60 min)
     --- stderr
     "#);

@@ -153,7 +153,7 @@ fn a_folder_without_any_log() {
     0 audit files, 0 B (UTC, this machine's zone), read in under 0.1 s
     No audit record found. Is this an audit log (rollcall dialects), and does the audit log connections: SHOW VARIABLES LIKE 'server_audit%'
 
-    Accounts that never logged in leave no line in a log and cannot appear here: compare with SELECT user, host FROM mysql.user
+    Accounts that never logged in leave no line in a log and cannot appear here: rollcall unused asks the server for them
     --- stderr
     rollcall: data: no audit log in this folder; -v names what was skipped
     "#);

@@ -27,12 +27,17 @@ impl Server {
         let file = folder.join(kind);
         let text =
             fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+        Server::read(&folder, &text)
+    }
+
+    /// A server of which `start` has printed this. `folder` is where its turns are taken.
+    pub(crate) fn read(folder: &Path, text: &str) -> Server {
         let told = text
             .lines()
             .filter_map(|line| line.split_once('='))
             .map(|(name, value)| (name.to_string(), value.to_string()))
             .collect();
-        Server { folder, told }
+        Server { folder: folder.to_path_buf(), told }
     }
 
     /// What `start` told: `socket`, `port`, `family`, `version`, `ca`, and what else its head lists.

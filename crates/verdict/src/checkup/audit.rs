@@ -1,225 +1,213 @@
-//! Whether logins are noted, and kept until they are read.
+//! Whether logins are noted at all, and what else is.
 
-use super::{Finding, Level, Reading, Server};
+use super::{Finding, Level, Server};
 
-/// A day in microseconds.
-const DAY: i64 = 86_400_000_000;
+/// What nobody can answer without a log.
+const NOBODY: &str = "no login is noted";
 
-/// Logs that hold less than this before they are rotated away lose a night when a scan fails.
-const HISTORY_MIN: i64 = DAY;
+/// A statement cut below this many bytes is hard to recognise.
+const STATEMENT_BYTES_MIN: u64 = 1024;
 
-/// How long a log may stay unread where its rotation is not known.
-const UNREAD_MAX: i64 = DAY;
-
-/// A log file that could be looked at.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AuditFile {
-    /// Its path.
-    pub path: String,
-    /// Its permissions, as `0640`.
-    pub mode: u32,
-    /// Statements with secrets in them: byte offset, and what kind.
-    pub leaks: Vec<(u64, &'static str)>,
-    /// How many more of them.
-    pub further_leaks: u64,
-    /// How many bytes at its end were looked at for secrets.
-    pub looked_at: u64,
+pub(super) fn audit(server: &Server<'_>) -> Vec<Finding> {
+    match (server.is_mariadb(), server.has_plugin("SERVER_AUDIT")) {
+        (_, true) => server_audit(server),
+        (true, false) => vec![other_writer(server, "rollcall setup audit")],
+        (false, false) => vec![other_writer(server, "rollcall setup init-connect")],
+    }
 }
 
-pub(super) fn audit(server: &Server<'_>, reading: &Reading<'_>) -> Vec<Finding> {
-    if !server.is_mariadb() {
-        return mysql(server);
+/// Without `server_audit`: another plugin that notes logins, or `init_connect`.
+fn other_writer(server: &Server<'_>, remedy: &str) -> Finding {
+    const ID: &str = "audit-plugin";
+    let plugin = server.plugins.iter().find(|it| it.kind == "AUDIT");
+    if server.has_plugin("SIMPLE_LOGIN_AUDIT") && !server.is_on("simple_login_audit_enabled") {
+        return Finding::new(ID, Level::Error, "simple_login_audit_enabled is OFF", NOBODY)
+            .mended_by("SET GLOBAL simple_login_audit_enabled = ON")
+            .in_setting("simple_login_audit_enabled");
     }
-    const NOBODY: &str = "no login is noted";
-    let has = server.plugins.iter().any(|it| it == "SERVER_AUDIT");
-    if !has {
-        let what = "the plugin server_audit is not loaded";
-        return vec![
-            Finding::new("audit-missing", Level::Error, what, NOBODY)
-                .mended_by("rollcall setup audit"),
-        ];
+    // Enterprise's and Percona's own: their notations are not among the dialects.
+    let is_foreign = |it: &&String| it.starts_with("audit_log_") || it.starts_with("audit_log.");
+    if plugin.is_none_or(|it| it.name.starts_with("AUDIT_LOG"))
+        && server.variables.keys().any(|it| is_foreign(&it))
+    {
+        let what = "its audit log is not one that rollcall reads (audit_log, audit_log_filter)";
+        return Finding::new(ID, Level::Error, what, "its logins do not come into the ledger")
+            .mended_by(remedy);
     }
-    let mut findings = Vec::new();
-    if !server.is_on("server_audit_logging") {
-        findings.push(
-            Finding::new("audit-off", Level::Error, "server_audit_logging is OFF", NOBODY)
-                .mended_by("SET GLOBAL server_audit_logging = ON"),
-        );
+    if let Some(plugin) = plugin {
+        return Finding::well(ID, format!("the plugin {} is active", plugin.name));
     }
-    let events = server.variable("server_audit_events").to_ascii_uppercase();
-    if !events.is_empty() && !events.split(',').any(|it| it.trim() == "CONNECT") {
-        let what = format!("server_audit_events is {events}, without CONNECT");
-        findings.push(
-            Finding::new("audit-events", Level::Error, what, NOBODY)
-                .mended_by(format!("SET GLOBAL server_audit_events = 'CONNECT,{events}'")),
-        );
+    if server.snapshot.has_init_connect {
+        const BLIND: &str =
+            "refused logins, and those of administrators, are not noted; the table tells the rest";
+        return Finding::new(ID, Level::Info, "logins are noted by init_connect alone", BLIND)
+            .in_setting("init_connect");
     }
+    let what = match server.is_mariadb() {
+        true => "the plugin server_audit is not loaded",
+        false => "it has no audit plugin, and no init_connect",
+    };
+    Finding::new(ID, Level::Error, what, NOBODY).mended_by(remedy)
+}
+
+fn server_audit(server: &Server<'_>) -> Vec<Finding> {
+    let mut findings = vec![Finding::well("audit-plugin", "the plugin SERVER_AUDIT is active")];
+    let is_logging = server.is_on("server_audit_logging");
+    findings.push(match is_logging {
+        true => Finding::well("audit-logging", "server_audit_logging is ON"),
+        false => Finding::new("audit-logging", Level::Error, "server_audit_logging is OFF", NOBODY)
+            .mended_by("SET GLOBAL server_audit_logging = ON")
+            .in_setting("server_audit_logging"),
+    });
+    findings.push(logins(server));
+    findings.extend(writing(server, is_logging));
+    findings.push(output(server));
+    findings.push(statements(server));
+    findings.extend(stamps(server));
+    findings
+}
+
+fn logins(server: &Server<'_>) -> Finding {
+    const ID: &str = "audit-events";
+    let events = server.audit_events();
+    if events.is_empty() || events.iter().any(|it| it == "CONNECT") {
+        return Finding::well(ID, "CONNECT is among server_audit_events");
+    }
+    let events = events.join(",");
+    let what = format!("server_audit_events is {events}, without CONNECT");
+    Finding::new(ID, Level::Error, what, NOBODY)
+        .mended_by(format!("SET GLOBAL server_audit_events = 'CONNECT,{events}'"))
+        .in_setting("server_audit_events")
+}
+
+/// A full disk or a path that is not there: the server runs on and drops records, and only counters tell.
+fn writing(server: &Server<'_>, is_logging: bool) -> Vec<Finding> {
+    const AGAIN: &str =
+        "SET GLOBAL server_audit_logging = OFF; SET GLOBAL server_audit_logging = ON";
     let failed = server.counter("server_audit_writes_failed");
-    if failed > 0 {
-        let what = format!("the audit log could not be written {failed} times");
-        findings.push(
-            Finding::new("audit-writes-failed", Level::Error, what, "records are lost")
-                .mended_by("df -h, then SET GLOBAL server_audit_file_rotate_now = ON"),
-        );
-    }
+    let mut findings = vec![match failed {
+        0 => Finding::well("audit-writes-failed", "no record was dropped since the start"),
+        _ => {
+            let what = format!("{failed} records could not be written since the start");
+            Finding::new("audit-writes-failed", Level::Error, what, "they are lost")
+                .mended_by(format!("df -h {}", audit_path(server)))
+                .at("Server_audit_writes_failed")
+        }
+    }];
     let active = server.status.get("server_audit_active");
-    if active.is_some_and(|it| it.eq_ignore_ascii_case("OFF")) && findings.is_empty() {
-        let what = "the audit log is on and not written: its file cannot be opened";
-        findings.push(Finding::new("audit-not-active", Level::Error, what, NOBODY).mended_by(
-            "SELECT @@server_audit_file_path; then SET GLOBAL it to a path that is there",
-        ));
-    }
-    findings.extend(rotation(server, reading));
-    let for_tracing = events.is_empty() || events.split(',').any(|it| it.trim() == "QUERY");
-    if !for_tracing {
-        findings.push(
-            Finding::new(
-                "audit-no-statements",
-                Level::Info,
-                "statements are not in the audit log",
-                "which session changed a row can be told by its text alone, not exactly",
-            )
-            .mended_by("SET GLOBAL server_audit_events = 'CONNECT,QUERY'"),
-        );
+    if let (true, Some(active)) = (is_logging, active) {
+        findings.push(match active.eq_ignore_ascii_case("OFF") {
+            false => Finding::well("audit-active", "the audit log is being written"),
+            true => {
+                let what = "the audit log is on, and not written: the last attempt failed";
+                Finding::new("audit-active", Level::Error, what, NOBODY)
+                    .mended_by(AGAIN)
+                    .at("Server_audit_active")
+            }
+        });
     }
     findings
 }
 
-fn mysql(server: &Server<'_>) -> Vec<Finding> {
-    let writes = |it: &&String| it.contains("AUDIT");
-    if server.plugins.iter().any(|it| writes(&it)) || server.snapshot.has_init_connect {
-        return Vec::new();
-    }
-    let what = "this MySQL has no audit log, no login plugin and no init_connect";
-    vec![
-        Finding::new("audit-missing", Level::Error, what, "no login is noted")
-            .mended_by("rollcall setup init-connect"),
-    ]
-}
-
-/// How far back the log reaches before it is rotated away.
-fn rotation(server: &Server<'_>, reading: &Reading<'_>) -> Option<Finding> {
-    if server.variable("server_audit_output_type").eq_ignore_ascii_case("syslog") {
-        return None;
-    }
-    let size = server.number("server_audit_file_rotate_size")?;
-    let files = server.number("server_audit_file_rotations")?;
-    let held = size.saturating_mul(files.saturating_add(1));
-    let history = history(held, reading.bytes_a_day?);
-    (history < HISTORY_MIN).then(|| {
-        let what = format!(
-            "{files} rotated files of {size} bytes hold {} at {} bytes a day",
-            hours(history),
-            reading.bytes_a_day.unwrap_or_default()
-        );
-        let more = reading.bytes_a_day.unwrap_or_default().max(100_000_000);
-        Finding::new(
-            "audit-rotation",
-            Level::Warn,
-            what,
-            "a scan that fails for so long loses logins",
-        )
-        .mended_by(format!("SET GLOBAL server_audit_file_rotate_size = {more}"))
-    })
-}
-
-/// How long so many bytes last, in microseconds.
-fn history(bytes: u64, bytes_a_day: u64) -> i64 {
-    let days = bytes as f64 / (bytes_a_day.max(1)) as f64;
-    (days * DAY as f64) as i64
-}
-
-fn hours(micros: i64) -> String {
-    match micros / 3_600_000_000 {
-        0 => format!("{} min", micros / 60_000_000),
-        hours => format!("{hours} h"),
+fn audit_path<'a>(server: &'a Server<'_>) -> &'a str {
+    match server.variable("server_audit_file_path") {
+        "" => "/var/lib/mysql",
+        path => path,
     }
 }
 
-/// What is known of how the log is read, and of its files.
-pub(super) fn reading(server: Option<&Server<'_>>, reading: &Reading<'_>) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    let held = server.and_then(|server| {
-        let size = server.number("server_audit_file_rotate_size")?;
-        Some(size.saturating_mul(server.number("server_audit_file_rotations")?.saturating_add(1)))
-    });
-    let safe = match (held, reading.bytes_a_day) {
-        (Some(held), Some(bytes_a_day)) => history(held, bytes_a_day),
-        _ => UNREAD_MAX,
-    };
-    const LOST: &str = "what is rotated away before it is read is lost";
-    match reading.last_read {
-        None => findings.push(
-            Finding::new("scan-never", Level::Error, "its logs were never read", LOST).mended_by(
-                "rollcall scan, then every quarter of an hour by cron, or rollcall watch",
+fn output(server: &Server<'_>) -> Finding {
+    const ID: &str = "audit-output";
+    if !server.variable("server_audit_output_type").eq_ignore_ascii_case("syslog") {
+        return Finding::well(ID, "the audit log is a file");
+    }
+    const COST: &str =
+        "syslog may drop records, cuts long ones and tells no year; nothing says that it did";
+    Finding::new(ID, Level::Info, "server_audit_output_type is syslog", COST)
+        .mended_by("SET GLOBAL server_audit_output_type = 'file'")
+        .in_setting("server_audit_output_type")
+}
+
+/// What tracing a change to its session needs: without a thread id in the binlog, statements with their query id.
+fn statements(server: &Server<'_>) -> Finding {
+    const ID: &str = "audit-statements";
+    let events = server.audit_events();
+    let has = |name: &str| events.iter().any(|it| it == name);
+    if server.binlog_tells_session() && server.is_on("log_bin") {
+        return Finding::well(ID, "the binlog itself tells the session of each change");
+    }
+    if !(events.is_empty() || has("QUERY")) {
+        let some = events.iter().any(|it| it.starts_with("QUERY"));
+        let (what, cost) = match some {
+            true => (
+                "only some statements are in the audit log",
+                "for about one change in ten, who made it is a guess: its transaction began otherwise",
             ),
-        ),
-        Some(at) => {
-            let unread = reading.now.saturating_sub(at);
-            let what =
-                format!("its logs were read {} ago; they last for {}", hours(unread), hours(safe));
-            let level = match unread {
-                _ if unread > safe => Some(Level::Error),
-                _ if unread > safe / 2 => Some(Level::Warn),
-                _ => None,
-            };
-            findings.extend(level.map(|level| {
-                Finding::new("scan-interval", level, what, LOST).mended_by("rollcall scan")
-            }));
+            false => (
+                "statements are not in the audit log",
+                "who made a change is told by its text and time: a guess where several fit",
+            ),
+        };
+        let with = match events.join(",") {
+            it if has("CONNECT") => format!("{it},QUERY"),
+            it => format!("CONNECT,{it},QUERY"),
+        };
+        return Finding::new(ID, Level::Info, what, cost)
+            .mended_by(format!("SET GLOBAL server_audit_events = '{with}'"))
+            .in_setting("server_audit_events");
+    }
+    for name in ["server_audit_excl_users", "server_audit_incl_users"] {
+        if !server.variable(name).is_empty() {
+            let what = format!("{name} leaves statements of some users out of the audit log");
+            const COST: &str =
+                "changes of theirs are traced by text and time alone; logins are kept";
+            return Finding::new(ID, Level::Info, what, COST)
+                .mended_by(format!("SET GLOBAL {name} = ''"))
+                .in_setting(name);
         }
     }
-    let missing: i64 = reading.uncovered.iter().map(|it| it.to.saturating_sub(it.from)).sum();
-    if missing > DAY {
-        let longest = reading.uncovered.iter().max_by_key(|it| it.to.saturating_sub(it.from));
-        let why = longest.map_or("", |it| it.reason.as_str());
-        let what = format!("{} of the last 90 days are not covered: {why}", days(missing));
-        const COST: &str = "accounts that were not seen are unknown, not unused";
-        findings.push(
-            Finding::new("evidence-gap", Level::Warn, what, COST)
-                .mended_by("rollcall scan of archived logs; rollcall evidence --state gap"),
-        );
+    let limit = server.number("server_audit_query_log_limit");
+    if let Some(limit) = limit.filter(|it| (1..STATEMENT_BYTES_MIN).contains(it)) {
+        let what = format!("statements are cut at {limit} bytes");
+        const COST: &str = "those that begin alike cannot be told apart";
+        return Finding::new(ID, Level::Info, what, COST)
+            .mended_by(format!("SET GLOBAL server_audit_query_log_limit = {STATEMENT_BYTES_MIN}"))
+            .in_setting("server_audit_query_log_limit");
     }
-    findings.extend(reading.files.iter().flat_map(file));
-    findings
+    Finding::well(ID, "statements are in the audit log")
 }
 
-fn days(micros: i64) -> String {
-    format!("{} d", micros / DAY)
-}
-
-fn file(file: &AuditFile) -> Vec<Finding> {
+/// Settings that newer plugins have: the form of time stamps (13.0.1), buffered writes (12.1).
+fn stamps(server: &Server<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
-    if file.mode & 0o007 != 0 {
-        let what = format!("{} is open to everybody (mode {:04o})", file.path, file.mode & 0o7777);
-        const COST: &str =
-            "statements and names of accounts can be read by all users of the machine";
-        findings.push(
-            Finding::new("log-permissions", Level::Warn, what, COST)
-                .mended_by(format!("chmod o= {}", file.path)),
-        );
+    let format = server.variable("server_audit_timestamp_format");
+    if !format.is_empty() {
+        let has_date =
+            ["%Y", "%m", "%d"].iter().all(|it| format.contains(it)) || format.contains("%F");
+        let has_time =
+            ["%H", "%M", "%S"].iter().all(|it| format.contains(it)) || format.contains("%T");
+        findings.push(match has_date && has_time {
+            true => Finding::well("audit-timestamp", "time stamps hold date and time"),
+            false => {
+                let what = format!("server_audit_timestamp_format is {format}");
+                const COST: &str = "records without a full date and time are rejected";
+                Finding::new("audit-timestamp", Level::Error, what, COST)
+                    .mended_by("SET GLOBAL server_audit_timestamp_format = '%Y%m%d %H:%M:%S'")
+                    .in_setting("server_audit_timestamp_format")
+            }
+        });
     }
-    if !file.leaks.is_empty() {
-        let shown: Vec<String> =
-            file.leaks.iter().map(|(at, kind)| format!("{at} ({kind})")).collect();
-        let further = match file.further_leaks {
-            0 => String::new(),
-            more => format!(" and {more} more"),
-        };
-        let what = format!(
-            "{} holds secrets at byte {}{further}; its last {} bytes were looked at",
-            file.path,
-            shown.join(", "),
-            file.looked_at
-        );
-        findings.push(
-            Finding::new(
-                "log-secrets",
-                Level::Warn,
-                what,
-                "whoever reads the log knows passwords, or hashes of them",
-            )
-            .mended_by("change those passwords; keep the log readable by its owner alone"),
-        );
+    if let Some(bytes) = server.number("server_audit_file_buffer_size") {
+        findings.push(match bytes {
+            0 => Finding::well("audit-buffer", "records are written at once"),
+            _ => {
+                let what = format!("up to {bytes} bytes of records wait before they are written");
+                const COST: &str = "logins are seen late; at a crash the last ones are lost";
+                Finding::new("audit-buffer", Level::Info, what, COST)
+                    .mended_by("SET GLOBAL server_audit_file_buffer_size = 0")
+                    .in_setting("server_audit_file_buffer_size")
+            }
+        });
     }
     findings
 }

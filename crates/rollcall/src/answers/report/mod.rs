@@ -412,7 +412,7 @@ pub(super) mod tests {
         Lines that are no records: rollcall evidence --state rejected
         Doubtful records touched some rows: rollcall seen marks them with !
         Accounts that never logged in leave no line in a log and cannot appear here:
-        compare with SELECT user, host FROM mysql.user
+        rollcall unused asks the server for them
         Who has been silent for a week: rollcall seen --idle-for 7d (logs span 19 d)
         "#);
         assert_snapshot!(ask(3).text(Format::Table, Some(60)), @r#"
@@ -459,8 +459,7 @@ pub(super) mod tests {
         Doubtful records touched some rows: rollcall seen marks them
         with !
         Accounts that never logged in leave no line in a log and
-        cannot appear here: compare with SELECT user, host FROM
-        mysql.user
+        cannot appear here: rollcall unused asks the server for them
         Who has been silent for a week: rollcall seen --idle-for 7d
         (logs span 19 d)
         "#);
@@ -498,8 +497,7 @@ pub(super) mod tests {
         Doubtful records are set aside, not counted: rollcall evidence --state quarantined
         Lines that are no records: rollcall evidence --state rejected
         Doubtful records touched some rows: rollcall seen marks them with !
-        Accounts that never logged in leave no line in a log and cannot appear here: compare with SELECT user, host FROM
-        mysql.user
+        Accounts that never logged in leave no line in a log and cannot appear here: rollcall unused asks the server for them
         Who has been silent for a week: rollcall seen --idle-for 7d (logs span 19 d)
         "#);
         assert_snapshot!(ask(10).text(Format::Json, None), @r#"
@@ -558,7 +556,7 @@ pub(super) mod tests {
         audit log connections: SHOW VARIABLES LIKE 'server_audit%'
 
         Accounts that never logged in leave no line in a log and cannot appear here:
-        compare with SELECT user, host FROM mysql.user
+        rollcall unused asks the server for them
         "#);
     }
 }

@@ -145,6 +145,13 @@ BEGIN
     DO RELEASE_LOCK({lock_name});
     RESIGNAL;
   END;
+  -- Neither an old snapshot nor a clock of the caller's counts, nor how far it lets roles be followed.
+  COMMIT;
+  BEGIN
+    DECLARE CONTINUE HANDLER FOR SQLEXCEPTION BEGIN END;
+    SET SESSION timestamp = DEFAULT;
+  END;
+  SET SESSION max_recursive_iterations = 1000;
   IF COALESCE(GET_LOCK({lock_name}, 10), 0) <> 1 THEN
     SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'rollcall refuses: another deed is under way';
   END IF;
@@ -187,6 +194,8 @@ BEGIN
   DECLARE v_user VARCHAR(128) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin DEFAULT NULL;
   DECLARE v_command VARCHAR(40) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin DEFAULT NULL;
   DECLARE v_why VARCHAR(100) DEFAULT 'it cannot be checked';
+  COMMIT;
+  SET SESSION max_recursive_iterations = 1000;
   SELECT USER, COMMAND INTO v_user, v_command FROM information_schema.PROCESSLIST WHERE ID = p_id;
   SET v_why = CASE
     WHEN v_user IS NULL OR v_command IS NULL THEN 'no such session'
