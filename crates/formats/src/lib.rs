@@ -29,6 +29,10 @@ mod span;
 mod stamp;
 mod syslog;
 
+pub use audit_login::encode::{
+    LOGIN_LINE_BYTES_MAX, LOGIN_NAME_BYTES_MAX, LoginKind, LoginRecord, TIME_BYTES, escape_json,
+    login_line, rfc3339,
+};
 pub use block::{BLOCK_LINES_MAX, Block, LINE_USER_BYTES_MAX, Line, Turn};
 pub use dialect::{DETECT_BYTES_MAX, Dialect, UnknownDialect, detect};
 pub use event::{

@@ -483,7 +483,7 @@ pub(crate) struct LiveArgs {
     #[arg(long)]
     pub(crate) offline: bool,
     /// How to reach the server [default: its defaults_file in the configuration; where no server is
-    /// configured, [client] of the usual option files]
+    /// configured, the group client of the usual option files]
     #[arg(long, value_name = "FILE", conflicts_with = "offline")]
     pub(crate) defaults_file: Option<PathBuf>,
 }

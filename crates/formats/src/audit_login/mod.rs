@@ -22,6 +22,7 @@
 //! * A line of eight keys with a backslash that could be an escape is ambiguous: which writer wrote
 //!   it cannot be told. One that is no JSON is read only if the plain template fits in one way.
 
+pub(crate) mod encode;
 mod json;
 
 use json::{Fault, Value};

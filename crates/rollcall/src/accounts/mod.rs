@@ -7,7 +7,7 @@
 //! keep, references, journal ────────────────────────────────────────────────┘
 //! ```
 //!
-//! [`gather`] asks servers and the ledger; everything else here is pure.
+//! [`gather()`] asks servers and the ledger; everything else here is pure.
 
 mod gather;
 mod join;

@@ -324,6 +324,7 @@ fn places_are_bounded() {
 #[test]
 fn a_table_that_cannot_be_read_is_told_of_until_it_is_tried_again() {
     let mut desk = Desk::new();
+    desk.append("logs/audit.log");
     desk.follower.job.tables.push(crate::job::AccessInput {
         server: "db1".to_owned(),
         defaults_file: desk.path("none.cnf"),
