@@ -65,15 +65,17 @@ fn show(page: &mut Page, one: &Checked) {
     }
     parts.push(format!("{} in order", plural(count(Level::Ok), "check")));
     page.line(format!("{server} ({version}): {}", parts.join(" · ")));
-    for it in one.findings.iter().filter(|it| it.level > Level::Ok) {
-        // What and what it costs, one below the other, the level in front.
-        let mut texts = vec![format!("{}: {}", it.id, inert(&it.what))];
-        if !it.cost.is_empty() {
-            texts.push(inert(&it.cost));
-        }
-        page.list(it.level.as_str(), texts);
+    let lacks: Vec<&Finding> = one.findings.iter().filter(|it| it.level > Level::Ok).collect();
+    let alike = |a: &&Finding, b: &&Finding| {
+        (a.id, a.level, &a.cost, &a.remedy) == (b.id, b.level, &b.cost, &b.remedy)
+    };
+    for alike in lacks.chunk_by(alike) {
+        // What, one below the other, and what they cost; the level in front.
+        let whats = alike.iter().map(|it| format!("{}: {}", it.id, inert(&it.what)));
+        let cost = Some(inert(&alike[0].cost)).filter(|it| !it.is_empty());
+        page.list(alike[0].level.as_str(), whats.chain(cost).collect());
         // To be copied: neither broken nor shortened.
-        let remedy = it.remedy.iter().map(|it| format!("            → {}", inert(it)));
+        let remedy = alike[0].remedy.iter().map(|it| format!("            → {}", inert(it)));
         page.blocks.push(Block::Verbatim(remedy.collect()));
     }
 }
@@ -195,6 +197,25 @@ mod tests {
         db1,thread-pool,info,server_audit_logging is OFF,no login is noted,,
         db1,clock,ok,its clock and this machine's agree,,,
         db2,zone,ok,its clock and this machine's agree,,,
+        "#);
+    }
+
+    #[test]
+    fn what_costs_the_same_and_is_mended_alike_is_told_once() {
+        let [mut one, _] = all();
+        let lack = one.findings[1].clone();
+        let at = |byte: u32| Finding { what: format!("a secret at byte {byte}"), ..lack.clone() };
+        one.findings = vec![at(7), at(9)];
+        let answer = with_view(|view| doctor(&[one], view));
+        assert_eq!(answer.rows, 2);
+        assert_snapshot!(answer.text(Format::Table, Some(100)), @r#"
+        db1 (10.11.6-MariaDB): 2 warnings · 0 checks in order
+        warn        log-permissions: a secret at byte 7
+                    log-permissions: a secret at byte 9
+                    every user of the machine reads statements and names of accounts
+                    → chmod o= /var/log/a.log
+
+        Nothing was changed. Each check: docs/doctor.md
         "#);
     }
 

@@ -177,6 +177,8 @@ fn secrets(reading: &Reading<'_>) -> Vec<Finding> {
     }
     const COST: &str =
         "whoever reads the log, a copy or a backup of it knows a password, or its hash";
+    const CHANGED: &str =
+        "ALTER USER … IDENTIFIED BY … with new passwords (the server masks that statement)";
     // The newest file first, and in it the newest statement.
     let each =
         files.iter().rev().flat_map(|file| file.leaks.iter().rev().map(move |it| (file, it)));
@@ -184,7 +186,7 @@ fn secrets(reading: &Reading<'_>) -> Vec<Finding> {
         let what = format!("{} at byte {} of {}", leak.kind, leak.byte, file.path);
         findings.push(
             Finding::new(ID, Level::Warn, what, COST)
-                .mended_by("ALTER USER … IDENTIFIED BY … with a new password, typed by a client that has no log")
+                .mended_by(CHANGED)
                 .at(format!("{}:{}", file.path, leak.byte)),
         );
     }
@@ -194,9 +196,7 @@ fn secrets(reading: &Reading<'_>) -> Vec<Finding> {
         plural(held),
         findings.len()
     );
-    findings.push(Finding::new(ID, Level::Warn, what, COST).mended_by(
-        "change these passwords; send them with placeholders or masked statements; keep logs 0640",
-    ));
+    findings.push(Finding::new(ID, Level::Warn, what, COST).mended_by(CHANGED));
     findings
 }
 
