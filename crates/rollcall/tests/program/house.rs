@@ -44,6 +44,12 @@ impl House {
         file.write_all(content.as_ref()).unwrap();
     }
 
+    /// Sets a file's permissions.
+    pub(crate) fn mode(&self, name: &str, mode: u32) {
+        let mode = std::fs::Permissions::from_mode(mode);
+        std::fs::set_permissions(self.path(name), mode).unwrap();
+    }
+
     pub(crate) fn rename(&self, from: &str, to: &str) {
         std::fs::rename(self.path(from), self.path(to)).unwrap();
     }

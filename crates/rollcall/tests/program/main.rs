@@ -10,6 +10,7 @@ mod bad_input;
 mod bad_ledger;
 mod conntracker;
 mod coverage;
+mod doctor;
 mod fixtures;
 mod hostile;
 mod house;

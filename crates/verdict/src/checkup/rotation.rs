@@ -189,11 +189,15 @@ pub(super) fn interval(server: Option<&Server<'_>>, reading: &Reading<'_>) -> Fi
             .mended_by("rollcall scan");
     };
     let waiting = reading.now.saturating_sub(last).max(0);
-    let pause = reading.longest_pause.map_or(0, |(_, length)| length);
+    let (ended, pause) = reading.longest_pause.unwrap_or((reading.now, 0));
     let seen = waiting.max(pause);
     let longest = match waiting >= pause {
         true => format!("logs were looked at {} ago", length_text(waiting)),
-        false => format!("the longest time between two scans was {}", length_text(pause)),
+        false => format!(
+            "the longest time between two scans was {}, {} ago",
+            length_text(pause),
+            length_text(reading.now.saturating_sub(ended))
+        ),
     };
     let Some(safe) = safe(server, reading) else {
         let what = format!("{longest}; how long a log lasts is not known");

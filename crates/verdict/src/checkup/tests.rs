@@ -295,7 +295,7 @@ fn rotation_and_scans() {
             (
                 "scan-interval",
                 Level::Error,
-                "the longest time between two scans was 60 min; a log lasts 9 min at the highest rate seen"
+                "the longest time between two scans was 60 min, 9 d ago; a log lasts 9 min at the highest rate seen"
             ),
         ]
     );
