@@ -92,7 +92,9 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        let _ = Command::new(script("stop")).arg(&self.folder).output();
+        let output = Command::new(script("stop")).arg(&self.folder).output().unwrap();
+        let stopped = output.status.success() || std::thread::panicking();
+        assert!(stopped, "{}", text(&output.stderr));
     }
 }
 
@@ -115,8 +117,9 @@ fn accounts() -> Vec<(String, Option<i64>)> {
 
 /// Two servers that are judged together, a folder, and what stands in it.
 struct House {
-    folder: TempDir,
+    /// Ended before the folder goes, which they are told by.
     servers: Vec<(&'static str, Server)>,
+    folder: TempDir,
     now: i64,
 }
 
