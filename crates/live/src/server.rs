@@ -474,7 +474,9 @@ fn told(target: &Target, error: &mysql::Error) -> LiveError {
             user,
             // The other side chose it.
             plugin: plugin.chars().filter(char::is_ascii_graphic).take(64).collect(),
-            why: "which rollcall does not speak: give it a password with mysql_native_password, \
+            // MySQL names one of its plugins for users that do not exist, too.
+            why: "which rollcall does not speak: check that the user exists (MySQL names any \
+                  plugin for one that does not), give it a password with mysql_native_password, \
                   caching_sha2_password or ed25519, or let it log in over the unix socket",
         },
         mysql::Error::DriverError(

@@ -764,8 +764,14 @@ mod checks {
         };
         let error = fails(&target(bench, "lva"));
         assert!(matches!(error, LiveError::Login { error: 1045, .. }), "{error}");
+        // MySQL draws a plugin for a user who does not exist: it may be one that is not spoken.
         let error = fails(&target(bench, "lvnobody"));
-        assert!(matches!(error, LiveError::Login { .. }), "{error}");
+        let is_drawn = is_mysql(bench) && matches!(error, LiveError::Plugin { .. });
+        assert!(
+            matches!(error, LiveError::Login { error: 1045 | 1698, .. })
+                || is_drawn && error.to_string().contains("check that the user exists"),
+            "{error}"
+        );
         let error = fails(&target(bench, "lvlocked"));
         assert!(matches!(error, LiveError::Locked { .. }), "{error}");
         let error = fails(&target(bench, "lvexpired"));
