@@ -112,6 +112,7 @@ mod holdings;
 mod lost_ids;
 mod missing;
 mod rows;
+mod united;
 mod window;
 
 pub use access::{ACCESS_LOG, ANCHORS_MAX, AccessMark, Anchor, MISSING_MAX, Matched, MissingIds};

@@ -395,10 +395,16 @@ pub(crate) const DAMAGED: &str = "damaged: ";
 /// A name on its way into SQLite: TEXT where SQL can treat it as text, else BLOB.
 pub(crate) struct Bytes<'a>(pub(crate) &'a [u8]);
 
+impl Bytes<'_> {
+    /// Does it become TEXT?
+    pub(crate) fn is_text(&self) -> bool {
+        std::str::from_utf8(self.0).is_ok() && !self.0.contains(&0)
+    }
+}
+
 impl ToSql for Bytes<'_> {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        let plain = std::str::from_utf8(self.0).is_ok() && !self.0.contains(&0);
-        Ok(ToSqlOutput::Borrowed(if plain {
+        Ok(ToSqlOutput::Borrowed(if self.is_text() {
             ValueRef::Text(self.0)
         } else {
             ValueRef::Blob(self.0)

@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 
 use ledger::{AccountChange, ChangeKind, DeedFilter, Filter, IntervalState, Ledger, Outcome, Seen};
 use verdict::account::{AccountName, Snapshot};
+use verdict::matching::{Matcher, Shown};
 use verdict::references::Reference;
 use verdict::unused::{Uncovered, Window};
 
 use super::{Basis, Judged, Kept, Known, Member, judge_all};
-use crate::answers::without_superseded;
 use crate::config::Config;
 use crate::reach::{Place, snapshot_of};
 
@@ -186,13 +186,20 @@ fn set(
         members.push(Member { name, snapshot, known, matched, uncovered, stale });
         changes.push(history);
     }
-    let seen: Vec<Seen> = without_superseded(ledger.seen(&filter)?);
     let basis = Basis {
         kept: kept(ledger, &servers, &title)?,
         references: references.clone(),
         protected: wanted.config.protected.clone(),
     };
-    let judged = judge_all(&members, &seen, &basis, window, wanted.now);
+    let mut rows = |member: &Member, matcher: &Matcher, each: &mut dyn FnMut(&Seen)| {
+        let servers = vec![member.name.clone().into_bytes()];
+        let filter = Filter { servers, ..Filter::default() };
+        let concerns = |user: &[u8], host: &[u8]| {
+            !matcher.seen(user, Shown::NameOrAddress(host), None).rows().is_empty()
+        };
+        ledger.each_seen(&filter, &concerns, &mut |row| each(&row))
+    };
+    let judged = judge_all(&members, &mut rows, &basis, window, wanted.now)?;
     Ok(Gathered { title, members, window, judged, changes })
 }
 

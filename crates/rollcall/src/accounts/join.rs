@@ -112,15 +112,21 @@ impl Joined {
     }
 }
 
-/// The signs of each account: from rows of one server, and from what the server tells itself.
-pub(super) fn join<'a>(
-    matcher: &Matcher,
-    told: &Told<'_>,
-    rows: impl Iterator<Item = &'a ledger::Seen>,
-    snapshot: &Snapshot,
-) -> Vec<Joined> {
-    let mut joined = vec![Joined::default(); told.accounts];
-    for row in rows {
+/// Gives rows of one server to its accounts, one by one: it holds accounts, no rows.
+pub(super) struct Join<'a> {
+    matcher: &'a Matcher,
+    told: Told<'a>,
+    joined: Vec<Joined>,
+}
+
+impl<'a> Join<'a> {
+    pub(super) fn new(matcher: &'a Matcher, told: Told<'a>) -> Join<'a> {
+        let joined = vec![Joined::default(); told.accounts];
+        Join { matcher, told, joined }
+    }
+
+    /// Adds what was seen of a user from a client host.
+    pub(super) fn add(&mut self, row: &ledger::Seen) {
         let signs = Signs {
             first_seen: row.first_seen,
             last_seen: row.last_seen,
@@ -131,15 +137,15 @@ pub(super) fn join<'a>(
             last_error: row.last_error,
             contested: row.contested,
         };
-        let found = matcher.seen(&row.user, Shown::NameOrAddress(&row.host), None);
-        if let Some(only) = told.only(&row.user, &row.host, found.rows()) {
-            joined[only].add_told(&signs);
-            continue;
+        let found = self.matcher.seen(&row.user, Shown::NameOrAddress(&row.host), None);
+        if let Some(only) = self.told.only(&row.user, &row.host, found.rows()) {
+            self.joined[only].add_told(&signs);
+            return;
         }
-        for Naming { account, row } in told.of(&row.user, &row.host) {
+        for Naming { account, row } in self.told.of(&row.user, &row.host) {
             let is_counted = |account| found.rows() == [account];
             if let Some(account) = account.filter(|&it| !is_counted(it)) {
-                joined[account].add_told(&Signs {
+                self.joined[account].add_told(&Signs {
                     first_seen: Some(row.first),
                     last_seen: Some(row.last),
                     logins: row.count,
@@ -147,26 +153,31 @@ pub(super) fn join<'a>(
                 });
             }
         }
-        give(&mut joined, found, &signs);
+        give(&mut self.joined, found, &signs);
     }
-    for activity in &snapshot.activity {
-        let at = match activity.kind {
-            _ if activity.open > 0 => Some(snapshot.at),
-            // Since the server's start, at some time.
-            ActivityKind::PerformanceSchema if activity.total > Some(0) => snapshot.started,
-            _ => None,
-        };
-        let Some(at) = at else { continue };
-        if activity.host.is_empty() && activity.kind == ActivityKind::UserStatistics {
-            continue;
+
+    /// The signs of each account, with what the server itself tells.
+    pub(super) fn finish(mut self, snapshot: &Snapshot) -> Vec<Joined> {
+        for activity in &snapshot.activity {
+            let at = match activity.kind {
+                _ if activity.open > 0 => Some(snapshot.at),
+                // Since the server's start, at some time.
+                ActivityKind::PerformanceSchema if activity.total > Some(0) => snapshot.started,
+                _ => None,
+            };
+            let Some(at) = at else { continue };
+            if activity.host.is_empty() && activity.kind == ActivityKind::UserStatistics {
+                continue;
+            }
+            let shown = Shown::NameOrAddress(&activity.host);
+            let found = self.matcher.seen(&activity.user, shown, None);
+            if activity.kind == ActivityKind::Processlist {
+                found.rows().iter().for_each(|&row| self.joined[row].open += activity.open);
+            }
+            give(&mut self.joined, found, &Signs { last_active: Some(at), ..Signs::default() });
         }
-        let found = matcher.seen(&activity.user, Shown::NameOrAddress(&activity.host), None);
-        if activity.kind == ActivityKind::Processlist {
-            found.rows().iter().for_each(|&row| joined[row].open += activity.open);
-        }
-        give(&mut joined, found, &Signs { last_active: Some(at), ..Signs::default() });
+        self.joined
     }
-    joined
 }
 
 fn give(joined: &mut [Joined], found: Found, signs: &Signs) {
@@ -231,8 +242,9 @@ mod tests {
         assert_eq!(version.family, Family::MariaDb);
         let matcher = Matcher::new(Rules::of(&version), &names[..2], false);
         let snapshot = snapshot(version);
-        let told = Told::new(&told, &names, 500);
-        let joined = join(&matcher, &told, rows.iter(), &snapshot);
+        let mut join = Join::new(&matcher, Told::new(&told, &names, 500));
+        rows.iter().for_each(|row| join.add(row));
+        let joined = join.finish(&snapshot);
         let found: Vec<_> = joined
             .iter()
             .map(|it| {

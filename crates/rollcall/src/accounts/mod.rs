@@ -21,7 +21,7 @@ use verdict::unused::{Case, Finding, OnMember, Signs, Uncovered, Window, judge};
 
 pub(crate) use gather::{All, Gathered, Wanted, gather};
 pub(crate) use join::MatchedBy;
-use join::{Joined, Told, join};
+use join::{Join, Joined, Told};
 
 /// One of the servers that are judged together.
 #[derive(Debug, Clone)]
@@ -104,17 +104,20 @@ pub(crate) struct Basis {
     pub(crate) protected: Vec<AccountName>,
 }
 
-/// Joins and judges. `seen` holds the rows of all members; `now` is in microseconds UTC.
-pub(crate) fn judge_all(
+/// Joins and judges. `rows` tells of what was seen on a member, row by row; `now` is in microseconds UTC.
+///
+/// # Errors
+/// What `rows` fails with.
+pub(crate) fn judge_all<E>(
     members: &[Member],
-    seen: &[ledger::Seen],
+    rows: &mut dyn FnMut(&Member, &Matcher, &mut dyn FnMut(&ledger::Seen)) -> Result<(), E>,
     basis: &Basis,
     window: Window,
     now: i64,
-) -> Vec<Judged> {
+) -> Result<Vec<Judged>, E> {
     let mut accounts: BTreeMap<AccountName, Vec<OnServer>> = BTreeMap::new();
     for (number, member) in members.iter().enumerate() {
-        for on in on_server(number, member, seen, basis, window) {
+        for on in on_server(number, member, rows, basis, window)? {
             accounts.entry(on.account.name.clone()).or_default().push(on);
         }
     }
@@ -144,26 +147,26 @@ pub(crate) fn judge_all(
             on,
         }
     };
-    accounts.into_iter().map(judged).collect()
+    Ok(accounts.into_iter().map(judged).collect())
 }
 
 /// The accounts of one member with their signs.
-fn on_server(
+fn on_server<E>(
     number: usize,
     member: &Member,
-    seen: &[ledger::Seen],
+    rows: &mut dyn FnMut(&Member, &Matcher, &mut dyn FnMut(&ledger::Seen)) -> Result<(), E>,
     basis: &Basis,
     window: Window,
-) -> Vec<OnServer> {
+) -> Result<Vec<OnServer>, E> {
     let snapshot = &member.snapshot;
     let (roles, users): (Vec<&Account>, Vec<&Account>) =
         snapshot.accounts.iter().partition(|it| it.is_role);
     let names: Vec<AccountName> = users.iter().map(|it| it.name.clone()).collect();
     let rules = Rules::of(&snapshot.version);
     let matcher = Matcher::new(rules, &names, snapshot.skip_name_resolve);
-    let own = seen.iter().filter(|row| row.server == member.name.as_bytes());
-    let told = Told::new(&member.matched, &names, window.from);
-    let mut joined = join(&matcher, &told, own, snapshot);
+    let mut join = Join::new(&matcher, Told::new(&member.matched, &names, window.from));
+    rows(member, &matcher, &mut |row| join.add(row))?;
+    let mut joined = join.finish(snapshot);
     let unreachable = matcher.unreachable().into_iter();
     let mut unreachable: BTreeMap<usize, String> =
         unreachable.map(|(place, why)| (place, unreachable_text(why, &names))).collect();
@@ -200,7 +203,7 @@ fn on_server(
         open_sessions: 0,
         account: account.clone(),
     }));
-    all
+    Ok(all)
 }
 
 /// Why no login can match an account.

@@ -303,7 +303,9 @@ mod tests {
     use insta::assert_snapshot;
     use ledger::Seen;
     use std::collections::BTreeMap;
+    use std::convert::Infallible;
     use verdict::account::{Account, AccountName, Snapshot, Version};
+    use verdict::matching::Matcher;
     use verdict::unused::Uncovered;
 
     fn account(user: &str, host: &str) -> Account {
@@ -379,7 +381,12 @@ mod tests {
             )]),
             protected: Vec::new(),
         };
-        judge_all(members, &seen, &basis, window, at("20T12:00"))
+        let mut rows = |member: &Member, _: &Matcher, each: &mut dyn FnMut(&Seen)| {
+            let own = seen.iter().filter(|it| it.server == member.name.as_bytes());
+            own.for_each(each);
+            Ok::<_, Infallible>(())
+        };
+        judge_all(members, &mut rows, &basis, window, at("20T12:00")).unwrap()
     }
 
     fn asked(members: &[Member], format: Format, width: Option<usize>) -> String {
