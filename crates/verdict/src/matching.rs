@@ -216,6 +216,12 @@ impl Matcher {
         Found::of(rows)
     }
 
+    /// The rows that are possible for a login of which only the user name is known.
+    pub fn of_user(&self, user: &[u8]) -> Found {
+        let rows = self.in_order(user).filter(|&row| !self.rows[row as usize].left_out);
+        Found::of(rows.map(|row| row as usize).collect())
+    }
+
     /// The row that an access log names as `user@host pattern`: the last `@` parts the two. Host patterns
     /// are compared without regard to ASCII case where none is written in the same way.
     pub fn named(&self, text: &[u8]) -> Option<usize> {
