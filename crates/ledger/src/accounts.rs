@@ -476,8 +476,7 @@ fn load(db: &Connection, server: &[u8]) -> rusqlite::Result<Option<StoredSnapsho
 }
 
 fn server_of(row: &Row<'_>) -> rusqlite::Result<Snapshot> {
-    let family = row.get_ref(0)?.as_str()?;
-    let family = [Family::MariaDb, Family::MySql].into_iter().find(|it| it.as_str() == family);
+    let family = Family::parse(row.get_ref(0)?.as_str()?);
     let release: String = row.get(1)?;
     let mut numbers = release.split('.').map_while(|number| number.parse().ok());
     let mut next = || numbers.next().ok_or_else(|| damaged("release in snapshot"));

@@ -8,7 +8,6 @@
 //! # Invariants
 //! * What was read of another server's accounts proves nothing of those of this one.
 
-use crate::rows::Name;
 use crate::store::{Bytes, damaged, name};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use verdict::account::{Family, Identity};
@@ -62,9 +61,8 @@ pub(crate) fn add(db: &Connection, server: &[u8], it: &Former) -> rusqlite::Resu
 }
 
 fn former(row: &Row<'_>) -> rusqlite::Result<Former> {
-    let family = row.get_ref(0)?.as_str()?;
-    let family = [Family::MariaDb, Family::MySql].into_iter().find(|it| it.as_str() == family);
-    let hostname: Name = name(row.get_ref(2)?);
+    let family = Family::parse(row.get_ref(0)?.as_str()?);
+    let hostname = name(row.get_ref(2)?);
     let family = family.ok_or_else(|| damaged("a family of a server"))?;
     Ok(Former {
         identity: Identity { family, uuid: row.get(1)?, hostname },

@@ -155,9 +155,10 @@ impl RealHands {
 impl Hands for RealHands {
     fn look(&mut self, account: &AccountName) -> Result<Option<Looked>, String> {
         let text = |error: LiveError| error.to_string();
-        let Some(facts) = deed::facts_of(&mut self.server, account).map_err(text)? else {
+        let Some(mut facts) = deed::facts_of(&mut self.server, account).map_err(text)? else {
             return Ok(None);
         };
+        facts.server = Some(self.snapshot.identity());
         let place = self.names.iter().position(|name| name == account);
         let (mut sessions, mut doubtful_sessions) = (Vec::new(), 0);
         for session in deed::sessions_of(&mut self.server, account).map_err(text)? {

@@ -32,6 +32,11 @@ impl Family {
             Family::MySql => "MySQL",
         }
     }
+
+    /// The family of this name.
+    pub fn parse(name: &str) -> Option<Family> {
+        [Family::MariaDb, Family::MySql].into_iter().find(|it| it.as_str() == name)
+    }
 }
 
 /// A server's version.

@@ -33,6 +33,8 @@ pub(crate) struct Member {
     pub(crate) known: BTreeMap<AccountName, Known>,
     /// Which accounts its access log names, by user and client host.
     pub(crate) matched: Vec<ledger::Matched>,
+    /// What the server has counted of sessions.
+    pub(crate) counted: Vec<ledger::Counted>,
     /// What of the window evidence does not tell, in order.
     pub(crate) uncovered: Vec<Uncovered>,
     /// Why its accounts could not be read now, if they are of before.
@@ -46,6 +48,8 @@ pub(crate) struct Known {
     pub(crate) since: Option<i64>,
     /// It was seen to be made: signs of before that are those of another account of this name.
     pub(crate) made: bool,
+    /// When it may have been dropped and made anew, unnoticed.
+    pub(crate) remade: Option<i64>,
     /// Since when it is locked, as far as that was seen.
     pub(crate) locked_since: Option<i64>,
     /// rollcall has locked it, and it still is.
@@ -128,6 +132,7 @@ pub(crate) fn judge_all<E>(
         let members_of = on.iter().map(|it| OnMember {
             server: members[it.member].name.as_bytes(),
             known_since: it.known.since,
+            remade: it.known.remade,
             uncovered: &members[it.member].uncovered,
             sure: it.sure,
             possible: it.possible,
@@ -166,10 +171,11 @@ fn on_server<E>(
     let matcher = Matcher::new(rules, &names, snapshot.skip_name_resolve);
     let mut join = Join::new(&matcher, Told::new(&member.matched, &names, window.from));
     rows(member, &matcher, &mut |row| join.add(row))?;
-    let mut joined = join.finish(snapshot);
     let unreachable = matcher.unreachable().into_iter();
     let mut unreachable: BTreeMap<usize, String> =
         unreachable.map(|(place, why)| (place, unreachable_text(why, &names))).collect();
+    let is_reachable = |place: usize| !unreachable.contains_key(&place);
+    let mut joined = join.finish(snapshot, &member.counted, &is_reachable);
     let mut all = Vec::with_capacity(snapshot.accounts.len());
     for (place, account) in users.into_iter().enumerate() {
         let known = member.known.get(&account.name).copied().unwrap_or_default();

@@ -246,6 +246,10 @@ fn doubt_text(members: &[Member], row: &Judged, doubt: &Doubt, view: View<'_>) -
         Doubt::Young { member, since: None } => {
             format!("nothing proves that it existed on {} when the time began", server(member))
         }
+        Doubt::Remade { member, at } => {
+            let at = table_text(*at, view.zone);
+            format!("may have been made anew on {} when its password was set {at}", server(member))
+        }
         Doubt::Ambiguous { member, candidates } => {
             format!("logins on {} may be its own or those of {} like it", server(member), {
                 plural(candidates.saturating_sub(1) as u64, "other account")
@@ -352,6 +356,7 @@ mod tests {
                 missing: Vec::new(),
             },
             matched: Vec::new(),
+            counted: Vec::new(),
             uncovered,
             stale: None,
         }
