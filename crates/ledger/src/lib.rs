@@ -108,6 +108,8 @@ mod journal;
 mod keep;
 mod plans;
 
+mod proxysql;
+
 mod answers;
 mod coverage;
 mod holdings;
@@ -135,6 +137,7 @@ pub use lock::Lock;
 pub use pairs::PEER_BYTES_MAX;
 pub use pauses::{PAUSE_DAYS, Pause};
 pub use plans::{NewPlan, Plan, PlanFilter, PlanState};
+pub use proxysql::{PROXY_USERS_MAX, ProxyUsers, SQLITE_MAGIC, proxysql_users};
 pub use rows::*;
 pub use store::Ledger;
 pub use watched::{TROUBLE_BYTES_MAX, TROUBLES_MAX};
