@@ -23,20 +23,15 @@ fn missing(lacks: &[&str]) -> Vec<Missing> {
 
 fn snapshot(at: i64, accounts: Vec<Account>, lacks: &[&str]) -> Snapshot {
     Snapshot {
-        version: Version::parse("10.11.6-MariaDB-0+deb12u1-log").unwrap(),
         hostname: b"db\xff".to_vec(),
         server_uuid: "a-b".into(),
-        at,
         started: Some(at - 5),
         own: AccountName::new("monitor", "localhost"),
         skip_name_resolve: true,
-        read_only: false,
         is_replica: true,
-        has_init_connect: false,
-        has_procedures: false,
         accounts,
-        activity: Vec::new(),
         missing: missing(lacks),
+        ..Snapshot::new(Version::parse("10.11.6-MariaDB-0+deb12u1-log").unwrap(), at)
     }
 }
 

@@ -355,6 +355,26 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
+    /// Of a server of this version at this time, in microseconds UTC; nothing else is known of it.
+    pub fn new(version: Version, at: i64) -> Snapshot {
+        Snapshot {
+            version,
+            hostname: Vec::new(),
+            server_uuid: String::new(),
+            at,
+            started: None,
+            own: AccountName::default(),
+            skip_name_resolve: false,
+            read_only: false,
+            is_replica: false,
+            has_init_connect: false,
+            has_procedures: false,
+            accounts: Vec::new(),
+            activity: Vec::new(),
+            missing: Vec::new(),
+        }
+    }
+
     /// What tells the server from others.
     pub fn identity(&self) -> Identity {
         Identity {
@@ -366,8 +386,18 @@ impl Snapshot {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
+
+    /// A server with these accounts, at which nothing is odd.
+    pub(crate) fn snapshot(accounts: Vec<Account>) -> Snapshot {
+        Snapshot {
+            hostname: b"db1".to_vec(),
+            own: AccountName::new("rollcall", "localhost"),
+            accounts,
+            ..Snapshot::new(Version::parse("10.11.6-MariaDB").unwrap(), 0)
+        }
+    }
 
     #[test]
     fn versions_of_both_families() {

@@ -462,7 +462,8 @@ fn effects(target: &Target<'_>, kind: DeedKind) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::account::{Definer, Version};
+    use crate::account::Definer;
+    use crate::account::tests::snapshot;
     use proptest::prelude::*;
 
     const DAY: i64 = 86_400_000_000;
@@ -473,25 +474,6 @@ mod tests {
             locked: Some(false),
             global_rights: rights.iter().map(|it| (*it).to_owned()).collect(),
             ..Account::default()
-        }
-    }
-
-    fn snapshot(accounts: Vec<Account>) -> Snapshot {
-        Snapshot {
-            version: Version::parse("10.11.6-MariaDB").unwrap(),
-            hostname: b"db1".to_vec(),
-            server_uuid: String::new(),
-            at: 0,
-            started: None,
-            own: AccountName::new("rollcall", "localhost"),
-            skip_name_resolve: false,
-            read_only: false,
-            is_replica: false,
-            has_init_connect: false,
-            has_procedures: false,
-            accounts,
-            activity: Vec::new(),
-            missing: Vec::new(),
         }
     }
 

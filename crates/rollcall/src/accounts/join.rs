@@ -261,10 +261,9 @@ mod tests {
         let version = Version::parse("10.11.6-MariaDB").unwrap();
         assert_eq!(version.family, Family::MariaDb);
         let matcher = Matcher::new(Rules::of(&version), &names[..2], false);
-        let snapshot = snapshot(version);
         let mut join = Join::new(&matcher, Told::new(&told, &names, 500));
         rows.iter().for_each(|row| join.add(row));
-        let joined = join.finish(&snapshot, &[], &|_| true);
+        let joined = join.finish(&Snapshot::new(version, NOW), &[], &|_| true);
         let found: Vec<_> = joined
             .iter()
             .map(|it| {
@@ -273,25 +272,6 @@ mod tests {
             })
             .collect();
         assert_eq!(found, expected);
-    }
-
-    fn snapshot(version: Version) -> Snapshot {
-        Snapshot {
-            version,
-            hostname: Vec::new(),
-            server_uuid: String::new(),
-            at: NOW,
-            started: None,
-            own: AccountName::default(),
-            skip_name_resolve: false,
-            read_only: false,
-            is_replica: false,
-            has_init_connect: true,
-            has_procedures: false,
-            accounts: Vec::new(),
-            activity: Vec::new(),
-            missing: Vec::new(),
-        }
     }
 
     #[test]
@@ -343,7 +323,7 @@ mod tests {
         let counted: Vec<Counted> = rows.iter().map(counted).collect();
         let join = Join::new(&matcher, Told::new(&[], &names, 0));
         let is_reachable = |place| Some(place) != unreachable;
-        let joined = join.finish(&snapshot(version), &counted, &is_reachable);
+        let joined = join.finish(&Snapshot::new(version, NOW), &counted, &is_reachable);
         let found: Vec<_> =
             joined.iter().map(|it| (it.sure.newest(), it.possible.newest())).collect();
         assert_eq!(found, expected, "{rows:?}");

@@ -3,33 +3,23 @@
 use verdict::plan::Protection;
 use verdict::unused::{Doubt, Verdict, Window};
 
-use super::accounts::{account_cell, account_fields};
+use super::accounts::{self, account_cell, account_fields};
 use super::{View, plural};
 use crate::accounts::{Judged, Kept, Member, OnServer};
 use crate::render::{Answer, Column, Records, Table, Value, inert, shown};
 use crate::time::{date, length_text, table_text};
 
-/// The fields for programs: one object per account and server.
-pub(super) const FIELDS: [&str; 18] = [
-    "server",
-    "user",
-    "host",
-    "plugin",
-    "locked",
-    "is_role",
-    "first_seen",
-    "last_seen",
-    "last_active",
-    "logins",
-    "failures",
-    "matched_by",
-    "verdict",
-    "evidence_from",
-    "uncovered_days",
-    "reasons",
-    "protected",
-    "references",
-];
+/// The fields for programs: one object per account and server, those of `accounts` first.
+pub(super) const FIELDS: [&str; accounts::FIELDS.len() + OWN_FIELDS.len()] = {
+    let mut all = [""; accounts::FIELDS.len() + OWN_FIELDS.len()];
+    let (first, own) = all.split_at_mut(accounts::FIELDS.len());
+    first.copy_from_slice(&accounts::FIELDS);
+    own.copy_from_slice(&OWN_FIELDS);
+    all
+};
+
+const OWN_FIELDS: [&str; 6] =
+    ["verdict", "evidence_from", "uncovered_days", "reasons", "protected", "references"];
 
 /// A day in microseconds.
 const DAY: i64 = 86_400_000_000;
@@ -340,20 +330,10 @@ mod tests {
             name: name.to_owned(),
             known: accounts.iter().map(known).collect(),
             snapshot: Snapshot {
-                version: Version::parse("10.11.6-MariaDB").unwrap(),
-                hostname: name.as_bytes().to_vec(),
-                server_uuid: String::new(),
-                at: at("20T12:00"),
-                started: None,
                 own: AccountName::new("rollcall", "localhost"),
-                skip_name_resolve: false,
-                read_only: false,
                 is_replica: name == "db2",
-                has_init_connect: false,
-                has_procedures: false,
                 accounts,
-                activity: Vec::new(),
-                missing: Vec::new(),
+                ..Snapshot::new(Version::parse("10.11.6-MariaDB").unwrap(), at("20T12:00"))
             },
             matched: Vec::new(),
             counted: Vec::new(),
