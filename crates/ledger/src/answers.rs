@@ -128,7 +128,7 @@ impl Ledger {
     /// Where SQLite fails or the ledger is damaged.
     pub fn periods(&self, filter: &Filter) -> Result<Vec<Period>, Error> {
         let window = Some(filter.whole_hours());
-        let mut sums: BTreeMap<Name, BTreeMap<(i64, i64), (u64, u64)>> = BTreeMap::new();
+        let mut sums: BTreeMap<Name, Sums> = BTreeMap::new();
         let mut add = |server: &[u8], count: Count, refused: bool| {
             if !sums.contains_key(server) {
                 sums.insert(server.to_vec(), BTreeMap::new());
@@ -391,6 +391,9 @@ impl Ledger {
         Ok(servers)
     }
 }
+
+/// Logins and refusals by the start and end of their period.
+type Sums = BTreeMap<(i64, i64), (u64, u64)>;
 
 /// What was seen of a pair; `None` where nothing of it is in the window.
 fn seen_row(

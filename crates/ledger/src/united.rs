@@ -174,14 +174,16 @@ impl Key {
     }
 }
 
+/// Is told of a pair: server, user, host, and what all sources say.
+pub(crate) type Each<'a> = dyn FnMut(&[u8], Name, Name, Pair) + 'a;
+
 impl Ledger {
-    /// Tells of each pair that a filter lets through: server, user, host, and what all sources say. Strangers
-    /// only where `concerns` says so. Returns the refusals that are counted without names, by server.
+    /// Tells of each pair that a filter lets through. Strangers only where `concerns` says so. Returns the refusals that are counted without names, by server.
     pub(crate) fn each_pair(
         &self,
         filter: &Filter,
         concerns: &dyn Fn(&[u8], &[u8]) -> bool,
-        each: &mut dyn FnMut(&[u8], Name, Name, Pair),
+        each: &mut Each<'_>,
     ) -> Result<Vec<(Name, Unnamed)>, Error> {
         let servers = self.servers(filter)?;
         let mut all = Vec::new();

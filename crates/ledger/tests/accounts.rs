@@ -584,7 +584,7 @@ fn another_server_begins_a_history_of_its_own() {
     assert_eq!((now.first_us, now.known_since_us(&name)), (30, Some(30)));
     assert_eq!(now.snapshot.accounts.len(), 2);
     let former = Former { identity: snapshot(0, vec![], &[]).identity(), from_us: 10, to_us: 20 };
-    assert_eq!(now.formers, [former.clone()]);
+    assert_eq!(now.formers, std::slice::from_ref(&former));
     // The password tells what the reading does not.
     let older = Account { password_changed: Some(5), ..account("app") };
     let changes = store(&mut ledger, &snapshot(40, vec![older], &[]));

@@ -459,7 +459,12 @@ fn failed_over(house: &House) {
     assert!(error.contains("db1: another server answers"), "{error}");
     // The group knows this server by its own name: what it did before is judged there.
     fs::write(house.path("rollcall.toml"), configuration).unwrap();
-    assert!(house.well(&unused).contains("\"verdict\":\"unused\""));
+    let group = ["unused", "--group", "shop", "--for", "90d", "--all", "-o", "json"];
+    let (code, out, error) = house.run(&group);
+    assert_eq!(code, 0);
+    assert!(error.contains("db1: another server answers"), "{error}");
+    assert!(out.contains("\"verdict\":\"unused\""), "{out}");
+    assert!(!out.contains("answered under this name"), "{out}");
 }
 
 /// Which accounts are locked: MariaDB, MySQL.

@@ -210,18 +210,17 @@ fn set(
         let known = known(ledger, &name, &snapshot, &past, &history)?;
         let mut uncovered = uncovered(ledger, &name, window)?;
         let now = snapshot.identity();
+        let elsewhere = elsewhere(&past.formers, &now, past.first, window);
+        notes.extend(elsewhere.last().map(|it| {
+            let at = utc_text(past.first);
+            format!(
+                "{name}: another server answers, {now}, noticed {at}: {}, and what is known of before is of \
+                 that one",
+                it.reason
+            )
+        }));
         // What it did under another name of this set is judged there.
-        let is_listed_twice = identities.iter().filter(|it| is_same(it, &now)).count() > 1;
-        if !is_listed_twice {
-            let elsewhere = elsewhere(&past.formers, &now, past.first, window);
-            notes.extend(elsewhere.last().map(|it| {
-                let at = utc_text(past.first);
-                format!(
-                    "{name}: another server answers, {now}, noticed {at}: {}, and what is known of \
-                     before is of that one",
-                    it.reason
-                )
-            }));
+        if identities.iter().filter(|it| is_same(it, &now)).count() < 2 {
             uncovered = apart([uncovered, elsewhere].concat());
         }
         let of_server = Filter { servers: vec![name.clone().into_bytes()], ..Filter::default() };
