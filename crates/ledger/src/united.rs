@@ -178,7 +178,8 @@ impl Key {
 pub(crate) type Each<'a> = dyn FnMut(&[u8], Name, Name, Pair) + 'a;
 
 impl Ledger {
-    /// Tells of each pair that a filter lets through. Strangers only where `concerns` says so. Returns the refusals that are counted without names, by server.
+    /// Tells of each pair that a filter lets through; of strangers only where `concerns` says so. Returns the
+    /// refusals that are counted without names, by server.
     pub(crate) fn each_pair(
         &self,
         filter: &Filter,

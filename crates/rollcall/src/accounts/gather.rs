@@ -6,14 +6,14 @@ use std::path::{Path, PathBuf};
 
 use ledger::{
     AccountChange, ChangeKind, Counted, DeedFilter, FORMERS_MAX, Filter, Former, IntervalState,
-    Ledger, Outcome, Seen, StoredSnapshot,
+    Ledger, Outcome, StoredSnapshot,
 };
 use verdict::account::{Account, AccountName, Identity, Snapshot};
 use verdict::matching::{Matcher, Shown};
 use verdict::references::Reference;
 use verdict::unused::{PasswordChange, Uncovered, Window, apart, may_be_remade};
 
-use super::{Basis, Judged, Kept, Known, Member, judge_all};
+use super::{Basis, Each, Judged, Kept, Known, Member, judge_all};
 use crate::config::Config;
 use crate::reach::{Place, snapshot_of};
 use crate::time::utc_text;
@@ -235,7 +235,7 @@ fn set(
         references: references.clone(),
         protected: wanted.config.protected.clone(),
     };
-    let mut rows = |member: &Member, matcher: &Matcher, each: &mut dyn FnMut(&Seen)| {
+    let mut rows = |member: &Member, matcher: &Matcher, each: &mut Each<'_>| {
         let servers = vec![member.name.clone().into_bytes()];
         let filter = Filter { servers, ..Filter::default() };
         let concerns = |user: &[u8], host: &[u8]| {

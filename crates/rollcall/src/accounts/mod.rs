@@ -108,13 +108,19 @@ pub(crate) struct Basis {
     pub(crate) protected: Vec<AccountName>,
 }
 
+/// Is told a row of what was seen.
+pub(crate) type Each<'a> = dyn FnMut(&ledger::Seen) + 'a;
+
+/// Tells each row of what was seen on a member; of names that were only refused, of those its accounts match.
+pub(crate) type Rows<'a, E> = dyn FnMut(&Member, &Matcher, &mut Each<'_>) -> Result<(), E> + 'a;
+
 /// Joins and judges. `rows` tells of what was seen on a member, row by row; `now` is in microseconds UTC.
 ///
 /// # Errors
 /// What `rows` fails with.
 pub(crate) fn judge_all<E>(
     members: &[Member],
-    rows: &mut dyn FnMut(&Member, &Matcher, &mut dyn FnMut(&ledger::Seen)) -> Result<(), E>,
+    rows: &mut Rows<'_, E>,
     basis: &Basis,
     window: Window,
     now: i64,
@@ -159,7 +165,7 @@ pub(crate) fn judge_all<E>(
 fn on_server<E>(
     number: usize,
     member: &Member,
-    rows: &mut dyn FnMut(&Member, &Matcher, &mut dyn FnMut(&ledger::Seen)) -> Result<(), E>,
+    rows: &mut Rows<'_, E>,
     basis: &Basis,
     window: Window,
 ) -> Result<Vec<OnServer>, E> {

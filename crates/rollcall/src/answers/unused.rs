@@ -292,7 +292,7 @@ fn records(members: &[Member], rows: &[&Judged], window: Window) -> Records {
 mod tests {
     use super::super::tests::{at, seen_row, with_view};
     use super::*;
-    use crate::accounts::{Basis, Known, judge_all};
+    use crate::accounts::{Basis, Each, Known, judge_all};
     use crate::render::Format;
     use insta::assert_snapshot;
     use ledger::Seen;
@@ -366,7 +366,7 @@ mod tests {
             )]),
             protected: Vec::new(),
         };
-        let mut rows = |member: &Member, _: &Matcher, each: &mut dyn FnMut(&Seen)| {
+        let mut rows = |member: &Member, _: &Matcher, each: &mut Each<'_>| {
             let own = seen.iter().filter(|it| it.server == member.name.as_bytes());
             own.for_each(each);
             Ok::<_, Infallible>(())
