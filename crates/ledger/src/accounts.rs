@@ -5,24 +5,30 @@
 //! account           its accounts               account_part       what each has several of
 //! account_lapse     what was known once        account_activity   sessions that the server tells of
 //! account_change    what became of accounts (src/changes.rs)
+//! former            who answered under its name before (src/former.rs)
+//! counted           what it counts of sessions (src/counted.rs)
 //! ```
 //!
 //! # Invariants
 //! * The newest snapshot comes out as it went in, but that its accounts are sorted, of two of one name the
 //!   first is there, and `has_procedures`, which is of a session and not of the server, is not kept.
 //! * No column has room for a password hash.
+//! * Where another server answers than before, its accounts are known since now: what was read of the other one
+//!   says nothing of them.
 //! * A snapshot that is a little older than the stored one changes nothing: two processes read at the same
 //!   time. Where it is much older the clock was wrong before, and it counts.
 
 use crate::changes::{AccountChange, Before, ChangeKind, Fact, HISTORY_MAX, Known, Lacks, follow};
+use crate::counted::{self, Counted};
 use crate::error::Error;
+use crate::former::{self, Former};
 use crate::rows::Name;
 use crate::store::{Bytes, Ledger, damaged, name};
 use crate::timeline::DAY;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use std::collections::BTreeMap;
 use verdict::account::{
-    Account, AccountName, Activity, ActivityKind, Definer, Family, Missing, Snapshot, Version,
+    Account, AccountName, Activity, Definer, Family, Missing, Snapshot, Version,
 };
 
 /// What the ledger knows of a server's accounts.
@@ -30,7 +36,7 @@ use verdict::account::{
 pub struct StoredSnapshot {
     /// What was read last.
     pub snapshot: Snapshot,
-    /// When its accounts were read for the first time, in microseconds UTC.
+    /// When the accounts of this very server were read for the first time, in microseconds UTC.
     pub first_us: i64,
     /// Since when each account of it is proven to have been there, in microseconds UTC: an account of this
     /// name, for whether it was dropped and made again between two readings nobody can tell.
@@ -38,6 +44,10 @@ pub struct StoredSnapshot {
     /// Accounts of earlier snapshots that the newest one does not show, because it could not read as much:
     /// nobody knows whether they are still there. Sorted by name.
     pub out_of_sight: Vec<OutOfSight>,
+    /// Servers that answered under this name before, the oldest first.
+    pub formers: Vec<Former>,
+    /// What it has counted of sessions.
+    pub counted: Vec<Counted>,
 }
 
 impl StoredSnapshot {
@@ -129,7 +139,7 @@ fn store(
     server: &[u8],
     snapshot: &Snapshot,
 ) -> rusqlite::Result<Vec<AccountChange>> {
-    let before = before(db, server)?;
+    let mut before = before(db, server)?;
     if let Some((before, _)) = &before
         && snapshot.at < before.at
         && before.at.saturating_sub(snapshot.at) < DAY
@@ -138,8 +148,16 @@ fn store(
     }
     let lacks: Lacks = snapshot.missing.iter().map(|it| it.what.clone()).collect();
     let known = known(db, server)?;
+    let last = former::last(db, server)?;
+    let is_other = last.filter(|it| snapshot.identity().is_other(&it.identity));
+    if let Some(former) = &is_other {
+        former::add(db, server, former)?;
+        counted::forget(db, server)?;
+        before = None;
+    }
+    counted::store(db, server, snapshot, before.as_ref().map(|(before, _)| before.at))?;
     let (mut now, changes) = follow(
-        known.clone(),
+        if is_other.is_some() { BTreeMap::new() } else { known.clone() },
         before.as_ref().map(|(before, _)| before),
         snapshot.at,
         &lacks,
@@ -410,20 +428,13 @@ fn set_server(
          VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
     )?;
     for it in activity {
-        let kind = ACTIVITIES.iter().find(|(kind, _)| *kind == it.kind);
-        let kind = kind.map_or("", |(_, name)| name);
+        let kind = counted::word(it.kind);
         let counts = (it.open as i64, it.total.map(|total| total as i64));
         let (user, host) = (Bytes(&it.user), Bytes(&it.host));
         insert.execute(params![Bytes(server), kind, user, host, counts.0, counts.1])?;
     }
     Ok(())
 }
-
-const ACTIVITIES: [(ActivityKind, &str); 3] = [
-    (ActivityKind::Processlist, "processlist"),
-    (ActivityKind::PerformanceSchema, "performance-schema"),
-    (ActivityKind::UserStatistics, "user-statistics"),
-];
 
 fn load(db: &Connection, server: &[u8]) -> rusqlite::Result<Option<StoredSnapshot>> {
     let snapshot = db
@@ -460,12 +471,12 @@ fn load(db: &Connection, server: &[u8]) -> rusqlite::Result<Option<StoredSnapsho
             }
         }
     }
-    Ok(Some(StoredSnapshot { snapshot, first_us, known_since, out_of_sight }))
+    let (formers, counted) = (former::all(db, server)?, counted::all(db, server)?);
+    Ok(Some(StoredSnapshot { snapshot, first_us, known_since, out_of_sight, formers, counted }))
 }
 
 fn server_of(row: &Row<'_>) -> rusqlite::Result<Snapshot> {
-    let family = row.get_ref(0)?.as_str()?;
-    let family = [Family::MariaDb, Family::MySql].into_iter().find(|it| it.as_str() == family);
+    let family = Family::parse(row.get_ref(0)?.as_str()?);
     let release: String = row.get(1)?;
     let mut numbers = release.split('.').map_while(|number| number.parse().ok());
     let mut next = || numbers.next().ok_or_else(|| damaged("release in snapshot"));
@@ -493,10 +504,9 @@ fn server_of(row: &Row<'_>) -> rusqlite::Result<Snapshot> {
 }
 
 fn activity(row: &Row<'_>) -> rusqlite::Result<Activity> {
-    let kind = row.get_ref(0)?.as_str()?;
-    let kind = ACTIVITIES.iter().find(|(_, name)| *name == kind);
+    let kind = counted::kind(row.get_ref(0)?.as_str()?);
     Ok(Activity {
-        kind: kind.ok_or_else(|| damaged("a kind in account_activity"))?.0,
+        kind: kind.ok_or_else(|| damaged("a kind in account_activity"))?,
         user: name(row.get_ref(1)?),
         host: name(row.get_ref(2)?),
         open: row.get::<_, i64>(3)? as u64,

@@ -15,12 +15,11 @@ use crate::rows::{
     Status,
 };
 use crate::runs::{self, RunPart};
-use crate::store::{Bytes, Ledger, SCHEMA, damaged, name};
-use crate::strangers::{self, Sketch};
-use crate::timeline::{self, Slot};
+use crate::store::{Ledger, SCHEMA, name};
+use crate::united::{Count, Pair};
 use formats::{Dialect, Standing};
-use rusqlite::{OptionalExtension, Row, params};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use rusqlite::{OptionalExtension, Row};
+use std::collections::BTreeMap;
 
 impl Filter {
     /// The window in whole hours, `[since, until)` in microseconds UTC: what answers count in.
@@ -41,185 +40,38 @@ impl Filter {
     }
 }
 
-/// How often and when, as one source shows it.
-#[derive(Debug, Clone, Default)]
-struct Count {
-    count: u64,
-    first: Option<i64>,
-    last: Option<i64>,
-    slots: Vec<Slot>,
-}
-
-impl Count {
-    fn of_slot(slot: Slot) -> Count {
-        Count {
-            count: slot.count,
-            first: Some(slot.first),
-            last: Some(slot.last),
-            slots: vec![slot],
-        }
-    }
-
-    /// The periods that overlap a window.
-    fn within(&self, since: i64, until: i64) -> impl Iterator<Item = &Slot> {
-        self.slots.iter().filter(move |slot| slot.end() > since && slot.start < until)
-    }
-
-    fn add(&mut self, other: Count) {
-        self.count = self.count.saturating_add(other.count);
-        self.first = min(self.first, other.first);
-        self.last = self.last.max(other.last);
-        self.slots.extend(other.slots);
-    }
-}
-
-fn min(a: Option<i64>, b: Option<i64>) -> Option<i64> {
-    match (a, b) {
-        (Some(a), Some(b)) => Some(a.min(b)),
-        (a, b) => a.or(b),
-    }
-}
-
-/// Counts of several sources, united: hour by hour the largest; and in `window` only, where there
-/// is one.
-fn unite(counts: Vec<Count>, window: Option<(i64, i64)>) -> Count {
-    let mut united = match <[Count; 1]>::try_from(counts) {
-        Ok([count]) => count,
-        Err(counts) => largest(counts),
-    };
-    let Some((since, until)) = window else { return united };
-    united.slots = united.within(since, until).copied().collect();
-    united.count = sum(&united.slots);
-    united.first = united.slots.iter().map(|slot| slot.first).min();
-    united.last = united.slots.iter().map(|slot| slot.last).max();
-    united
-}
-
-fn largest(mut counts: Vec<Count>) -> Count {
-    // All by the day where one of them is.
-    let days = counts.iter().flat_map(|count| &count.slots).filter(|slot| slot.day);
-    let days = days.map(Slot::end).max().unwrap_or(i64::MIN);
-    let mut periods: BTreeMap<i64, Slot> = BTreeMap::new();
-    let mut older = 0;
-    let mut united = Count::default();
-    for count in &mut counts {
-        timeline::normalize(&mut count.slots, days);
-        older = older.max(count.count.saturating_sub(sum(&count.slots)));
-        united.first = min(united.first, count.first);
-        united.last = united.last.max(count.last);
-        for slot in &count.slots {
-            periods
-                .entry(slot.start)
-                .and_modify(|known| {
-                    known.count = known.count.max(slot.count);
-                    known.first = known.first.min(slot.first);
-                    known.last = known.last.max(slot.last);
-                })
-                .or_insert(*slot);
-        }
-    }
-    united.slots = periods.into_values().collect();
-    united.count = sum(&united.slots).saturating_add(older);
-    united
-}
-
-fn sum(slots: &[Slot]) -> u64 {
-    slots.iter().fold(0, |sum, slot| sum.saturating_add(slot.count))
-}
-
-/// What each source says. There are few of them for many pairs: a map would take ten times the memory.
-#[derive(Debug, Default)]
-struct BySource(Vec<(i64, Count)>);
-
-impl BySource {
-    fn of(&mut self, source: i64) -> &mut Count {
-        let at = self.0.iter().position(|(known, _)| *known == source).unwrap_or_else(|| {
-            self.0.push((source, Count::default()));
-            self.0.len() - 1
-        });
-        &mut self.0[at].1
-    }
-
-    fn unite(self, window: Option<(i64, i64)>) -> Count {
-        unite(self.0.into_iter().map(|(_, count)| count).collect(), window)
-    }
-}
-
-/// What all sources say of one pair.
-#[derive(Debug, Default)]
-struct Pair {
-    logins: BySource,
-    /// By error number.
-    refused: BTreeMap<u32, BySource>,
-    active: Option<i64>,
-    /// The newest login that other records contradict.
-    contested: Option<i64>,
-}
-
-/// Server number, user, host.
-type Key = (i64, Name, Name);
-
-/// Everything a filter lets through, and the refusals counted without names by server and source.
-#[derive(Debug, Default)]
-struct Gathered {
-    pairs: BTreeMap<Key, Pair>,
-    unnamed: BTreeMap<i64, Unnamed>,
-}
-
-/// Refusals of a server that are counted without names, by source; and how many pairs they are.
-#[derive(Debug, Default)]
-struct Unnamed {
-    pairs: Sketch,
-    counts: BySource,
-}
-
 impl Ledger {
     /// Per server, user and client host what was seen, sorted by these.
     ///
     /// # Errors
     /// Where SQLite fails or the ledger is damaged.
     pub fn seen(&self, filter: &Filter) -> Result<Vec<Seen>, Error> {
-        let names = self.servers()?;
-        let window = filter.is_windowed().then(|| filter.whole_hours());
-        let inside = |at: &i64| window.is_none_or(|(since, until)| (since..until).contains(at));
         let mut rows = Vec::new();
-        for ((server, user, host), pair) in self.gather(filter, &names)?.pairs {
-            let mut logins = pair.logins.unite(None);
-            if let Some((since, until)) = window {
-                // A window recounts; when somebody was first and last seen stays what it is.
-                logins.count = logins.within(since, until).map(|slot| slot.count).sum();
-            }
-            let mut failures = 0;
-            let mut last: Option<(i64, u32)> = None;
-            for (error, counts) in pair.refused {
-                let refused = counts.unite(window);
-                failures = refused.count.saturating_add(failures);
-                last = last.max(refused.last.map(|at| (at, error)));
-            }
-            let last_active = pair.active.max(logins.last);
-            let active = last_active.as_ref().is_some_and(inside);
-            let contested = pair.contested.as_ref().is_some_and(inside);
-            if logins.count == 0 && failures == 0 && !active && !contested {
-                continue;
-            }
-            rows.push(Seen {
-                server: names[&server].clone(),
-                user,
-                host,
-                first_seen: logins.first,
-                last_seen: logins.last,
-                last_active,
-                logins: logins.count,
-                failures,
-                last_failed: last.map(|(at, _)| at),
-                last_error: last.map(|(_, error)| error).filter(|&error| error != 0),
-                contested: pair.contested.is_some(),
-            });
-        }
-        rows.sort_unstable_by(|a, b| {
-            (&a.server, &a.user, &a.host).cmp(&(&b.server, &b.user, &b.host))
-        });
+        self.each_seen(filter, &|_, _| true, &mut |row| rows.push(row))?;
+        // Text before other bytes is the order in which they were read.
+        rows.sort_by(|a, b| (&a.server, &a.user, &a.host).cmp(&(&b.server, &b.user, &b.host)));
         Ok(rows)
+    }
+
+    /// The rows of [`Ledger::seen`] one by one, in no promised order, without holding them. Names that were
+    /// only refused are held until all are read, but those for which `concerns` (of user and client host)
+    /// says no: of them nothing may be told.
+    ///
+    /// # Errors
+    /// Where SQLite fails or the ledger is damaged.
+    pub fn each_seen(
+        &self,
+        filter: &Filter,
+        concerns: &dyn Fn(&[u8], &[u8]) -> bool,
+        each: &mut dyn FnMut(Seen),
+    ) -> Result<(), Error> {
+        let window = filter.is_windowed().then(|| filter.whole_hours());
+        self.each_pair(filter, concerns, &mut |server, user, host, pair| {
+            if let Some(row) = seen_row(server, user, host, pair, window) {
+                each(row);
+            }
+        })?;
+        Ok(())
     }
 
     /// Refused attempts, sorted by server, user, host and error; the row for names counted together
@@ -228,17 +80,15 @@ impl Ledger {
     /// # Errors
     /// Where SQLite fails or the ledger is damaged.
     pub fn failures(&self, filter: &Filter) -> Result<Vec<Failure>, Error> {
-        let names = self.servers()?;
         let window = filter.is_windowed().then(|| filter.whole_hours());
-        let gathered = self.gather(filter, &names)?;
         let mut rows = Vec::new();
-        for ((server, user, host), pair) in gathered.pairs {
+        let unnamed = self.each_pair(filter, &|_, _| true, &mut |server, user, host, pair| {
             let logins = pair.logins.unite(None);
             for (error, counts) in pair.refused {
                 let refused = counts.unite(window);
                 let (Some(first), Some(last)) = (refused.first, refused.last) else { continue };
                 rows.push(Failure {
-                    server: names[&server].clone(),
+                    server: server.to_vec(),
                     user: Some(user.clone()),
                     host: Some(host.clone()),
                     error: Some(error),
@@ -249,13 +99,13 @@ impl Ledger {
                     then_logged_in: login_from(&logins, first),
                 });
             }
-        }
-        for (server, unnamed) in gathered.unnamed {
+        })?;
+        for (server, unnamed) in unnamed {
             let pairs = unnamed.pairs.count();
             let refused = unnamed.counts.unite(window);
             let (Some(first), Some(last)) = (refused.first, refused.last) else { continue };
             rows.push(Failure {
-                server: names[&server].clone(),
+                server,
                 user: None,
                 host: None,
                 error: None,
@@ -277,36 +127,38 @@ impl Ledger {
     /// # Errors
     /// Where SQLite fails or the ledger is damaged.
     pub fn periods(&self, filter: &Filter) -> Result<Vec<Period>, Error> {
-        let names = self.servers()?;
         let window = Some(filter.whole_hours());
-        let gathered = self.gather(filter, &names)?;
-        let mut sums: BTreeMap<(i64, i64, i64), (u64, u64)> = BTreeMap::new();
-        let mut add = |server: i64, count: Count, refused: bool| {
+        let mut sums: BTreeMap<Name, Sums> = BTreeMap::new();
+        let mut add = |server: &[u8], count: Count, refused: bool| {
+            if !sums.contains_key(server) {
+                sums.insert(server.to_vec(), BTreeMap::new());
+            }
+            let Some(sums) = sums.get_mut(server) else { return };
             for slot in count.slots {
-                let sum = sums.entry((server, slot.start, slot.end())).or_default();
+                let sum = sums.entry((slot.start, slot.end())).or_default();
                 let sum = if refused { &mut sum.1 } else { &mut sum.0 };
                 *sum = sum.saturating_add(slot.count);
             }
         };
-        for ((server, ..), pair) in gathered.pairs {
+        let unnamed = self.each_pair(filter, &|_, _| true, &mut |server, _, _, pair| {
             add(server, pair.logins.unite(window), false);
             for counts in pair.refused.into_values() {
                 add(server, counts.unite(window), true);
             }
+        })?;
+        for (server, unnamed) in unnamed {
+            add(&server, unnamed.counts.unite(window), true);
         }
-        for (server, unnamed) in gathered.unnamed {
-            add(server, unnamed.counts.unite(window), true);
-        }
-        let mut periods: Vec<Period> = sums
-            .into_iter()
-            .map(|((server, start, end), (logins, failures))| Period {
-                server: names[&server].clone(),
+        let periods = sums.into_iter().flat_map(|(server, sums)| {
+            sums.into_iter().map(move |((start, end), (logins, failures))| Period {
+                server: server.clone(),
                 start,
                 seconds: ((end - start) / 1_000_000) as u32,
                 logins,
                 failures,
             })
-            .collect();
+        });
+        let mut periods: Vec<Period> = periods.collect();
         periods.sort_by(|a, b| (&a.server, a.start).cmp(&(&b.server, b.start)));
         Ok(periods)
     }
@@ -529,179 +381,60 @@ impl Ledger {
         self.still.as_ref().map_or(Ok(()), |still| still.check(&self.path))
     }
 
-    /// Server numbers and names.
-    fn servers(&self) -> Result<HashMap<i64, Name>, Error> {
-        let servers = self.rows("SELECT id, name FROM server", |row| {
+    /// Numbers and names of the servers that a filter lets through, sorted by name.
+    pub(crate) fn servers(&self, filter: &Filter) -> Result<Vec<(i64, Name)>, Error> {
+        let mut servers = self.rows("SELECT id, name FROM server", |row| {
             Ok((row.get::<_, i64>(0)?, name(row.get_ref(1)?)))
         })?;
-        Ok(servers.into_iter().collect())
+        servers.retain(|(_, name)| filter.takes(name));
+        servers.sort_unstable_by(|a, b| a.1.cmp(&b.1));
+        Ok(servers)
     }
+}
 
-    fn gather(&self, filter: &Filter, names: &HashMap<i64, Name>) -> Result<Gathered, Error> {
-        let wanted: HashSet<i64> =
-            names.iter().filter(|(_, name)| filter.takes(name)).map(|(&id, _)| id).collect();
-        let mut gathered = Gathered::default();
-        self.gather_tallies(filter, &wanted, &mut gathered)
-            .and_then(|()| self.gather_unsettled(filter, &wanted, &mut gathered))
-            .and_then(|()| self.gather_contested(filter, &wanted, &mut gathered))
-            .and_then(|()| self.gather_ends(filter, &wanted, &mut gathered))
-            .and_then(|()| self.gather_strangers(filter, &wanted, &mut gathered))
-            .map_err(self.failed())?;
-        self.check_still()?;
-        Ok(gathered)
-    }
+/// Logins and refusals by the start and end of their period.
+type Sums = BTreeMap<(i64, i64), (u64, u64)>;
 
-    fn gather_tallies(
-        &self,
-        filter: &Filter,
-        wanted: &HashSet<i64>,
-        gathered: &mut Gathered,
-    ) -> rusqlite::Result<()> {
-        let mut query = self.db.prepare_cached(
-            "SELECT server, source, user, host, error, count, first_us, last_us, active_us, hours
-             FROM tally
-             WHERE (?1 IS NULL OR user = ?1) AND (?2 IS NULL OR host = ?2)",
-        )?;
-        let (user, host) = (filter.user.as_deref(), filter.host.as_deref());
-        let mut rows = query.query(params![user.map(Bytes), host.map(Bytes)])?;
-        while let Some(row) = rows.next()? {
-            let server: i64 = row.get(0)?;
-            if !wanted.contains(&server) {
-                continue;
-            }
-            let mut slots = Vec::new();
-            let hours = row.get_ref(9)?.as_blob().unwrap_or(&[]);
-            timeline::decode(hours, &mut slots).ok_or_else(|| damaged("a timeline in tally"))?;
-            let (first, last) = (row.get(6)?, row.get(7)?);
-            let count = Count { count: row.get::<_, i64>(5)? as u64, first, last, slots };
-            let key = (server, name(row.get_ref(2)?), name(row.get_ref(3)?));
-            let pair = gathered.pairs.entry(key).or_default();
-            let (source, error): (i64, i64) = (row.get(1)?, row.get(4)?);
-            if error == 0 {
-                pair.active = pair.active.max(row.get(8)?);
-                *pair.logins.of(source) = count;
-            } else {
-                let error = u32::try_from(error).unwrap_or(0);
-                *pair.refused.entry(error).or_default().of(source) = count;
-            }
-        }
-        Ok(())
+/// What was seen of a pair; `None` where nothing of it is in the window.
+fn seen_row(
+    server: &[u8],
+    user: Name,
+    host: Name,
+    pair: Pair,
+    window: Option<(i64, i64)>,
+) -> Option<Seen> {
+    let inside = |at: &i64| window.is_none_or(|(since, until)| (since..until).contains(at));
+    let mut logins = pair.logins.unite(None);
+    if let Some((since, until)) = window {
+        // A window recounts; when somebody was first and last seen stays what it is.
+        logins.count = logins.within(since, until).map(|slot| slot.count).sum();
     }
-
-    /// Logins that may still be contradicted count until they are.
-    fn gather_unsettled(
-        &self,
-        filter: &Filter,
-        wanted: &HashSet<i64>,
-        gathered: &mut Gathered,
-    ) -> rusqlite::Result<()> {
-        let mut query = self.db.prepare_cached(
-            "SELECT server, source, user, host, count, first_us, last_us, hours, active_us,
-               contested_us
-             FROM unsettled
-             WHERE (?1 IS NULL OR user = ?1) AND (?2 IS NULL OR host = ?2)",
-        )?;
-        let (user, host) = (filter.user.as_deref(), filter.host.as_deref());
-        let mut rows = query.query(params![user.map(Bytes), host.map(Bytes)])?;
-        while let Some(row) = rows.next()? {
-            let server: i64 = row.get(0)?;
-            if !wanted.contains(&server) {
-                continue;
-            }
-            let mut slots = Vec::new();
-            let hours = row.get_ref(7)?.as_blob().unwrap_or(&[]);
-            timeline::decode(hours, &mut slots)
-                .ok_or_else(|| damaged("a timeline in unsettled"))?;
-            let (first, last) = (row.get(5)?, row.get(6)?);
-            let count = Count { count: row.get::<_, i64>(4)? as u64, first, last, slots };
-            let key = (server, name(row.get_ref(2)?), name(row.get_ref(3)?));
-            let pair = gathered.pairs.entry(key).or_default();
-            pair.active = pair.active.max(last).max(row.get(8)?);
-            pair.contested = pair.contested.max(row.get(9)?);
-            let logins = pair.logins.of(row.get(1)?);
-            logins.add(count);
-            timeline::normalize(&mut logins.slots, i64::MIN);
-        }
-        Ok(())
+    let mut failures = 0;
+    let mut last: Option<(i64, u32)> = None;
+    for (error, counts) in pair.refused {
+        let refused = counts.unite(window);
+        failures = refused.count.saturating_add(failures);
+        last = last.max(refused.last.map(|at| (at, error)));
     }
-
-    fn gather_contested(
-        &self,
-        filter: &Filter,
-        wanted: &HashSet<i64>,
-        gathered: &mut Gathered,
-    ) -> rusqlite::Result<()> {
-        let mut query = self.db.prepare_cached(
-            "SELECT server, user, host, max(last_us) FROM contested
-             WHERE (?1 IS NULL OR user = ?1) AND (?2 IS NULL OR host = ?2) GROUP BY 1, 2, 3",
-        )?;
-        let (user, host) = (filter.user.as_deref(), filter.host.as_deref());
-        let mut rows = query.query(params![user.map(Bytes), host.map(Bytes)])?;
-        while let Some(row) = rows.next()? {
-            let server: i64 = row.get(0)?;
-            if wanted.contains(&server) {
-                let key = (server, name(row.get_ref(1)?), name(row.get_ref(2)?));
-                let pair = gathered.pairs.entry(key).or_default();
-                pair.contested = pair.contested.max(row.get(3)?);
-            }
-        }
-        Ok(())
+    let last_active = pair.active.max(logins.last);
+    let active = last_active.as_ref().is_some_and(inside);
+    let contested = pair.contested.as_ref().is_some_and(inside);
+    if logins.count == 0 && failures == 0 && !active && !contested {
+        return None;
     }
-
-    /// Ends of connections whose beginning was not read with them are signs of a session, while
-    /// nothing shows that it was a refused login.
-    fn gather_ends(
-        &self,
-        filter: &Filter,
-        wanted: &HashSet<i64>,
-        gathered: &mut Gathered,
-    ) -> rusqlite::Result<()> {
-        let mut query = self.db.prepare_cached(
-            "SELECT server, user, host, max(to_us) FROM connection
-             WHERE loose AND NOT refused AND to_us IS NOT NULL
-               AND (?1 IS NULL OR user = ?1) AND (?2 IS NULL OR host = ?2) GROUP BY 1, 2, 3",
-        )?;
-        let (user, host) = (filter.user.as_deref(), filter.host.as_deref());
-        let mut rows = query.query(params![user.map(Bytes), host.map(Bytes)])?;
-        while let Some(row) = rows.next()? {
-            let server: i64 = row.get(0)?;
-            if wanted.contains(&server) {
-                let key = (server, name(row.get_ref(1)?), name(row.get_ref(2)?));
-                let pair = gathered.pairs.entry(key).or_default();
-                pair.active = pair.active.max(row.get(3)?);
-            }
-        }
-        Ok(())
-    }
-
-    fn gather_strangers(
-        &self,
-        filter: &Filter,
-        wanted: &HashSet<i64>,
-        gathered: &mut Gathered,
-    ) -> rusqlite::Result<()> {
-        let (since, until) = filter.whole_hours();
-        strangers::read(&self.db, since, until, |hour| {
-            if !wanted.contains(&hour.server) {
-                return;
-            }
-            let takes =
-                |wanted: &Option<Name>, name: &Name| wanted.as_ref().is_none_or(|w| w == name);
-            for (user, host, error, slot) in hour.named {
-                if takes(&filter.user, &user) && takes(&filter.host, &host) {
-                    let pair = gathered.pairs.entry((hour.server, user, host)).or_default();
-                    let counts = pair.refused.entry(error).or_default();
-                    counts.of(hour.source).add(Count::of_slot(slot));
-                }
-            }
-            let named = filter.user.is_some() || filter.host.is_some();
-            if let Some((pairs, slot)) = hour.unnamed.filter(|_| !named) {
-                let unnamed = gathered.unnamed.entry(hour.server).or_default();
-                unnamed.pairs.absorb(pairs);
-                unnamed.counts.of(hour.source).add(Count::of_slot(slot));
-            }
-        })
-    }
+    Some(Seen {
+        server: server.to_vec(),
+        user,
+        host,
+        first_seen: logins.first,
+        last_seen: logins.last,
+        last_active,
+        logins: logins.count,
+        failures,
+        last_failed: last.map(|(at, _)| at),
+        last_error: last.map(|(_, error)| error).filter(|&error| error != 0),
+        contested: pair.contested.is_some(),
+    })
 }
 
 fn evidence(row: &Row<'_>) -> rusqlite::Result<Evidence> {

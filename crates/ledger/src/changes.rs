@@ -16,7 +16,7 @@
 //! * Roles and definers have no mark of whether they were read: they are compared only between readings in
 //!   succession that lacked the same.
 //! * An account that was dropped and made again between two readings is taken for one, unless its password or
-//!   its grants tell; then these are told, and no more.
+//!   its grants tell; then these are told, and no more (`verdict::unused::may_be_remade` draws from that).
 //!
 //! # Invariants
 //! * Each change is told once: against what was known last, not against what was told last.

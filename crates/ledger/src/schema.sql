@@ -1,4 +1,4 @@
--- The ledger, schema version 7. Times are microseconds since 1970-01-01T00:00:00Z. Names are TEXT
+-- The ledger, schema version 8. Times are microseconds since 1970-01-01T00:00:00Z. Names are TEXT
 -- where they are UTF-8 without NUL, else BLOB. docs/ledger.md tells what each table is for.
 
 CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -160,7 +160,8 @@ CREATE TABLE doubt_sample (
   file INTEGER NOT NULL, offset INTEGER NOT NULL, length INTEGER NOT NULL, text BLOB NOT NULL,
   PRIMARY KEY (source, standing, reason, rank, file, offset)) WITHOUT ROWID;
 
--- What each server said of itself when its accounts were read last. first_us: the first reading of all.
+-- What each server said of itself when its accounts were read last. first_us: the first reading of this
+-- very server.
 CREATE TABLE snapshot (
   server NOT NULL PRIMARY KEY, first_us INTEGER NOT NULL, at_us INTEGER NOT NULL,
   family TEXT NOT NULL, release TEXT NOT NULL, version TEXT NOT NULL, hostname NOT NULL,
@@ -206,6 +207,19 @@ CREATE TABLE account_activity (
   id INTEGER PRIMARY KEY, server NOT NULL, kind TEXT NOT NULL, user NOT NULL, host NOT NULL,
   open INTEGER NOT NULL, total INTEGER);
 CREATE INDEX account_activity_server ON account_activity (server);
+
+-- Servers that answered under a name before another one did, from the first reading of each to the last.
+CREATE TABLE former (
+  server NOT NULL, from_us INTEGER NOT NULL, to_us INTEGER NOT NULL, family TEXT NOT NULL,
+  uuid TEXT NOT NULL, hostname NOT NULL,
+  PRIMARY KEY (server, from_us)) WITHOUT ROWID;
+
+-- What a server has counted of sessions: how many when it told so last, and that one of them was there at
+-- since_us or later (NULL: nobody knows since when).
+CREATE TABLE counted (
+  server NOT NULL, kind TEXT NOT NULL, user NOT NULL, host NOT NULL, total INTEGER NOT NULL,
+  since_us INTEGER,
+  PRIMARY KEY (server, kind, user, host)) WITHOUT ROWID;
 
 -- What became of accounts: it happened after since_us (NULL: at some time) and not after noticed_us.
 CREATE TABLE account_change (

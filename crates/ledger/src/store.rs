@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// The schema this program writes, in `PRAGMA user_version`.
-pub(crate) const SCHEMA: i64 = 7;
+pub(crate) const SCHEMA: i64 = 8;
 
 /// What makes an empty file one of that schema.
 const MAKE: &str = include_str!("schema.sql");
@@ -327,8 +327,9 @@ const FROM_1: &str = "
 
 /// What the schema up to this version did not have: which files are consecutive pieces of one log; what a log
 /// itself says may be missing in it; which logins are not settled, or contradicted; accounts, what is to be done
-/// with them and what was; how far tables were read, and which accounts they name.
-const MADE_SINCE: [(i64, &str); 37] = [
+/// with them and what was; how far tables were read, and which accounts they name; which servers answered under a
+/// name before, and what servers count of sessions.
+const MADE_SINCE: [(i64, &str); 39] = [
     (2, "TABLE adjoin"),
     (3, "TABLE hole"),
     (3, "INDEX hole_file"),
@@ -366,6 +367,8 @@ const MADE_SINCE: [(i64, &str); 37] = [
     (5, "TRIGGER deed_end_kept"),
     (6, "TABLE access_mark"),
     (6, "TABLE matched"),
+    (7, "TABLE former"),
+    (7, "TABLE counted"),
 ];
 
 /// Which files were forgotten: versions 3 and 4 made these when there was something to keep.
@@ -395,10 +398,16 @@ pub(crate) const DAMAGED: &str = "damaged: ";
 /// A name on its way into SQLite: TEXT where SQL can treat it as text, else BLOB.
 pub(crate) struct Bytes<'a>(pub(crate) &'a [u8]);
 
+impl Bytes<'_> {
+    /// Does it become TEXT?
+    pub(crate) fn is_text(&self) -> bool {
+        std::str::from_utf8(self.0).is_ok() && !self.0.contains(&0)
+    }
+}
+
 impl ToSql for Bytes<'_> {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        let plain = std::str::from_utf8(self.0).is_ok() && !self.0.contains(&0);
-        Ok(ToSqlOutput::Borrowed(if plain {
+        Ok(ToSqlOutput::Borrowed(if self.is_text() {
             ValueRef::Text(self.0)
         } else {
             ValueRef::Blob(self.0)

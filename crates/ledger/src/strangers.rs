@@ -443,7 +443,6 @@ fn decode(
 /// One row of the table, for answers.
 #[derive(Debug)]
 pub(crate) struct StrangerHour {
-    pub(crate) server: i64,
     pub(crate) source: i64,
     /// User, host, error number, when.
     pub(crate) named: Vec<(Vec<u8>, Vec<u8>, u32, Slot)>,
@@ -451,28 +450,27 @@ pub(crate) struct StrangerHour {
     pub(crate) unnamed: Option<(Sketch, Slot)>,
 }
 
-/// Reads the hours and days that overlap `[since, until)`.
+/// Reads the hours and days of a server that overlap `[since, until)`.
 pub(crate) fn read(
     db: &Connection,
-    since: i64,
-    until: i64,
+    server: i64,
+    (since, until): (i64, i64),
     mut each: impl FnMut(StrangerHour),
 ) -> rusqlite::Result<()> {
     let mut query = db.prepare_cached(
-        "SELECT count, first_us, last_us, prints, entries, server, source, start_us, day FROM
-           stranger
+        "SELECT count, first_us, last_us, prints, entries, source, start_us, day FROM stranger
          WHERE start_us > ?1 - CASE WHEN day THEN 86400000000 ELSE 3600000000 END AND start_us < ?2
-         ORDER BY server, source, start_us",
+           AND server = ?3
+         ORDER BY source, start_us",
     )?;
-    let mut rows = query.query([since.max(0), until])?;
+    let mut rows = query.query([since.max(0), until, server])?;
     while let Some(row) = rows.next()? {
-        let Hour { named, prints, unnamed } = hour(row, (row.get(7)?, row.get(8)?))?;
+        let Hour { named, prints, unnamed } = hour(row, (row.get(6)?, row.get(7)?))?;
         let named = named.into_iter().flat_map(|(Stranger { user, host, .. }, slots)| {
             slots.into_iter().map(move |(error, slot)| (user.clone(), host.clone(), error, slot))
         });
         each(StrangerHour {
-            server: row.get(5)?,
-            source: row.get(6)?,
+            source: row.get(5)?,
             named: named.collect(),
             unnamed: unnamed.map(|slot| (prints, slot)),
         });

@@ -1,7 +1,8 @@
 //! Accounts: what goes in comes out, and the history tells what changed, once and no more than is proven.
 
 use ledger::{
-    AccountChange, CHANGE_BYTES_MAX, ChangeKind, HISTORY_MAX, Ledger, OutOfSight, StoredSnapshot,
+    AccountChange, CHANGE_BYTES_MAX, ChangeKind, FORMERS_MAX, Former, HISTORY_MAX, Ledger,
+    OutOfSight, StoredSnapshot,
 };
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,20 +23,15 @@ fn missing(lacks: &[&str]) -> Vec<Missing> {
 
 fn snapshot(at: i64, accounts: Vec<Account>, lacks: &[&str]) -> Snapshot {
     Snapshot {
-        version: Version::parse("10.11.6-MariaDB-0+deb12u1-log").unwrap(),
         hostname: b"db\xff".to_vec(),
         server_uuid: "a-b".into(),
-        at,
         started: Some(at - 5),
         own: AccountName::new("monitor", "localhost"),
         skip_name_resolve: true,
-        read_only: false,
         is_replica: true,
-        has_init_connect: false,
-        has_procedures: false,
         accounts,
-        activity: Vec::new(),
         missing: missing(lacks),
+        ..Snapshot::new(Version::parse("10.11.6-MariaDB-0+deb12u1-log").unwrap(), at)
     }
 }
 
@@ -115,7 +111,7 @@ fn the_newest_snapshot_comes_out_as_it_went_in() {
     ];
     full.accounts.sort_by(|a, b| a.name.cmp(&b.name));
     let mut other = snapshot(90, vec![account("app")], &[]);
-    other.version = Version::parse("9.7.0").unwrap();
+    other.version = Version::parse("10.6.3-MariaDB").unwrap();
     other.started = None;
     for server in [&b"db1"[..], b"", b"\xff"] {
         ledger.store_snapshot(server, &other).unwrap();
@@ -568,4 +564,114 @@ proptest! {
             prop_assert!(stored.known_since[&account.name] <= born.noticed_us);
         }
     }
+}
+
+/// Who else answers.
+fn elsewhere(at: i64, accounts: Vec<Account>) -> Snapshot {
+    Snapshot { server_uuid: "c-d".into(), hostname: b"db2".into(), ..snapshot(at, accounts, &[]) }
+}
+
+#[test]
+fn another_server_begins_a_history_of_its_own() {
+    let mut ledger = Ledger::in_memory().unwrap();
+    store(&mut ledger, &snapshot(10, vec![account("app"), account("old")], &[]));
+    store(&mut ledger, &snapshot(20, vec![account("app"), account("old")], &[]));
+    assert_eq!(stored(&ledger).formers, []);
+    let changes = store(&mut ledger, &elsewhere(30, vec![account("app"), account("new")]));
+    assert_eq!(told(&changes), [row("app known", None, 30), row("new known", None, 30)]);
+    let now = stored(&ledger);
+    let name = AccountName::new("app", "%");
+    assert_eq!((now.first_us, now.known_since_us(&name)), (30, Some(30)));
+    assert_eq!(now.snapshot.accounts.len(), 2);
+    let former = Former { identity: snapshot(0, vec![], &[]).identity(), from_us: 10, to_us: 20 };
+    assert_eq!(now.formers, std::slice::from_ref(&former));
+    // The password tells what the reading does not.
+    let older = Account { password_changed: Some(5), ..account("app") };
+    let changes = store(&mut ledger, &snapshot(40, vec![older], &[]));
+    assert_eq!(told(&changes), [row("app known", None, 40)]);
+    let now = stored(&ledger);
+    assert_eq!((now.first_us, now.known_since_us(&name)), (40, Some(5)));
+    let second = Former { identity: elsewhere(0, vec![]).identity(), from_us: 30, to_us: 30 };
+    assert_eq!(now.formers, [former, second]);
+    // It is the same as before.
+    store(&mut ledger, &snapshot(50, vec![account("app")], &[]));
+    assert_eq!(stored(&ledger).formers.len(), 2);
+}
+
+#[test]
+fn former_servers_are_bounded() {
+    let mut ledger = Ledger::in_memory().unwrap();
+    for at in 0..=FORMERS_MAX as i64 + 1 {
+        let it = if at % 2 == 0 { elsewhere(at, vec![]) } else { snapshot(at, vec![], &[]) };
+        store(&mut ledger, &it);
+        let kept = stored(&ledger).formers;
+        assert_eq!(kept.len(), FORMERS_MAX.min(at as usize));
+        assert_eq!(kept.last().map(|it| it.to_us), (at > 0).then(|| at - 1));
+    }
+}
+
+#[test]
+fn counters_tell_after_when_somebody_was_there() {
+    let mut ledger = Ledger::in_memory().unwrap();
+    let mut check = |at: i64, started: Option<i64>, total: Option<u64>, expected: Option<i64>| {
+        let row = |user: &str, total| Activity {
+            user: user.into(),
+            host: Vec::new(),
+            kind: ActivityKind::UserStatistics,
+            open: 0,
+            total: Some(total),
+        };
+        let activity = [row("monitor", at as u64)].into_iter();
+        let activity = activity.chain(total.map(|total| row("app", total))).collect();
+        let full = Snapshot { started, activity, ..snapshot(at, vec![], &[]) };
+        store(&mut ledger, &full);
+        let counted = stored(&ledger).counted;
+        let app = counted.iter().find(|it| it.user == b"app");
+        assert_eq!(app.map(|it| it.since_us), expected, "{at}");
+    };
+    check(100, Some(50), Some(3), Some(50));
+    check(110, Some(50), Some(3), Some(50));
+    check(120, Some(50), Some(4), Some(110));
+    check(130, Some(50), Some(4), Some(110));
+    // Begun anew: all of it was after the reading before.
+    check(140, Some(50), Some(1), Some(130));
+    // Not there, or nothing: what was known stays.
+    check(150, Some(145), None, Some(130));
+    check(160, Some(145), Some(0), Some(130));
+    check(170, Some(145), Some(1), Some(145));
+    check(180, None, Some(1), Some(145));
+    check(190, None, Some(2), Some(180));
+    // A server whose clock is ahead.
+    check(200, Some(900), Some(2), Some(200));
+}
+
+#[test]
+fn nobody_knows_when_a_first_count_was() {
+    let mut ledger = Ledger::in_memory().unwrap();
+    let activity = |user: &str, kind, total| Activity {
+        user: user.into(),
+        host: b"10.0.0.7".into(),
+        kind,
+        open: 2,
+        total,
+    };
+    let mut full = Snapshot { started: None, ..snapshot(10, vec![], &[]) };
+    full.activity = vec![
+        activity("app", ActivityKind::PerformanceSchema, Some(7)),
+        activity("app", ActivityKind::Processlist, None),
+    ];
+    store(&mut ledger, &full);
+    assert_eq!(stored(&ledger).counted, []);
+    // It was not there when the others were read.
+    full.at = 20;
+    full.activity.push(activity("etl", ActivityKind::PerformanceSchema, Some(1)));
+    store(&mut ledger, &full);
+    let counted = stored(&ledger).counted;
+    let found: Vec<_> = counted.iter().map(|it| (&it.user[..], it.kind, it.since_us)).collect();
+    assert_eq!(found, [(&b"etl"[..], ActivityKind::PerformanceSchema, 10)]);
+    // Of another server nothing is known.
+    let mut other = Snapshot { started: None, ..elsewhere(30, vec![]) };
+    other.activity = full.activity.clone();
+    store(&mut ledger, &other);
+    assert_eq!(stored(&ledger).counted, []);
 }

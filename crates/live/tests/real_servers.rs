@@ -474,7 +474,7 @@ mod checks {
                 "SELECT ON mysql.proxies_priv",
                 "SELECT ON mysql.role_edges",
                 "SELECT ON mysql.tables_priv",
-                "SELECT ON performance_schema.accounts",
+                "SELECT ON performance_schema.events_statements_summary_by_account_by_event_name",
                 "SHOW VIEW ON *.*",
                 "SHOW_ROUTINE ON *.*",
                 "TRIGGER ON *.*",

@@ -3,6 +3,7 @@
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
+use ledger::{ProxyUsers, SQLITE_MAGIC};
 use live::deed::{self, State};
 use live::{LiveError, Server, Target, option_file};
 use verdict::account::{AccountName, Snapshot};
@@ -93,14 +94,39 @@ pub(crate) fn snapshot_of(place: &Place, name: Option<&str>, now: i64) -> Result
 /// The largest configuration of a proxy that is read: 100,000 users fit in.
 const REFERENCES_BYTES_MAX: u64 = 64 << 20;
 
-/// User names that a configuration of ProxySQL or MaxScale lists, each with the place; and messages that name the
-/// file, where there may be more.
+/// User names that a configuration of ProxySQL or MaxScale, or ProxySQL's database, lists, each with the place; and
+/// messages that name the file, where there may be more.
 pub(crate) fn references_in(path: &Path) -> (Vec<Reference>, Vec<String>) {
     let place = path.display().to_string();
     // Anything but a file could keep us waiting.
     if std::fs::metadata(path).is_ok_and(|it| !it.is_file()) {
         return (Vec::new(), vec![format!("{place} is no file: list the files in it")]);
     }
+    match is_database(path) {
+        Ok(true) => in_database(path, &place),
+        Ok(false) => in_text(path, &place),
+        Err(error) => (Vec::new(), vec![format!("{place} cannot be read: {error}")]),
+    }
+}
+
+fn is_database(path: &Path) -> std::io::Result<bool> {
+    let mut begin = Vec::new();
+    std::fs::File::open(path)?.take(SQLITE_MAGIC.len() as u64).read_to_end(&mut begin)?;
+    Ok(begin == SQLITE_MAGIC)
+}
+
+fn in_database(path: &Path, place: &str) -> (Vec<Reference>, Vec<String>) {
+    match ledger::proxysql_users(path) {
+        Ok(ProxyUsers { users, monitor }) => {
+            let mut found = references::listed(users, "mysql_users", place);
+            found.extend(references::listed(monitor, "mysql-monitor_username", place));
+            (found, Vec::new())
+        }
+        Err(error) => (Vec::new(), vec![error.to_string()]),
+    }
+}
+
+fn in_text(path: &Path, place: &str) -> (Vec<Reference>, Vec<String>) {
     let text = std::fs::File::open(path).and_then(|file| {
         let mut text = Vec::new();
         file.take(REFERENCES_BYTES_MAX + 1).read_to_end(&mut text)?;
@@ -112,7 +138,7 @@ pub(crate) fn references_in(path: &Path) -> (Vec<Reference>, Vec<String>) {
             (Vec::new(), vec![format!("{place}: more than {most} MiB: no proxy's configuration")])
         }
         Ok(text) => {
-            let read = references::read(&text, &place);
+            let read = references::read(&text, place);
             let faults = read.faults.iter().map(|fault| format!("{place}: {fault}"));
             (read.found, faults.collect())
         }
@@ -155,9 +181,10 @@ impl RealHands {
 impl Hands for RealHands {
     fn look(&mut self, account: &AccountName) -> Result<Option<Looked>, String> {
         let text = |error: LiveError| error.to_string();
-        let Some(facts) = deed::facts_of(&mut self.server, account).map_err(text)? else {
+        let Some(mut facts) = deed::facts_of(&mut self.server, account).map_err(text)? else {
             return Ok(None);
         };
+        facts.server = Some(self.snapshot.identity());
         let place = self.names.iter().position(|name| name == account);
         let (mut sessions, mut doubtful_sessions) = (Vec::new(), 0);
         for session in deed::sessions_of(&mut self.server, account).map_err(text)? {
@@ -283,4 +310,43 @@ pub(crate) fn is_locked(
         State::Open => Some(false),
         State::Locked => Some(true),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn references_by_what_a_file_holds() {
+        let folder = tempfile::tempdir().unwrap();
+        let check = |name: &str, expected: &[(&str, &str)], failed: &str| {
+            let path = folder.path().join(name);
+            let (found, told) = references_in(&path);
+            let at = format!(" of {}", path.display());
+            let found: Vec<(String, String)> = found
+                .into_iter()
+                .map(|it| (String::from_utf8(it.user).unwrap(), it.place.replace(&at, "")))
+                .collect();
+            let found: Vec<(&str, &str)> = found.iter().map(|(a, b)| (&a[..], &b[..])).collect();
+            assert_eq!(found, expected);
+            assert_eq!(told.is_empty(), failed.is_empty(), "{told:?}");
+            assert!(told.iter().all(|it| it.contains(name) && it.contains(failed)), "{told:?}");
+        };
+        let text = "mysql_users:\n(\n  { username = \"app\" }\n)\n";
+        std::fs::write(folder.path().join("proxysql.cnf"), text).unwrap();
+        check("proxysql.cnf", &[("app", "mysql_users line 3")], "");
+        let db = rusqlite::Connection::open(folder.path().join("proxysql.db")).unwrap();
+        db.execute_batch("CREATE TABLE t (a)").unwrap();
+        check("proxysql.db", &[], "no database of ProxySQL");
+        db.execute_batch(
+            "CREATE TABLE mysql_users (username); INSERT INTO mysql_users VALUES ('etl');
+             CREATE TABLE global_variables (variable_name, variable_value);
+             INSERT INTO global_variables VALUES ('mysql-monitor_username', 'mon')",
+        )
+        .unwrap();
+        let expected = [("etl", "mysql_users"), ("mon", "mysql-monitor_username")];
+        check("proxysql.db", &expected, "");
+        check("none", &[], "cannot be read");
+        check(".", &[], "is no file");
+    }
 }

@@ -408,6 +408,63 @@ fn show(kinds: [&str; 2]) {
     let journal = house.well(&["journal", "-o", "json"]);
     assert!(!journal.contains("IDENTIFIED"), "{journal}");
     assert_eq!(house.run(&["journal"]).0, 0);
+    made_anew(&house);
+    failed_over(&house);
+}
+
+/// An account that is dropped and made again between two looks is as old as its password.
+fn made_anew(house: &House) {
+    assert_eq!(house.verdicts()["never2"].0, "unused");
+    for (_, server) in &house.servers {
+        server.admin(&format!(
+            "DROP USER never2@'%'; CREATE USER never2@'%' IDENTIFIED BY '{PASSWORD}'"
+        ));
+    }
+    let (verdict, row) = &house.verdicts()["never2"];
+    let reasons = row["reasons"].as_str().unwrap();
+    assert_eq!(verdict, "unknown", "{reasons}");
+    assert!(reasons.contains("may have been made anew on db1"), "{reasons}");
+    // It may as well have got another password: its history says no more than that.
+    let answer = house.well(&["account", "never2", "--offline", "-o", "json"]);
+    let times = |kind: &str| answer.matches(&format!("\"change\":\"{kind}\"")).count();
+    assert_eq!((times("known"), times("password"), times("created")), (2, 2, 0), "{answer}");
+}
+
+/// Another server answers under a name: it is said, nothing is unused by the other's logs, and no plan of before
+/// is sent to it.
+fn failed_over(house: &House) {
+    let asked = ["lock", "never3", "--out", "failover.json"];
+    house.well(&[&asked[..], &["--server", "db1"]].concat());
+    let configuration = fs::read_to_string(house.path("rollcall.toml")).unwrap();
+    let (first, _) = configuration.split_once("[[server]]\nname = \"db2\"").unwrap();
+    fs::write(house.path("rollcall.toml"), first).unwrap();
+    let unused = ["unused", "--server", "db1", "--for", "90d", "--all", "-o", "json"];
+    assert!(house.well(&unused).contains("\"verdict\":\"unused\""));
+    fs::copy(house.path("db2.cnf"), house.path("db1.cnf")).unwrap();
+
+    let (code, out, error) = house.run(&["apply", "failover.json"]);
+    assert_eq!(code, 2, "{out}{error}");
+    assert!(out.contains("another server answers under this name now"), "{out}{error}");
+    for (_, server) in &house.servers {
+        assert_eq!(server.login("never3"), None);
+    }
+    for _ in 0..2 {
+        let (code, out, error) = house.run(&unused);
+        assert_eq!(code, 0);
+        assert!(error.contains("db1: another server answers"), "{error}");
+        assert!(!out.contains("\"verdict\":\"unused\""), "{out}");
+        assert!(out.contains("answered under this name"), "{out}");
+    }
+    let (_, _, error) = house.run(&["accounts", "--server", "db1"]);
+    assert!(error.contains("db1: another server answers"), "{error}");
+    // The group knows this server by its own name: what it did before is judged there.
+    fs::write(house.path("rollcall.toml"), configuration).unwrap();
+    let group = ["unused", "--group", "shop", "--for", "90d", "--all", "-o", "json"];
+    let (code, out, error) = house.run(&group);
+    assert_eq!(code, 0);
+    assert!(error.contains("db1: another server answers"), "{error}");
+    assert!(out.contains("\"verdict\":\"unused\""), "{out}");
+    assert!(!out.contains("answered under this name"), "{out}");
 }
 
 /// Which accounts are locked: MariaDB, MySQL.

@@ -486,12 +486,12 @@ fn the_monitor_reads_accounts_and_nothing_else() {
         "SELECT User, Host, Db, Table_name, Column_name, Column_priv FROM mysql.columns_priv",
         "SELECT User, Host, Db, Routine_name, Routine_type, Proc_priv FROM mysql.procs_priv",
         "SELECT User, Host, Proxied_user, Proxied_host, With_grant FROM mysql.proxies_priv",
-        "SELECT USER, HOST, CURRENT_CONNECTIONS, TOTAL_CONNECTIONS FROM performance_schema.accounts",
     ];
     const MARIADB: &[&str] = &[
         "SELECT User, Host, Priv FROM mysql.global_priv",
         "SELECT User, Host, Role, '', Admin_option FROM mysql.roles_mapping",
         "SELECT USER, HOST, COMMAND FROM information_schema.PROCESSLIST",
+        "SELECT USER, HOST, CURRENT_CONNECTIONS, TOTAL_CONNECTIONS FROM performance_schema.accounts",
         "SELECT USER, CONCURRENT_CONNECTIONS, TOTAL_CONNECTIONS FROM information_schema.USER_STATISTICS",
         "SELECT definer, db, name, type FROM mysql.proc",
         "SELECT definer, db, name, 'EVENT' FROM mysql.event",
@@ -505,6 +505,8 @@ fn the_monitor_reads_accounts_and_nothing_else() {
         "SELECT USER, HOST, DEFAULT_ROLE_USER, DEFAULT_ROLE_HOST FROM mysql.default_roles",
         "SELECT TO_USER, TO_HOST, FROM_USER, FROM_HOST, WITH_ADMIN_OPTION FROM mysql.role_edges",
         "SELECT USER, HOST, COMMAND FROM performance_schema.processlist",
+        "SELECT USER, HOST, COUNT_STAR \
+         FROM performance_schema.events_statements_summary_by_account_by_event_name",
         "SHOW REPLICA STATUS",
     ];
     const DEFINERS: [&str; 4] = [

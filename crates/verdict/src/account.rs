@@ -32,6 +32,11 @@ impl Family {
             Family::MySql => "MySQL",
         }
     }
+
+    /// The family of this name.
+    pub fn parse(name: &str) -> Option<Family> {
+        [Family::MariaDb, Family::MySql].into_iter().find(|it| it.as_str() == name)
+    }
 }
 
 /// A server's version.
@@ -251,7 +256,8 @@ pub struct Activity {
     pub kind: ActivityKind,
     /// Sessions open now.
     pub open: u64,
-    /// Connections counted, where the source counts: since the server's start or since counting began.
+    /// What the source counts of sessions, if it does: connections, or (MySQL) statements. It may begin anew at
+    /// any time.
     pub total: Option<u64>,
 }
 
@@ -260,10 +266,48 @@ pub struct Activity {
 pub enum ActivityKind {
     /// `information_schema.PROCESSLIST` or `performance_schema.processlist`.
     Processlist,
-    /// `performance_schema.accounts`: since the server's start.
+    /// MariaDB's `performance_schema.accounts`; of MySQL, which counts refused logins there as well, the
+    /// statements that were run.
     PerformanceSchema,
     /// MariaDB's `information_schema.USER_STATISTICS` (`userstat=1`): the host is unknown there.
     UserStatistics,
+}
+
+/// What tells one server from another that answers under the same name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// Which kind of server.
+    pub family: Family,
+    /// As [`Snapshot::server_uuid`].
+    pub uuid: String,
+    /// As [`Snapshot::hostname`].
+    pub hostname: Vec<u8>,
+}
+
+impl Identity {
+    /// Is this another server than that one, or may it be? `@@server_uuid` of MySQL decides. `@@server_uid` of
+    /// MariaDB is made of network address and port, which containers share on all machines, so that the host
+    /// name has to be the same as well. What one of them does not tell says nothing.
+    pub fn is_other(&self, than: &Identity) -> bool {
+        let differs = |a: &[u8], b: &[u8]| !a.is_empty() && !b.is_empty() && a != b;
+        let has_uuids = !self.uuid.is_empty() && !than.uuid.is_empty();
+        let by_uuid = differs(self.uuid.as_bytes(), than.uuid.as_bytes());
+        let by_name = differs(&self.hostname, &than.hostname);
+        self.family != than.family
+            || by_uuid
+            || (by_name && !(has_uuids && self.family == Family::MySql))
+    }
+}
+
+/// For people: `db1 (8e2861e2-…)`.
+impl fmt::Display for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let hostname = String::from_utf8_lossy(&self.hostname);
+        match self.uuid.is_empty() {
+            true => write!(f, "{hostname}"),
+            false => write!(f, "{hostname} ({})", self.uuid),
+        }
+    }
 }
 
 /// Something that could not be read, and what would mend it.
@@ -310,9 +354,50 @@ pub struct Snapshot {
     pub missing: Vec<Missing>,
 }
 
+impl Snapshot {
+    /// Of a server of this version at this time, in microseconds UTC; nothing else is known of it.
+    pub fn new(version: Version, at: i64) -> Snapshot {
+        Snapshot {
+            version,
+            hostname: Vec::new(),
+            server_uuid: String::new(),
+            at,
+            started: None,
+            own: AccountName::default(),
+            skip_name_resolve: false,
+            read_only: false,
+            is_replica: false,
+            has_init_connect: false,
+            has_procedures: false,
+            accounts: Vec::new(),
+            activity: Vec::new(),
+            missing: Vec::new(),
+        }
+    }
+
+    /// What tells the server from others.
+    pub fn identity(&self) -> Identity {
+        Identity {
+            family: self.version.family,
+            uuid: self.server_uuid.clone(),
+            hostname: self.hostname.clone(),
+        }
+    }
+}
+
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
+
+    /// A server with these accounts, at which nothing is odd.
+    pub(crate) fn snapshot(accounts: Vec<Account>) -> Snapshot {
+        Snapshot {
+            hostname: b"db1".to_vec(),
+            own: AccountName::new("rollcall", "localhost"),
+            accounts,
+            ..Snapshot::new(Version::parse("10.11.6-MariaDB").unwrap(), 0)
+        }
+    }
 
     #[test]
     fn versions_of_both_families() {
@@ -359,5 +444,31 @@ mod tests {
             let literal = quoted_account(&AccountName::new(name, name));
             assert_eq!(AccountName::parse(&literal), Some(AccountName::new(name, name)), "{name}");
         }
+    }
+    #[test]
+    fn another_server_by_what_it_tells() {
+        let check = |family, (a, b): ((&str, &str), (&str, &str)), expected: bool| {
+            let identity = |(uuid, hostname): (&str, &str)| Identity {
+                family,
+                uuid: uuid.to_owned(),
+                hostname: hostname.into(),
+            };
+            let (a, b) = (identity(a), identity(b));
+            assert_eq!((a.is_other(&b), b.is_other(&a)), (expected, expected), "{a:?} {b:?}");
+        };
+        for family in [Family::MariaDb, Family::MySql] {
+            check(family, (("u", "db1"), ("u", "db1")), false);
+            check(family, (("u", "db1"), ("v", "db1")), true);
+            // Old servers have none.
+            check(family, (("", "db1"), ("v", "db1")), false);
+            check(family, (("", "db1"), ("v", "db2")), true);
+            check(family, (("", "db1"), ("", "db2")), true);
+            check(family, (("u", ""), ("u", "db2")), false);
+        }
+        check(Family::MySql, (("u", "db1"), ("u", "db2")), false);
+        check(Family::MariaDb, (("u", "db1"), ("u", "db2")), true);
+        let maria = Identity { family: Family::MariaDb, uuid: "u".into(), hostname: b"h".into() };
+        assert!(maria.is_other(&Identity { family: Family::MySql, ..maria.clone() }));
+        assert_eq!(maria.to_string(), "h (u)");
     }
 }

@@ -216,6 +216,13 @@ impl Matcher {
         Found::of(rows)
     }
 
+    /// The rows that are possible for a login of which only the user name is known, of those that `is_reachable`
+    /// lets through.
+    pub fn of_user(&self, user: &[u8], is_reachable: impl Fn(usize) -> bool) -> Found {
+        let rows = self.in_order(user).map(|row| row as usize);
+        Found::of(rows.filter(|&row| is_reachable(row)).collect())
+    }
+
     /// The row that an access log names as `user@host pattern`: the last `@` parts the two. Host patterns
     /// are compared without regard to ASCII case where none is written in the same way.
     pub fn named(&self, text: &[u8]) -> Option<usize> {

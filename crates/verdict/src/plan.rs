@@ -16,7 +16,7 @@
 
 use std::fmt;
 
-use crate::account::{Account, AccountName, Snapshot, quoted, quoted_account};
+use crate::account::{Account, AccountName, Identity, Snapshot, quoted, quoted_account};
 use crate::unused::Verdict;
 
 /// What is done to an account.
@@ -92,21 +92,29 @@ pub struct Facts {
     pub grants_hash: Option<u64>,
     /// When its password was changed: another moment tells another account of the same name.
     pub password_changed: Option<i64>,
+    /// Which server it is on; `None`: nobody noted that.
+    pub server: Option<Identity>,
 }
 
 impl Facts {
-    /// Those of an account.
+    /// Those of an account, on whichever server.
     pub fn of(account: &Account) -> Facts {
         Facts {
             locked: account.locked,
             plugin: account.plugin.clone(),
             grants_hash: account.grants_hash,
             password_changed: account.password_changed,
+            server: None,
         }
     }
 
     /// The first fact that is another now, as a person would say it; `None` where all are the same.
     pub fn changed(&self, now: &Facts) -> Option<&'static str> {
+        if let (Some(then), Some(now)) = (&self.server, &now.server)
+            && now.is_other(then)
+        {
+            return Some("another server answers under this name now");
+        }
         if self.locked != now.locked {
             return Some(match now.locked {
                 Some(true) => "it is locked now",
@@ -410,7 +418,7 @@ fn step(target: &Target<'_>, kind: DeedKind) -> Step {
         sql: kind.statement(&target.account.name, way),
         why: target.why.clone(),
         effects: effects(target, kind),
-        facts: Facts::of(target.account),
+        facts: Facts { server: Some(target.snapshot.identity()), ..Facts::of(target.account) },
     }
 }
 
@@ -454,7 +462,8 @@ fn effects(target: &Target<'_>, kind: DeedKind) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::account::{Definer, Version};
+    use crate::account::Definer;
+    use crate::account::tests::snapshot;
     use proptest::prelude::*;
 
     const DAY: i64 = 86_400_000_000;
@@ -465,25 +474,6 @@ mod tests {
             locked: Some(false),
             global_rights: rights.iter().map(|it| (*it).to_owned()).collect(),
             ..Account::default()
-        }
-    }
-
-    fn snapshot(accounts: Vec<Account>) -> Snapshot {
-        Snapshot {
-            version: Version::parse("10.11.6-MariaDB").unwrap(),
-            hostname: b"db1".to_vec(),
-            server_uuid: String::new(),
-            at: 0,
-            started: None,
-            own: AccountName::new("rollcall", "localhost"),
-            skip_name_resolve: false,
-            read_only: false,
-            is_replica: false,
-            has_init_connect: false,
-            has_procedures: false,
-            accounts,
-            activity: Vec::new(),
-            missing: Vec::new(),
         }
     }
 

@@ -13,8 +13,8 @@
 //! ```
 //!
 //! An account of such a name is in use although its logins may be rare, or come from the proxy's host only.
-//! ProxySQL's own database (`proxysql.db`) goes before its file; what a query on it brings is made into the
-//! same by [`listed`].
+//! ProxySQL's own database (`proxysql.db`) goes before its file; what the ledger's crate reads there is made into
+//! the same by [`listed`].
 //!
 //! # Invariants
 //! * Passwords are not kept: of all values only those of the keys below are looked at.
@@ -83,17 +83,16 @@ impl fmt::Display for Fault {
                 write!(f, "line {line}: more than {DEPTH_MAX} groups in each other")
             }
             FaultKind::Include => {
-                write!(f, "line {line}: @include is not followed: list that file in references, too")
+                write!(
+                    f,
+                    "line {line}: @include is not followed: list that file in references, too"
+                )
             }
-            FaultKind::Environment => write!(
-                f,
-                "line {line}: a user name from the environment: list it in protected"
-            ),
+            FaultKind::Environment => {
+                write!(f, "line {line}: a user name from the environment: list it in protected")
+            }
             FaultKind::NoKey => write!(f, "line {line}: neither a section nor key=value"),
-            FaultKind::Database => f.write_str(
-                "an SQLite database: list the text file beside it, or what SELECT username FROM mysql_users \
-                 brings",
-            ),
+            FaultKind::Database => f.write_str("an SQLite database, where text is read"),
         }
     }
 }

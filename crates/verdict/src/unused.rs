@@ -14,6 +14,7 @@
 //! * `unused` needs every moment of the window covered on each member that has the account. Doubt of any
 //!   kind (a gap, contested logins, logins that may be another account's) makes it `unknown`.
 //! * Failed logins never make an account used.
+//! * An account that may have been dropped and made anew is as old as what may be the new one.
 //! * Times are microseconds UTC. Nothing here knows a clock: the window is an argument.
 
 /// A day in microseconds.
@@ -114,6 +115,8 @@ pub struct OnMember<'a> {
     pub server: &'a [u8],
     /// Since when it is proven to have existed.
     pub known_since: Option<i64>,
+    /// When it may have been dropped and made anew ([`may_be_remade`]).
+    pub remade: Option<i64>,
     /// What of the time is not covered there, in order.
     pub uncovered: &'a [Uncovered],
     /// What can only be this account's.
@@ -177,6 +180,13 @@ pub enum Doubt {
         member: usize,
         /// Since when it is known to exist.
         since: Option<i64>,
+    },
+    /// It may have been dropped and made anew within the window, when its password was changed.
+    Remade {
+        /// The member.
+        member: usize,
+        /// When its password was changed.
+        at: i64,
     },
     /// Logins in the window may be its own or those of other accounts.
     Ambiguous {
@@ -247,6 +257,8 @@ fn doubts(case: &Case<'_>, window: Window) -> Vec<Doubt> {
         }
         if it.known_since.is_none_or(|since| since > window.from) && !was_there(it, window) {
             doubts.push(Doubt::Young { member, since: it.known_since });
+        } else if let Some(at) = it.remade.filter(|&at| at > window.from) {
+            doubts.push(Doubt::Remade { member, at });
         }
         let recent = |signs: &Signs| signs.newest().is_some_and(|at| at >= window.from);
         if it.possible.is_login() && recent(&it.possible) {
@@ -262,6 +274,55 @@ fn doubts(case: &Case<'_>, window: Window) -> Vec<Doubt> {
 /// A login of its own before the window proves that it existed.
 fn was_there(member: &OnMember<'_>, window: Window) -> bool {
     member.sure.first_seen.is_some_and(|at| at <= window.from)
+}
+
+/// A change of an account's password that was noticed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PasswordChange {
+    /// When, as the server tells.
+    pub at: i64,
+    /// Nothing else of the account had changed that is lost when it is dropped: grants, roles, plugin, lock; and
+    /// all of that could be read.
+    pub alone: bool,
+}
+
+/// Changes that make a habit: two times between them that can be compared.
+const HABIT: usize = 3;
+
+/// How many times the shortest of these times the longest may be.
+const UNEVEN_MAX: i64 = 3;
+
+/// When an account may have been dropped and made anew, unnoticed; `None`: never since it is known. `changes` are
+/// those of its password, the oldest first.
+///
+/// No server tells a new account from one with a new password: both have a password of that time. So each change
+/// may be a making. But an account whose password is changed by habit must not stay doubtful for ever: changes
+/// that follow each other evenly, nothing else having changed, are taken for changes, all but the first of them.
+pub fn may_be_remade(changes: &[PasswordChange]) -> Option<i64> {
+    let last = changes.last()?;
+    let (mut first, mut shortest, mut longest) = (changes.len() - 1, i64::MAX, 0);
+    while first > 0 && changes[first].alone {
+        let time = changes[first].at.saturating_sub(changes[first - 1].at);
+        (shortest, longest) = (shortest.min(time), longest.max(time));
+        if time <= 0 || longest > shortest.saturating_mul(UNEVEN_MAX) {
+            break;
+        }
+        first -= 1;
+    }
+    let is_habit = changes.len() - first >= HABIT;
+    Some(if is_habit { changes[first].at } else { last.at })
+}
+
+/// Stretches without what they share, in order. Of two the earlier one tells the reason.
+pub fn apart(mut stretches: Vec<Uncovered>) -> Vec<Uncovered> {
+    stretches.sort_by_key(|it| (it.from, it.to));
+    let mut reached = i64::MIN;
+    stretches.retain_mut(|it| {
+        it.from = it.from.max(reached);
+        reached = reached.max(it.to);
+        it.from < it.to
+    });
+    stretches
 }
 
 /// How much of an uncovered stretch lies in the window.
@@ -293,6 +354,7 @@ mod tests {
         OnMember {
             server: b"db1",
             known_since: Some(0),
+            remade: None,
             uncovered: &[],
             sure: Signs::default(),
             possible: Signs::default(),
@@ -403,5 +465,48 @@ mod tests {
         let window = Window::ending(999 * DAY, Some(1000 * DAY), length);
         assert_eq!(window.to, 999 * DAY);
         assert_eq!(Window::ending(999 * DAY, None, length).to, 999 * DAY);
+    }
+    #[test]
+    fn what_may_be_another_account_is_as_young_as_that() {
+        let remade = |day: i64| OnMember { remade: Some(day * DAY), ..member() };
+        assert_eq!(verdict(vec![remade(100)]), Verdict::Unused);
+        let finding = judge(&case(vec![remade(101)]), WINDOW);
+        assert_eq!(finding.verdict, Verdict::Unknown);
+        assert_eq!(finding.doubts, [Doubt::Remade { member: 0, at: 101 * DAY }]);
+        // A login of before may be the other's.
+        let old = OnMember { known_since: None, sure: login(60), ..remade(150) };
+        assert_eq!(verdict(vec![old]), Verdict::Unknown);
+        let used = OnMember { sure: login(151), ..remade(150) };
+        assert_eq!(verdict(vec![used]), Verdict::Used);
+    }
+
+    #[test]
+    fn a_habit_is_told_from_a_making() {
+        let check = |days: &[(i64, bool)], expected: Option<i64>| {
+            let changes: Vec<PasswordChange> =
+                days.iter().map(|&(day, alone)| PasswordChange { at: day * DAY, alone }).collect();
+            assert_eq!(may_be_remade(&changes), expected.map(|day| day * DAY), "{days:?}");
+        };
+        check(&[], None);
+        check(&[(5, true)], Some(5));
+        check(&[(5, true), (35, true)], Some(35));
+        // The first of a habit may be the making, whatever changed with it.
+        check(&[(5, true), (35, true), (66, true)], Some(5));
+        check(&[(5, false), (35, true), (66, true), (94, true)], Some(5));
+        // What came with other grants, after a pause, or out of turn.
+        check(&[(5, true), (35, true), (66, true), (96, false)], Some(96));
+        check(&[(5, true), (35, true), (66, true), (160, true)], Some(160));
+        check(&[(5, true), (35, true), (66, true), (69, true)], Some(69));
+        check(&[(5, true), (35, true), (66, true), (69, true), (99, true)], Some(99));
+        // The habit goes on.
+        check(&[(5, true), (35, true), (300, true), (330, true), (360, true)], Some(300));
+        check(&[(5, true), (5, true), (5, true)], Some(5));
+    }
+
+    #[test]
+    fn stretches_share_nothing() {
+        let of = |all: &[(i64, i64)]| all.iter().map(|&(a, b)| gap(a, b)).collect::<Vec<_>>();
+        let found = apart(of(&[(5, 9), (1, 6), (2, 3), (9, 9), (8, 12)]));
+        assert_eq!(found, of(&[(1, 6), (6, 9), (9, 12)]));
     }
 }

@@ -1,4 +1,9 @@
 //! Sessions that the server knows of: those open now, and where it counts them, all since its start.
+//!
+//! # Refused logins are no sessions
+//! MySQL counts them in `performance_schema.accounts` as it does those that succeed (seen on 9.7), so there the
+//! statements of an account are counted, which nobody can send who is not logged in. MariaDB counts them there not
+//! at all, and in `USER_STATISTICS` apart (seen on 10.11 and 11.8).
 
 use std::collections::BTreeMap;
 
@@ -10,12 +15,22 @@ use crate::error::LiveError;
 pub(super) fn read(look: &mut Look<'_>) -> Result<Vec<Activity>, LiveError> {
     let mut found = sessions(look)?;
     if look.standing.is_on("performance_schema") {
-        let rows = look.read(
-            "how often accounts connected since the server's start",
-            "SELECT ON performance_schema.accounts",
-            "SELECT USER, HOST, CURRENT_CONNECTIONS, TOTAL_CONNECTIONS FROM performance_schema.accounts \
-             WHERE USER IS NOT NULL AND HOST IS NOT NULL",
-        )?;
+        let (granted, sql) = match look.family() {
+            Family::MariaDb => (
+                "SELECT ON performance_schema.accounts",
+                "SELECT USER, HOST, CURRENT_CONNECTIONS, TOTAL_CONNECTIONS \
+                 FROM performance_schema.accounts WHERE USER IS NOT NULL AND HOST IS NOT NULL",
+            ),
+            Family::MySql => (
+                "SELECT ON performance_schema.events_statements_summary_by_account_by_event_name",
+                "SELECT USER, HOST, 0, SUM(COUNT_STAR) FROM \
+                 performance_schema.events_statements_summary_by_account_by_event_name \
+                 WHERE COUNT_STAR > 0 AND USER IS NOT NULL AND HOST IS NOT NULL \
+                 AND USER <> 'event_scheduler' GROUP BY USER, HOST",
+            ),
+        };
+        let what = "which accounts were used since the server's start";
+        let rows = look.read(what, granted, sql)?;
         found.extend(rows.unwrap_or_default().iter().map(|row| Activity {
             user: bytes(row, 0),
             host: bytes(row, 1),

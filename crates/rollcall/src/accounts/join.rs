@@ -7,13 +7,16 @@
 //! user and client host, all that is known of them is its own. Where it is not, the logins that name an account are
 //! signs of it, and the rest stays possible for each of several.
 //!
+//! What the server counts of sessions is given in the same way; where it does not tell from where they came
+//! (`USER_STATISTICS`), to all accounts of that user name.
+//!
 //! # Invariants
 //! * An account that is not among those that the server's rules allow (a proxied one, which `CURRENT_USER()` names, or
 //!   one that was dropped) takes nothing away from these.
 
 use std::collections::HashMap;
 
-use ledger::Matched;
+use ledger::{Counted, Matched};
 use verdict::account::{AccountName, ActivityKind, Snapshot};
 use verdict::matching::{Found, Matcher, Shown};
 use verdict::unused::Signs;
@@ -112,15 +115,21 @@ impl Joined {
     }
 }
 
-/// The signs of each account: from rows of one server, and from what the server tells itself.
-pub(super) fn join<'a>(
-    matcher: &Matcher,
-    told: &Told<'_>,
-    rows: impl Iterator<Item = &'a ledger::Seen>,
-    snapshot: &Snapshot,
-) -> Vec<Joined> {
-    let mut joined = vec![Joined::default(); told.accounts];
-    for row in rows {
+/// Gives rows of one server to its accounts, one by one: it holds accounts, no rows.
+pub(super) struct Join<'a> {
+    matcher: &'a Matcher,
+    told: Told<'a>,
+    joined: Vec<Joined>,
+}
+
+impl<'a> Join<'a> {
+    pub(super) fn new(matcher: &'a Matcher, told: Told<'a>) -> Join<'a> {
+        let joined = vec![Joined::default(); told.accounts];
+        Join { matcher, told, joined }
+    }
+
+    /// Adds what was seen of a user from a client host.
+    pub(super) fn add(&mut self, row: &ledger::Seen) {
         let signs = Signs {
             first_seen: row.first_seen,
             last_seen: row.last_seen,
@@ -131,15 +140,15 @@ pub(super) fn join<'a>(
             last_error: row.last_error,
             contested: row.contested,
         };
-        let found = matcher.seen(&row.user, Shown::NameOrAddress(&row.host), None);
-        if let Some(only) = told.only(&row.user, &row.host, found.rows()) {
-            joined[only].add_told(&signs);
-            continue;
+        let found = self.matcher.seen(&row.user, Shown::NameOrAddress(&row.host), None);
+        if let Some(only) = self.told.only(&row.user, &row.host, found.rows()) {
+            self.joined[only].add_told(&signs);
+            return;
         }
-        for Naming { account, row } in told.of(&row.user, &row.host) {
+        for Naming { account, row } in self.told.of(&row.user, &row.host) {
             let is_counted = |account| found.rows() == [account];
             if let Some(account) = account.filter(|&it| !is_counted(it)) {
-                joined[account].add_told(&Signs {
+                self.joined[account].add_told(&Signs {
                     first_seen: Some(row.first),
                     last_seen: Some(row.last),
                     logins: row.count,
@@ -147,26 +156,48 @@ pub(super) fn join<'a>(
                 });
             }
         }
-        give(&mut joined, found, &signs);
+        give(&mut self.joined, found, &signs);
     }
-    for activity in &snapshot.activity {
-        let at = match activity.kind {
-            _ if activity.open > 0 => Some(snapshot.at),
-            // Since the server's start, at some time.
-            ActivityKind::PerformanceSchema if activity.total > Some(0) => snapshot.started,
-            _ => None,
-        };
-        let Some(at) = at else { continue };
-        if activity.host.is_empty() && activity.kind == ActivityKind::UserStatistics {
-            continue;
+
+    /// The signs of each account, with what the server itself tells: sessions that are open, and what it has
+    /// counted. `is_reachable` tells of an account whether any login can match it.
+    pub(super) fn finish(
+        mut self,
+        snapshot: &Snapshot,
+        counted: &[Counted],
+        is_reachable: &dyn Fn(usize) -> bool,
+    ) -> Vec<Joined> {
+        for it in snapshot.activity.iter().filter(|it| it.open > 0) {
+            let found = self.server_shows(it.kind, &it.user, &it.host, is_reachable);
+            if it.kind == ActivityKind::Processlist {
+                found.rows().iter().for_each(|&row| self.joined[row].open += it.open);
+            }
+            let signs = Signs { last_active: Some(snapshot.at), ..Signs::default() };
+            give(&mut self.joined, found, &signs);
         }
-        let found = matcher.seen(&activity.user, Shown::NameOrAddress(&activity.host), None);
-        if activity.kind == ActivityKind::Processlist {
-            found.rows().iter().for_each(|&row| joined[row].open += activity.open);
+        for it in counted {
+            let found = self.server_shows(it.kind, &it.user, &it.host, is_reachable);
+            let signs = Signs { last_active: Some(it.since_us), ..Signs::default() };
+            give(&mut self.joined, found, &signs);
         }
-        give(&mut joined, found, &Signs { last_active: Some(at), ..Signs::default() });
+        self.joined
     }
-    joined
+
+    /// The accounts that may be meant by what the server tells of sessions.
+    fn server_shows(
+        &self,
+        kind: ActivityKind,
+        user: &[u8],
+        host: &[u8],
+        is_reachable: &dyn Fn(usize) -> bool,
+    ) -> Found {
+        match kind {
+            ActivityKind::Processlist | ActivityKind::PerformanceSchema => {
+                self.matcher.seen(user, Shown::NameOrAddress(host), None)
+            }
+            ActivityKind::UserStatistics => self.matcher.of_user(user, is_reachable),
+        }
+    }
 }
 
 fn give(joined: &mut [Joined], found: Found, signs: &Signs) {
@@ -230,9 +261,9 @@ mod tests {
         let version = Version::parse("10.11.6-MariaDB").unwrap();
         assert_eq!(version.family, Family::MariaDb);
         let matcher = Matcher::new(Rules::of(&version), &names[..2], false);
-        let snapshot = snapshot(version);
-        let told = Told::new(&told, &names, 500);
-        let joined = join(&matcher, &told, rows.iter(), &snapshot);
+        let mut join = Join::new(&matcher, Told::new(&told, &names, 500));
+        rows.iter().for_each(|row| join.add(row));
+        let joined = join.finish(&Snapshot::new(version, NOW), &[], &|_| true);
         let found: Vec<_> = joined
             .iter()
             .map(|it| {
@@ -241,25 +272,6 @@ mod tests {
             })
             .collect();
         assert_eq!(found, expected);
-    }
-
-    fn snapshot(version: Version) -> Snapshot {
-        Snapshot {
-            version,
-            hostname: Vec::new(),
-            server_uuid: String::new(),
-            at: NOW,
-            started: None,
-            own: AccountName::default(),
-            skip_name_resolve: false,
-            read_only: false,
-            is_replica: false,
-            has_init_connect: true,
-            has_procedures: false,
-            accounts: Vec::new(),
-            activity: Vec::new(),
-            missing: Vec::new(),
-        }
     }
 
     #[test]
@@ -291,5 +303,41 @@ mod tests {
         // A proxied account is used as well; one that is gone is nobody's.
         check(&row, &[("10.0.0.7", 2, (2, NOW))], [(5, 0, "host"), none, (2, 0, "access-log")]);
         check(&row, &[("10.0.0.7", 9, (2, NOW))], [(5, 0, "host"), none, none]);
+    }
+    /// By account: what is sure and what is possible, of what the server has counted.
+    fn check_counted(
+        rows: &[(ActivityKind, &str, &str)],
+        unreachable: Option<usize>,
+        expected: [(Option<i64>, Option<i64>); 4],
+    ) {
+        let names = [("sam", "10.0.0.7"), ("sam", "10.%"), ("etl", "%"), ("app", "10.%")]
+            .map(|(user, host)| AccountName::new(user, host));
+        let version = Version::parse("10.11.6-MariaDB").unwrap();
+        let matcher = Matcher::new(Rules::of(&version), &names, true);
+        let counted = |&(kind, user, host): &(ActivityKind, &str, &str)| Counted {
+            kind,
+            user: user.into(),
+            host: host.into(),
+            since_us: 700,
+        };
+        let counted: Vec<Counted> = rows.iter().map(counted).collect();
+        let join = Join::new(&matcher, Told::new(&[], &names, 0));
+        let is_reachable = |place| Some(place) != unreachable;
+        let joined = join.finish(&Snapshot::new(version, NOW), &counted, &is_reachable);
+        let found: Vec<_> =
+            joined.iter().map(|it| (it.sure.newest(), it.possible.newest())).collect();
+        assert_eq!(found, expected, "{rows:?}");
+    }
+
+    #[test]
+    fn counters_are_signs_of_whoever_may_be_meant() {
+        use ActivityKind::{PerformanceSchema, UserStatistics};
+        let (none, sure, possible) = ((None, None), (Some(700), None), (None, Some(700)));
+        check_counted(&[(UserStatistics, "etl", "")], None, [none, none, sure, none]);
+        check_counted(&[(UserStatistics, "sam", "")], None, [possible, possible, none, none]);
+        check_counted(&[(UserStatistics, "sam", "")], Some(0), [none, sure, none, none]);
+        check_counted(&[(UserStatistics, "who", "")], None, [none; 4]);
+        check_counted(&[(PerformanceSchema, "sam", "10.0.0.7")], None, [sure, none, none, none]);
+        check_counted(&[(PerformanceSchema, "app", "11.0.0.7")], None, [none; 4]);
     }
 }

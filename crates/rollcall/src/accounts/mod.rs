@@ -21,7 +21,7 @@ use verdict::unused::{Case, Finding, OnMember, Signs, Uncovered, Window, judge};
 
 pub(crate) use gather::{All, Gathered, Wanted, gather};
 pub(crate) use join::MatchedBy;
-use join::{Joined, Told, join};
+use join::{Join, Joined, Told};
 
 /// One of the servers that are judged together.
 #[derive(Debug, Clone)]
@@ -33,6 +33,8 @@ pub(crate) struct Member {
     pub(crate) known: BTreeMap<AccountName, Known>,
     /// Which accounts its access log names, by user and client host.
     pub(crate) matched: Vec<ledger::Matched>,
+    /// What the server has counted of sessions.
+    pub(crate) counted: Vec<ledger::Counted>,
     /// What of the window evidence does not tell, in order.
     pub(crate) uncovered: Vec<Uncovered>,
     /// Why its accounts could not be read now, if they are of before.
@@ -46,6 +48,8 @@ pub(crate) struct Known {
     pub(crate) since: Option<i64>,
     /// It was seen to be made: signs of before that are those of another account of this name.
     pub(crate) made: bool,
+    /// When it may have been dropped and made anew, unnoticed.
+    pub(crate) remade: Option<i64>,
     /// Since when it is locked, as far as that was seen.
     pub(crate) locked_since: Option<i64>,
     /// rollcall has locked it, and it still is.
@@ -104,17 +108,26 @@ pub(crate) struct Basis {
     pub(crate) protected: Vec<AccountName>,
 }
 
-/// Joins and judges. `seen` holds the rows of all members; `now` is in microseconds UTC.
-pub(crate) fn judge_all(
+/// Is told a row of what was seen.
+pub(crate) type Each<'a> = dyn FnMut(&ledger::Seen) + 'a;
+
+/// Tells each row of what was seen on a member; of names that were only refused, of those its accounts match.
+pub(crate) type Rows<'a, E> = dyn FnMut(&Member, &Matcher, &mut Each<'_>) -> Result<(), E> + 'a;
+
+/// Joins and judges. `rows` tells of what was seen on a member, row by row; `now` is in microseconds UTC.
+///
+/// # Errors
+/// What `rows` fails with.
+pub(crate) fn judge_all<E>(
     members: &[Member],
-    seen: &[ledger::Seen],
+    rows: &mut Rows<'_, E>,
     basis: &Basis,
     window: Window,
     now: i64,
-) -> Vec<Judged> {
+) -> Result<Vec<Judged>, E> {
     let mut accounts: BTreeMap<AccountName, Vec<OnServer>> = BTreeMap::new();
     for (number, member) in members.iter().enumerate() {
-        for on in on_server(number, member, seen, basis, window) {
+        for on in on_server(number, member, rows, basis, window)? {
             accounts.entry(on.account.name.clone()).or_default().push(on);
         }
     }
@@ -125,6 +138,7 @@ pub(crate) fn judge_all(
         let members_of = on.iter().map(|it| OnMember {
             server: members[it.member].name.as_bytes(),
             known_since: it.known.since,
+            remade: it.known.remade,
             uncovered: &members[it.member].uncovered,
             sure: it.sure,
             possible: it.possible,
@@ -144,29 +158,30 @@ pub(crate) fn judge_all(
             on,
         }
     };
-    accounts.into_iter().map(judged).collect()
+    Ok(accounts.into_iter().map(judged).collect())
 }
 
 /// The accounts of one member with their signs.
-fn on_server(
+fn on_server<E>(
     number: usize,
     member: &Member,
-    seen: &[ledger::Seen],
+    rows: &mut Rows<'_, E>,
     basis: &Basis,
     window: Window,
-) -> Vec<OnServer> {
+) -> Result<Vec<OnServer>, E> {
     let snapshot = &member.snapshot;
     let (roles, users): (Vec<&Account>, Vec<&Account>) =
         snapshot.accounts.iter().partition(|it| it.is_role);
     let names: Vec<AccountName> = users.iter().map(|it| it.name.clone()).collect();
     let rules = Rules::of(&snapshot.version);
     let matcher = Matcher::new(rules, &names, snapshot.skip_name_resolve);
-    let own = seen.iter().filter(|row| row.server == member.name.as_bytes());
-    let told = Told::new(&member.matched, &names, window.from);
-    let mut joined = join(&matcher, &told, own, snapshot);
+    let mut join = Join::new(&matcher, Told::new(&member.matched, &names, window.from));
+    rows(member, &matcher, &mut |row| join.add(row))?;
     let unreachable = matcher.unreachable().into_iter();
     let mut unreachable: BTreeMap<usize, String> =
         unreachable.map(|(place, why)| (place, unreachable_text(why, &names))).collect();
+    let is_reachable = |place: usize| !unreachable.contains_key(&place);
+    let mut joined = join.finish(snapshot, &member.counted, &is_reachable);
     let mut all = Vec::with_capacity(snapshot.accounts.len());
     for (place, account) in users.into_iter().enumerate() {
         let known = member.known.get(&account.name).copied().unwrap_or_default();
@@ -200,7 +215,7 @@ fn on_server(
         open_sessions: 0,
         account: account.clone(),
     }));
-    all
+    Ok(all)
 }
 
 /// Why no login can match an account.

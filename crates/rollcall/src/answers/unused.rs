@@ -3,33 +3,23 @@
 use verdict::plan::Protection;
 use verdict::unused::{Doubt, Verdict, Window};
 
-use super::accounts::{account_cell, account_fields};
+use super::accounts::{self, account_cell, account_fields};
 use super::{View, plural};
 use crate::accounts::{Judged, Kept, Member, OnServer};
 use crate::render::{Answer, Column, Records, Table, Value, inert, shown};
 use crate::time::{date, length_text, table_text};
 
-/// The fields for programs: one object per account and server.
-pub(super) const FIELDS: [&str; 18] = [
-    "server",
-    "user",
-    "host",
-    "plugin",
-    "locked",
-    "is_role",
-    "first_seen",
-    "last_seen",
-    "last_active",
-    "logins",
-    "failures",
-    "matched_by",
-    "verdict",
-    "evidence_from",
-    "uncovered_days",
-    "reasons",
-    "protected",
-    "references",
-];
+/// The fields for programs: one object per account and server, those of `accounts` first.
+pub(super) const FIELDS: [&str; accounts::FIELDS.len() + OWN_FIELDS.len()] = {
+    let mut all = [""; accounts::FIELDS.len() + OWN_FIELDS.len()];
+    let (first, own) = all.split_at_mut(accounts::FIELDS.len());
+    first.copy_from_slice(&accounts::FIELDS);
+    own.copy_from_slice(&OWN_FIELDS);
+    all
+};
+
+const OWN_FIELDS: [&str; 6] =
+    ["verdict", "evidence_from", "uncovered_days", "reasons", "protected", "references"];
 
 /// A day in microseconds.
 const DAY: i64 = 86_400_000_000;
@@ -246,6 +236,10 @@ fn doubt_text(members: &[Member], row: &Judged, doubt: &Doubt, view: View<'_>) -
         Doubt::Young { member, since: None } => {
             format!("nothing proves that it existed on {} when the time began", server(member))
         }
+        Doubt::Remade { member, at } => {
+            let at = table_text(*at, view.zone);
+            format!("may have been made anew on {} when its password was set {at}", server(member))
+        }
         Doubt::Ambiguous { member, candidates } => {
             format!("logins on {} may be its own or those of {} like it", server(member), {
                 plural(candidates.saturating_sub(1) as u64, "other account")
@@ -298,12 +292,14 @@ fn records(members: &[Member], rows: &[&Judged], window: Window) -> Records {
 mod tests {
     use super::super::tests::{at, seen_row, with_view};
     use super::*;
-    use crate::accounts::{Basis, Known, judge_all};
+    use crate::accounts::{Basis, Each, Known, judge_all};
     use crate::render::Format;
     use insta::assert_snapshot;
     use ledger::Seen;
     use std::collections::BTreeMap;
+    use std::convert::Infallible;
     use verdict::account::{Account, AccountName, Snapshot, Version};
+    use verdict::matching::Matcher;
     use verdict::unused::Uncovered;
 
     fn account(user: &str, host: &str) -> Account {
@@ -334,22 +330,13 @@ mod tests {
             name: name.to_owned(),
             known: accounts.iter().map(known).collect(),
             snapshot: Snapshot {
-                version: Version::parse("10.11.6-MariaDB").unwrap(),
-                hostname: name.as_bytes().to_vec(),
-                server_uuid: String::new(),
-                at: at("20T12:00"),
-                started: None,
                 own: AccountName::new("rollcall", "localhost"),
-                skip_name_resolve: false,
-                read_only: false,
                 is_replica: name == "db2",
-                has_init_connect: false,
-                has_procedures: false,
                 accounts,
-                activity: Vec::new(),
-                missing: Vec::new(),
+                ..Snapshot::new(Version::parse("10.11.6-MariaDB").unwrap(), at("20T12:00"))
             },
             matched: Vec::new(),
+            counted: Vec::new(),
             uncovered,
             stale: None,
         }
@@ -379,7 +366,12 @@ mod tests {
             )]),
             protected: Vec::new(),
         };
-        judge_all(members, &seen, &basis, window, at("20T12:00"))
+        let mut rows = |member: &Member, _: &Matcher, each: &mut Each<'_>| {
+            let own = seen.iter().filter(|it| it.server == member.name.as_bytes());
+            own.for_each(each);
+            Ok::<_, Infallible>(())
+        };
+        judge_all(members, &mut rows, &basis, window, at("20T12:00")).unwrap()
     }
 
     fn asked(members: &[Member], format: Format, width: Option<usize>) -> String {

@@ -40,7 +40,7 @@ pub(crate) const TEMPLATE: &str = r#"# rollcall: which servers, where their audi
 #: protected = ["'payroll'@'%'"]
 
 # Configurations of ProxySQL and MaxScale: accounts that they list are kept out of plans.
-#: references = ["/etc/proxysql.cnf", "/etc/maxscale.cnf"]
+#: references = ["/var/lib/proxysql/proxysql.db", "/etc/maxscale.cnf"]
 
 # How many days a plan can be applied, and how many an account is locked before it can be dropped.
 #: [plans]

@@ -5,7 +5,8 @@
 //!   "kind":"lock","made":"2026-11-28T14:00:00Z","expires":"2026-12-05T14:00:00Z","author":"root@db1",
 //!   "ticket":null,"rests_on":"unused","on_replica":false,"steps":[{"server":"db1","user":"sam","host":"%",
 //!   "sql":"ALTER USER 'sam'@'%' ACCOUNT LOCK","why":"no login in 263 days","effects":[],
-//!   "facts":{"locked":false,"plugin":"mysql_native_password","grants_hash":"…","password_changed":null}}]}}
+//!   "facts":{"locked":false,"plugin":"mysql_native_password","grants_hash":"…","password_changed":null,
+//!   "on":{"family":"MariaDB","hostname":"db1","uuid":"…"}}}]}}
 //! ```
 //!
 //! # Invariants
@@ -16,7 +17,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
-use verdict::account::AccountName;
+use verdict::account::{AccountName, Family, Identity};
 use verdict::plan::{DeedKind, Facts, Step, Way};
 
 use crate::render::hex;
@@ -77,6 +78,36 @@ struct PlanFacts {
     plugin: String,
     grants_hash: Option<String>,
     password_changed: Option<Timestamp>,
+    /// Plans of before it was noted have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    on: Option<PlanServer>,
+}
+
+/// Which server an account is on, whatever it is called.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PlanServer {
+    family: String,
+    hostname: String,
+    uuid: String,
+}
+
+impl PlanServer {
+    fn new(identity: &Identity) -> PlanServer {
+        PlanServer {
+            family: identity.family.as_str().to_owned(),
+            hostname: String::from_utf8_lossy(&identity.hostname).into_owned(),
+            uuid: identity.uuid.clone(),
+        }
+    }
+
+    fn identity(&self) -> Option<Identity> {
+        Some(Identity {
+            family: Family::parse(&self.family)?,
+            hostname: self.hostname.clone().into_bytes(),
+            uuid: self.uuid.clone(),
+        })
+    }
 }
 
 /// What a file holds.
@@ -224,6 +255,7 @@ impl PlanStep {
                 plugin: step.facts.plugin.clone(),
                 grants_hash: step.facts.grants_hash.map(|hash| format!("{hash:016x}")),
                 password_changed: step.facts.password_changed.map(moment),
+                on: step.facts.server.as_ref().map(PlanServer::new),
             },
         })
     }
@@ -241,6 +273,7 @@ impl PlanStep {
             plugin: self.facts.plugin.clone(),
             grants_hash: hash.and_then(|hash| u64::from_str_radix(hash, 16).ok()),
             password_changed: self.facts.password_changed.map(Timestamp::as_microsecond),
+            server: self.facts.on.as_ref().and_then(PlanServer::identity),
         }
     }
 }
@@ -254,6 +287,10 @@ fn moment(micros: i64) -> Timestamp {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+
+    fn identity() -> Identity {
+        Identity { family: Family::MySql, uuid: "8e28-61e2".into(), hostname: b"db1".into() }
+    }
 
     pub(in crate::deeds) fn example() -> Plan {
         let making = Making {
@@ -277,6 +314,7 @@ pub(super) mod tests {
                 plugin: "unix_socket".to_owned(),
                 grants_hash: Some(u64::MAX),
                 password_changed: Some(-1),
+                server: Some(identity()),
             },
         };
         Plan::new(making, &[step]).unwrap()
@@ -291,14 +329,24 @@ pub(super) mod tests {
         assert_eq!(read.steps[0].account(), AccountName::new("o'neil\n", "%"));
         assert_eq!(read.steps[0].facts().grants_hash, Some(u64::MAX));
         assert_eq!(read.steps[0].facts().password_changed, Some(-1));
+        assert_eq!(read.steps[0].facts().server, Some(identity()));
+        // A plan of before it was noted keeps its hash.
+        let mut older = plan;
+        older.steps[0].facts.on = None;
+        assert!(!older.text().contains("hostname"));
+        assert_eq!(Plan::parse(&older.text(), &older.hash()).unwrap(), older);
     }
 
     #[test]
     fn what_was_changed_is_refused() {
         let text = example().file_text("7f3a-21");
-        for (from, to) in
-            [("sam", "root"), ("263", "264"), ("'o''neil", "'root"), ("db1\"", "db2\"")]
-        {
+        for (from, to) in [
+            ("sam", "root"),
+            ("263", "264"),
+            ("8e28", "8e29"),
+            ("'o''neil", "'root"),
+            ("db1\"", "db2\""),
+        ] {
             let changed = text.replace(from, to);
             assert!(changed == text || Plan::parse_file(&changed).is_err(), "{from}");
         }

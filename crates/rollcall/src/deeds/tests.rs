@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use ledger::{DeedFilter, Ledger, NewPlan, PlanState};
-use verdict::account::AccountName;
+use verdict::account::{AccountName, Family, Identity};
 use verdict::plan::{DeedKind, Facts, Step, Way};
 
 use super::*;
@@ -21,6 +21,8 @@ struct World {
     /// The run is ended at so many steps from now; odd ones behind what they did, even ones before.
     dies_in: Option<u32>,
     forbidden: Vec<AccountName>,
+    /// Another server answers.
+    is_other: bool,
 }
 
 #[derive(Clone)]
@@ -50,8 +52,9 @@ impl Server {
     }
 }
 
-fn facts(locked: bool) -> Facts {
-    Facts { locked: Some(locked), plugin: "p".to_owned(), ..Facts::default() }
+fn facts(locked: bool, uuid: &str) -> Facts {
+    let server = Identity { family: Family::MySql, uuid: uuid.to_owned(), hostname: Vec::new() };
+    Facts { locked: Some(locked), plugin: "p".to_owned(), server: Some(server), ..Facts::default() }
 }
 
 impl Hands for Server {
@@ -65,7 +68,7 @@ impl Hands for Server {
         };
         let sessions = world.sessions.get(account).map_or(&[][..], |it| it);
         Ok(world.accounts.get(account).map(|&locked| Looked {
-            facts: facts(locked),
+            facts: facts(locked, if world.is_other { "other" } else { "own" }),
             sessions: sessions.iter().map(session).collect(),
             doubtful_sessions: 0,
         }))
@@ -142,7 +145,7 @@ impl House {
                 sql: kind.statement(&name(user), Way::Direct),
                 why: "no login in 90 days".to_owned(),
                 effects: Vec::new(),
-                facts: facts(locked),
+                facts: facts(locked, "own"),
             })
             .collect();
         let making = Making {
@@ -266,6 +269,7 @@ fn nothing_is_sent_where_a_fact_is_another() {
     check(&|world| _ = world.accounts.insert(name("c"), true), "it is locked now");
     check(&|world| _ = world.sessions.insert(name("a"), vec![7]), "logged in");
     check(&|world| world.forbidden.push(name("b")), "protected");
+    check(&|world| world.is_other = true, "another server answers under this name now");
 }
 
 #[test]

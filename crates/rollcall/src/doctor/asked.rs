@@ -124,19 +124,13 @@ fn without_accounts(
 ) -> Snapshot {
     let text = |name: &str| variables.get(name).cloned().unwrap_or_default();
     Snapshot {
-        version: server.version().clone(),
         hostname: text("hostname").into_bytes(),
         server_uuid: text("server_uuid"),
-        at: now,
-        started: None,
         own: server.own().clone(),
         skip_name_resolve: text("skip_name_resolve") == "ON",
         read_only: text("read_only") != "OFF",
-        is_replica: false,
         has_init_connect: !text("init_connect").is_empty(),
-        has_procedures: false,
-        accounts: Vec::new(),
-        activity: Vec::new(),
         missing: vec![missing],
+        ..Snapshot::new(server.version().clone(), now)
     }
 }

@@ -72,7 +72,10 @@ const MYSQL: Grants<'_> = &[
     ("Who has which role.", "SELECT ON mysql.role_edges"),
     ("Which roles count from the login on.", "SELECT ON mysql.default_roles"),
     ("Sessions of others.", "PROCESS ON *.*"),
-    ("How often accounts connected since the start.", "SELECT ON performance_schema.accounts"),
+    (
+        "Which accounts were used since the start. accounts would count refused logins as well.",
+        "SELECT ON performance_schema.events_statements_summary_by_account_by_event_name",
+    ),
     ("Whether it is a replica: accounts are then judged with those of the primary.", {
         "REPLICATION CLIENT ON *.*"
     }),

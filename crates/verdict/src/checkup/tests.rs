@@ -1,4 +1,5 @@
 use super::*;
+use crate::account::tests::snapshot;
 use crate::account::{Account, AccountName, Missing};
 
 const DAY: i64 = 86_400 * SECOND;
@@ -28,26 +29,11 @@ const NOW: i64 = 100 * DAY;
 
 /// A server and a machine at which nothing is lacking.
 fn well() -> House {
-    let snapshot = Snapshot {
-        version: Version::parse("10.11.6-MariaDB").unwrap(),
-        hostname: b"db1".to_vec(),
-        server_uuid: String::new(),
-        at: 0,
-        started: None,
-        own: AccountName::new("rollcall", "localhost"),
-        skip_name_resolve: false,
-        read_only: false,
-        is_replica: false,
-        has_init_connect: false,
-        has_procedures: false,
-        accounts: vec![Account {
-            name: AccountName::new("rollcall", "localhost"),
-            global_rights: vec!["PROCESS".to_owned(), "SHOW VIEW".to_owned()],
-            ..Account::default()
-        }],
-        activity: Vec::new(),
-        missing: Vec::new(),
-    };
+    let snapshot = snapshot(vec![Account {
+        name: AccountName::new("rollcall", "localhost"),
+        global_rights: vec!["PROCESS".to_owned(), "SHOW VIEW".to_owned()],
+        ..Account::default()
+    }]);
     let text = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
     let variables = [
         ("server_audit_logging", "ON"),
