@@ -45,8 +45,6 @@ pub struct Sent {
     pub before: State,
     /// Afterwards: what the deed asks for.
     pub after: State,
-    /// Other accounts whose state changed between the two looks: somebody else is at work here.
-    pub others: Vec<AccountName>,
 }
 
 /// The statements that make an account again as it was, its password hash included: a secret.
@@ -122,7 +120,35 @@ pub fn facts_of(server: &mut Server, name: &AccountName) -> Result<Option<Facts>
 /// # Errors
 /// [`LiveError::Refused`] where that may not be read.
 pub fn lock_state(server: &mut Server, name: &AccountName) -> Result<State, LiveError> {
-    Ok(states(server)?.get(name).copied().unwrap_or(State::Absent))
+    let is_it =
+        format!("{} AND {}", is_exactly("User", &name.user), is_exactly("Host", &name.host));
+    let found = states(server, Some(&is_it))?;
+    Ok(found.first().map_or(State::Absent, |(_, state)| *state))
+}
+
+/// The state of every account that is no role of MariaDB.
+///
+/// # Errors
+/// [`LiveError::Refused`] where that may not be read.
+pub fn lock_states(server: &mut Server) -> Result<BTreeMap<AccountName, State>, LiveError> {
+    Ok(states(server, None)?.into_iter().collect())
+}
+
+/// How many other sessions of this session's own user are carrying this statement out right now: it waits for
+/// somebody's lock, while whoever sent it may be gone.
+///
+/// # Errors
+/// What the connection answers with.
+pub fn under_way(server: &mut Server, sql: &[u8]) -> Result<usize, LiveError> {
+    let standing = snapshot::standing(server)?;
+    let list = activity::table(server.version().family, &standing);
+    let sql = format!(
+        "SELECT COUNT(*) FROM {list} WHERE ID<>CONNECTION_ID() AND {}",
+        is_exactly("INFO", bare(sql))
+    );
+    let rows = server.ask("looking for a statement of before", sql.as_bytes())?;
+    let count = rows.first().and_then(|row| row.first()?.as_deref());
+    Ok(count.and_then(|it| std::str::from_utf8(it).ok()?.parse().ok()).unwrap_or(0))
 }
 
 /// Sends the statement of a plan, and looks whether the account is then as the deed asks for.
@@ -144,13 +170,13 @@ pub fn send(
             account: name.to_string(),
         });
     }
-    let before = states(server)?;
-    let Some(&state) = before.get(name) else {
+    let before = lock_state(server, name)?;
+    if before == State::Absent {
         return Err(LiveError::NoAccount {
             server: server.name().to_owned(),
             account: name.to_string(),
         });
-    };
+    }
     let (doing, wanted) = match kind {
         DeedKind::Lock => ("locking an account", State::Locked),
         DeedKind::Unlock => ("unlocking an account", State::Open),
@@ -159,22 +185,15 @@ pub fn send(
     if let Err(error) = server.try_ask(doing, bare(sql))? {
         return Err(refusal(server, doing, "CREATE USER ON *.*", error, name));
     }
-    let mut after = states(server)?;
-    let found = after.get(name).copied().unwrap_or(State::Absent);
-    if found != wanted {
+    let after = lock_state(server, name)?;
+    if after != wanted {
         return Err(LiveError::NotDone {
             server: server.name().to_owned(),
             account: name.to_string(),
             doing,
         });
     }
-    let mut others: Vec<AccountName> = before
-        .into_iter()
-        .filter(|(other, state)| after.remove(other) != Some(*state) && other != name)
-        .map(|(other, _)| other)
-        .collect();
-    others.extend(after.into_keys());
-    Ok(Sent { before: state, after: found, others })
+    Ok(Sent { before, after })
 }
 
 /// The statements that make the account again: user with password hash, lock, expiry, limits; grants; roles that it
@@ -189,7 +208,7 @@ pub fn send(
 pub fn show_create(server: &mut Server, name: &AccountName) -> Result<Rebuild, LiveError> {
     let doing = "reading how an account was made";
     let account = quoted_account(name);
-    if !states(server)?.contains_key(name) {
+    if lock_state(server, name)? == State::Absent {
         return Err(LiveError::NoAccount {
             server: server.name().to_owned(),
             account: name.to_string(),
@@ -234,7 +253,7 @@ pub fn rebuild(
     rebuild: &Rebuild,
 ) -> Result<(), LiveError> {
     let doing = "making an account again";
-    if states(server)?.contains_key(name) {
+    if lock_state(server, name)? != State::Absent {
         return Err(LiveError::Exists {
             server: server.name().to_owned(),
             account: name.to_string(),
@@ -338,21 +357,27 @@ fn bare(sql: &[u8]) -> &[u8] {
     sql.strip_suffix(b";").unwrap_or(sql)
 }
 
-/// The state of every account.
-fn states(server: &mut Server) -> Result<BTreeMap<AccountName, State>, LiveError> {
+/// The state of every account of which this holds.
+fn states(
+    server: &mut Server,
+    condition: Option<&str>,
+) -> Result<Vec<(AccountName, State)>, LiveError> {
     let doing = "reading which accounts are locked";
-    let (sql, granted): (&[u8], _) = match server.version().family {
+    let (what, is_account, granted) = match server.version().family {
         Family::MariaDb => (
-            b"SELECT User, Host, JSON_VALUE(Priv, '$.account_locked') FROM mysql.global_priv \
-              WHERE JSON_VALUE(Priv, '$.is_role') IS NULL",
+            "SELECT User, Host, JSON_VALUE(Priv, '$.account_locked') FROM mysql.global_priv",
+            "JSON_VALUE(Priv, '$.is_role') IS NULL",
             "SELECT ON mysql.global_priv",
         ),
         Family::MySql => (
-            b"SELECT User, Host, account_locked='Y' FROM mysql.user",
+            "SELECT User, Host, account_locked='Y' FROM mysql.user",
+            "TRUE",
             "SELECT (User, Host, account_locked) ON mysql.user",
         ),
     };
-    let rows = match server.try_ask(doing, sql)? {
+    // Names come first: they cost less than JSON to look at.
+    let sql = format!("{what} WHERE {} AND {is_account}", condition.unwrap_or("TRUE"));
+    let rows = match server.try_ask(doing, sql.as_bytes())? {
         Ok(rows) => rows,
         Err(error) => return Err(refusal(server, doing, granted, error, &AccountName::default())),
     };

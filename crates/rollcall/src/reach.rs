@@ -214,11 +214,7 @@ impl Hands for RealHands {
 
     fn send(&mut self, kind: DeedKind, account: &AccountName, sql: &[u8]) -> Sent {
         match deed::send(&mut self.server, kind, account, sql) {
-            Ok(sent) if sent.others.is_empty() => Sent::Done(String::new()),
-            Ok(sent) => {
-                let others: Vec<String> = sent.others.iter().map(ToString::to_string).collect();
-                Sent::Done(format!("somebody else changed {} meanwhile", others.join(", ")))
-            }
+            Ok(_) => Sent::Done(String::new()),
             Err(error) => sent(error),
         }
     }
