@@ -134,21 +134,67 @@ pub fn lock_states(server: &mut Server) -> Result<BTreeMap<AccountName, State>, 
     Ok(states(server, None)?.into_iter().collect())
 }
 
-/// How many other sessions of this session's own user are carrying this statement out right now: it waits for
-/// somebody's lock, while whoever sent it may be gone.
+/// Whether another session of this session's own user is carrying this statement out right now: it may wait for
+/// somebody's lock, for [`LOCK_WAIT_SECONDS`](crate::server::LOCK_WAIT_SECONDS) at most, while whoever sent it is
+/// gone. Of a procedure the server lists what that does: any statement of the same user counts then.
 ///
 /// # Errors
 /// What the connection answers with.
-pub fn under_way(server: &mut Server, sql: &[u8]) -> Result<usize, LiveError> {
+pub fn is_under_way(server: &mut Server, sql: &[u8]) -> Result<bool, LiveError> {
     let standing = snapshot::standing(server)?;
     let list = activity::table(server.version().family, &standing);
-    let sql = format!(
-        "SELECT COUNT(*) FROM {list} WHERE ID<>CONNECTION_ID() AND {}",
-        is_exactly("INFO", bare(sql))
-    );
-    let rows = server.ask("looking for a statement of before", sql.as_bytes())?;
-    let count = rows.first().and_then(|row| row.first()?.as_deref());
-    Ok(count.and_then(|it| std::str::from_utf8(it).ok()?.parse().ok()).unwrap_or(0))
+    let of_it = match Way::of(sql) {
+        Way::Direct => is_exactly("INFO", bare(sql)),
+        Way::Procedure => {
+            format!("COMMAND='Query' AND {}", is_exactly("USER", &server.own().user))
+        }
+    };
+    let sql = format!("SELECT 1 FROM {list} WHERE ID<>CONNECTION_ID() AND {of_it} LIMIT 1");
+    Ok(!server.ask("looking for a statement of before", sql.as_bytes())?.is_empty())
+}
+
+/// Whether changes arrive at a server from another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Replication {
+    /// It replicates from no other server.
+    None,
+    /// It does.
+    Running,
+    /// It would, but its replication is stopped, or cannot go on.
+    Stopped,
+}
+
+/// Whether changes arrive from another server; `None` where that may not be read.
+///
+/// # Errors
+/// What the connection answers with.
+pub fn replication(server: &mut Server) -> Result<Option<Replication>, LiveError> {
+    let doing = "reading whether it replicates";
+    let sql: &[u8] = match server.version().family {
+        Family::MariaDb => b"SHOW ALL SLAVES STATUS",
+        Family::MySql if server.version().number < (8, 0, 22) => b"SHOW SLAVE STATUS",
+        Family::MySql => b"SHOW REPLICA STATUS",
+    };
+    let (names, rows) = match server.try_ask_named(doing, sql)? {
+        Ok(found) => found,
+        Err(error) if snapshot::is_refusal(error) => return Ok(None),
+        Err(error) => return Err(server.fault(doing, error)),
+    };
+    let is_thread = |name: &str| {
+        matches!(
+            name,
+            "Slave_IO_Running" | "Slave_SQL_Running" | "Replica_IO_Running" | "Replica_SQL_Running"
+        )
+    };
+    let threads: Vec<usize> =
+        (0..names.len()).filter(|&column| is_thread(&names[column])).collect();
+    let runs =
+        |row: &Row| threads.iter().all(|&column| row.get(column) == Some(&Some(b"Yes".to_vec())));
+    Ok(Some(match rows.is_empty() {
+        true => Replication::None,
+        false if rows.iter().all(runs) => Replication::Running,
+        false => Replication::Stopped,
+    }))
 }
 
 /// Sends the statement of a plan, and looks whether the account is then as the deed asks for.
@@ -157,7 +203,8 @@ pub fn under_way(server: &mut Server, sql: &[u8]) -> Result<usize, LiveError> {
 /// [`LiveError::NotTheStatement`] where the text is another one, [`LiveError::NoAccount`] where no account is
 /// called exactly that: nothing was sent. [`LiveError::Refused`], [`LiveError::ReadOnly`], [`LiveError::Busy`],
 /// [`LiveError::IsDefiner`]: the server did not carry it out. [`LiveError::NotDone`]: it said OK, but the account
-/// is not as it should be. [`LiveError::Broken`] and [`LiveError::Timeout`]: nobody knows; ask [`lock_state`].
+/// is not as it should be. [`LiveError::Broken`], [`LiveError::Timeout`], [`LiveError::NotSeen`]: nobody knows; ask
+/// [`lock_state`].
 pub fn send(
     server: &mut Server,
     kind: DeedKind,
@@ -185,7 +232,12 @@ pub fn send(
     if let Err(error) = server.try_ask(doing, bare(sql))? {
         return Err(refusal(server, doing, "CREATE USER ON *.*", error, name));
     }
-    let after = lock_state(server, name)?;
+    let after = lock_state(server, name).map_err(|error| LiveError::NotSeen {
+        server: server.name().to_owned(),
+        account: name.to_string(),
+        doing,
+        source: Box::new(error),
+    })?;
     if after != wanted {
         return Err(LiveError::NotDone {
             server: server.name().to_owned(),
@@ -252,14 +304,43 @@ pub fn rebuild(
     name: &AccountName,
     rebuild: &Rebuild,
 ) -> Result<(), LiveError> {
-    let doing = "making an account again";
     if lock_state(server, name)? != State::Absent {
         return Err(LiveError::Exists {
             server: server.name().to_owned(),
             account: name.to_string(),
         });
     }
-    for statement in &rebuild.statements {
+    make(server, name, &rebuild.statements)
+}
+
+/// Goes on where [`rebuild`] was interrupted behind its first statement. The others may be sent twice.
+///
+/// # Errors
+/// [`LiveError::Exists`] where the account is none that this first statement has made: nothing was sent. As
+/// [`rebuild`].
+pub fn complete(
+    server: &mut Server,
+    name: &AccountName,
+    rebuild: &Rebuild,
+) -> Result<(), LiveError> {
+    let now = show_create(server, name)?;
+    let made = |statements: &[Vec<u8>]| {
+        let first = String::from_utf8_lossy(statements.first().map_or(b"", |it| it)).into_owned();
+        // The last of the statements sets this again.
+        first.replace(" PASSWORD EXPIRE", "")
+    };
+    if made(&now.statements) != made(&rebuild.statements) {
+        return Err(LiveError::Exists {
+            server: server.name().to_owned(),
+            account: name.to_string(),
+        });
+    }
+    make(server, name, &rebuild.statements[1..])
+}
+
+fn make(server: &mut Server, name: &AccountName, statements: &[Vec<u8>]) -> Result<(), LiveError> {
+    let doing = "making an account again";
+    for statement in statements {
         if let Err(error) = server.try_ask(doing, statement)? {
             return Err(refusal(server, doing, "ALL PRIVILEGES ON *.*", error, name));
         }

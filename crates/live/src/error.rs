@@ -355,6 +355,20 @@ pub enum LiveError {
         /// What was being done.
         doing: &'static str,
     },
+    /// The server said OK, and then the account could not be looked at.
+    #[error(
+        "{doing}, {account}: the server said OK, but it could not be looked at afterwards: {source}"
+    )]
+    NotSeen {
+        /// The server's name.
+        server: String,
+        /// As people write it.
+        account: String,
+        /// What was being done.
+        doing: &'static str,
+        /// Why not.
+        source: Box<LiveError>,
+    },
     /// A name that no server can hold: they keep names as UTF-8.
     #[error("{server}: a name that is no UTF-8 while {doing}: no account is called that")]
     NotUtf8 {

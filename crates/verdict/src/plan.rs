@@ -194,8 +194,10 @@ pub enum Refusal {
     NotUnused(Verdict),
     /// It is named elsewhere.
     Referenced(String),
-    /// The server is a replica, or read-only.
+    /// The server is a replica.
     Replica,
+    /// The server is read-only.
+    ReadOnly,
     /// It is so already.
     AlreadySo,
     /// Whether it is locked could not be read.
@@ -219,6 +221,9 @@ impl fmt::Display for Refusal {
             Refusal::Referenced(place) => write!(f, "it is listed in {place}: remove it there"),
             Refusal::Replica => {
                 f.write_str("the server is a replica: act on the primary (--replica)")
+            }
+            Refusal::ReadOnly => {
+                f.write_str("the server is read-only: act where it takes changes (--replica)")
             }
             Refusal::AlreadySo => f.write_str("it is so already"),
             Refusal::LockUnknown => f.write_str("whether it is locked could not be read"),
@@ -314,7 +319,7 @@ pub fn protection(
 /// What would be sent, and what not.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Proposal {
-    /// In the order of the targets.
+    /// In the order of the targets, but those on replicas behind all others: there it arrives.
     pub steps: Vec<Step>,
     /// Server, account and why not.
     pub refused: Vec<(Vec<u8>, AccountName, Refusal)>,
@@ -330,6 +335,7 @@ pub fn propose(targets: &[Target<'_>], rules: &Rules<'_>) -> Proposal {
             None => accepted.push(target),
         }
     }
+    accepted.sort_by_key(|it| it.snapshot.is_replica);
     for target in &accepted {
         let last = rules.kind != DeedKind::Unlock
             && target.account.is_administrator()
@@ -354,8 +360,10 @@ fn refusal(target: &Target<'_>, rules: &Rules<'_>) -> Option<Refusal> {
     if let Some(protection) = protection(account, snapshot, rules.protected) {
         return Some(Refusal::Protected(protection));
     }
-    if (snapshot.is_replica || snapshot.read_only) && !rules.on_replica {
-        return Some(Refusal::Replica);
+    match rules.on_replica {
+        false if snapshot.is_replica => return Some(Refusal::Replica),
+        false if snapshot.read_only => return Some(Refusal::ReadOnly),
+        _ => {}
     }
     match (rules.kind, account.locked) {
         (DeedKind::Lock, Some(true)) | (DeedKind::Unlock, Some(false)) => {
@@ -629,8 +637,14 @@ mod tests {
         let targets = targets(&snapshot, Verdict::Unused);
         let proposal = propose(&targets[1..], &rules(DeedKind::Lock));
         assert_eq!(proposal.refused[0].2, Refusal::Replica);
-        let rules = Rules { on_replica: true, ..rules(DeedKind::Lock) };
-        assert_eq!(propose(&targets[1..], &rules).steps.len(), 1);
+        let told = Rules { on_replica: true, ..rules(DeedKind::Lock) };
+        assert_eq!(propose(&targets[1..], &told).steps.len(), 1);
+        snapshot.is_replica = false;
+        snapshot.read_only = true;
+        let targets = self::targets(&snapshot, Verdict::Unused);
+        let proposal = propose(&targets[1..], &rules(DeedKind::Lock));
+        assert_eq!(proposal.refused[0].2, Refusal::ReadOnly);
+        assert_eq!(propose(&targets[1..], &told).steps.len(), 1);
     }
 
     #[test]

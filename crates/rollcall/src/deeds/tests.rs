@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::time::Duration;
 
 use ledger::{DeedFilter, Ledger, NewPlan, PlanState};
 use verdict::account::AccountName;
@@ -82,6 +83,14 @@ impl Hands for Server {
         Ok(forbidden.map(|it| (it.clone(), "protected".to_owned())).collect())
     }
 
+    fn is_replica(&self) -> bool {
+        false
+    }
+
+    fn is_under_way(&mut self, _: &[u8]) -> Result<bool, String> {
+        Ok(false)
+    }
+
     fn send(&mut self, kind: DeedKind, account: &AccountName, sql: &[u8]) -> Sent {
         assert_eq!(sql, kind.statement(account, Way::Direct));
         self.step(|world| {
@@ -113,6 +122,10 @@ impl Hands for Server {
             world.accounts.insert(account.clone(), locked);
             Sent::Done(String::new())
         })
+    }
+
+    fn complete(&mut self, _: &AccountName, _: Vec<Vec<u8>>) -> Sent {
+        Sent::Done(String::new())
     }
 }
 
@@ -200,8 +213,15 @@ impl House {
         let mut ledger = self.ledger();
         let rebuilds = self.rebuilds();
         let state = self.state();
-        let order =
-            Order { id: &self.id, plan: &self.plan, state, kill_sessions, rebuilds: &rebuilds };
+        let order = Order {
+            id: &self.id,
+            plan: &self.plan,
+            state,
+            kill_sessions,
+            rebuilds: &rebuilds,
+            are_grouped: &|_, _| true,
+            patience: Duration::ZERO,
+        };
         let server = Server(self.world.clone());
         let mut reach =
             |_: &str| -> Result<Box<dyn Hands>, String> { Ok(Box::new(server.clone())) };
