@@ -24,6 +24,7 @@ use verdict::account::{AccountName, Family, quoted, quoted_account};
 use verdict::plan::{DeedKind, Facts, Way};
 
 use crate::error::{LiveError, grant};
+use crate::facts;
 use crate::server::{Row, Server, is_exactly, single};
 use crate::snapshot::{self, activity};
 
@@ -169,30 +170,20 @@ pub enum Replication {
 /// # Errors
 /// What the connection answers with.
 pub fn replication(server: &mut Server) -> Result<Option<Replication>, LiveError> {
-    let doing = "reading whether it replicates";
-    let sql: &[u8] = match server.version().family {
-        Family::MariaDb => b"SHOW ALL SLAVES STATUS",
-        Family::MySql if server.version().number < (8, 0, 22) => b"SHOW SLAVE STATUS",
-        Family::MySql => b"SHOW REPLICA STATUS",
+    let sources = match facts::replication(server) {
+        Ok(sources) => sources,
+        Err(LiveError::Refused { .. }) => return Ok(None),
+        Err(error) => return Err(error),
     };
-    let (names, rows) = match server.try_ask_named(doing, sql)? {
-        Ok(found) => found,
-        Err(error) if snapshot::is_refusal(error) => return Ok(None),
-        Err(error) => return Err(server.fault(doing, error)),
+    let runs = |source: &BTreeMap<String, String>| {
+        let mut threads = source
+            .iter()
+            .filter(|(name, _)| name.ends_with("_io_running") || name.ends_with("_sql_running"));
+        threads.all(|(_, value)| value == "Yes")
     };
-    let is_thread = |name: &str| {
-        matches!(
-            name,
-            "Slave_IO_Running" | "Slave_SQL_Running" | "Replica_IO_Running" | "Replica_SQL_Running"
-        )
-    };
-    let threads: Vec<usize> =
-        (0..names.len()).filter(|&column| is_thread(&names[column])).collect();
-    let runs =
-        |row: &Row| threads.iter().all(|&column| row.get(column) == Some(&Some(b"Yes".to_vec())));
-    Ok(Some(match rows.is_empty() {
+    Ok(Some(match sources.is_empty() {
         true => Replication::None,
-        false if rows.iter().all(runs) => Replication::Running,
+        false if sources.iter().all(runs) => Replication::Running,
         false => Replication::Stopped,
     }))
 }

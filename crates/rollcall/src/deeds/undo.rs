@@ -118,49 +118,59 @@ fn take_back(
     }
 }
 
-/// Why an account that is as a deed has left it is so by somebody else's hand; `None` where nothing tells so:
-/// servers do not say who has locked an account, and when.
+/// Why an account that is as a deed has left it is so by another hand; `None` where nothing tells so: servers do
+/// not say who has locked an account, nor when.
 fn taken_over(ledger: &Ledger, deed: &Deed) -> anyhow::Result<Option<String>> {
     let Intent { server, account, kind, .. } = &deed.intent;
-    let is_lock = kind == "lock";
-    let word = if is_lock { "unlocked" } else { "locked" };
+    let against = if kind == "lock" { "unlock" } else { "lock" };
     let filter = DeedFilter {
         server: Some(server.clone()),
         account: Some(account.clone()),
         ..DeedFilter::default()
     };
-    let undoes = |later: &Deed| match later.intent.kind.as_str() {
-        "lock" => !is_lock,
-        "unlock" => is_lock,
-        kind => kind == "drop",
-    };
-    let later = ledger.deeds(&filter)?.into_iter().find(|it| {
-        it.id > deed.id && undoes(it) && matches!(it.outcome, Outcome::Done | Outcome::Undone)
+    let mut later = ledger.deeds(&filter)?;
+    later.retain(|it| it.id > deed.id && matches!(it.outcome, Outcome::Done | Outcome::Undone));
+    // What was undone is as if it had not been done.
+    let done = later.iter().find(|it| {
+        it.outcome == Outcome::Done
+            && it.intent.undo_of.is_none()
+            && [against, "drop"].contains(&it.intent.kind.as_str())
     });
-    if let Some(later) = later {
-        return Ok(Some(format!("deed {} has done so since: it stays as it is", later.id)));
+    if let Some(done) = done {
+        return Ok(Some(format!("deed {} has done so since: it stays as it is", done.id)));
     }
     let since = deed.ended_us.unwrap_or(deed.intent.begun_us);
-    let is_other = |change: &AccountChange| {
-        change.noticed_us > since
-            && match change.kind {
-                ChangeKind::Unlocked => is_lock,
-                ChangeKind::Locked => !is_lock,
-                kind => matches!(kind, ChangeKind::Created | ChangeKind::Dropped),
-            }
-    };
     let history = ledger.account_history(server, Some(account))?;
-    Ok(history.iter().find(|it| is_other(it)).map(|change| {
-        let what = match change.kind {
-            ChangeKind::Created | ChangeKind::Dropped => "dropped or made anew",
-            _ => word,
-        };
+    let other = history.iter().find(|change| {
+        let (kind, _) = noticed(change.kind);
+        change.noticed_us > since
+            && [against, "drop", "create"].contains(&kind)
+            && !later.iter().any(|it| it.intent.kind == kind && is_within(it, change))
+    });
+    Ok(other.map(|change| {
         format!(
-            "it was {what} meanwhile (noticed {}), and then {} by somebody else: it stays as it is",
+            "it was {} meanwhile (noticed {}), and not by rollcall: it stays as it is",
+            noticed(change.kind).1,
             utc_text(change.noticed_us),
-            if is_lock { "locked" } else { "unlocked" },
         )
     }))
+}
+
+/// The kind of deed that makes such a change, and what it makes.
+fn noticed(change: ChangeKind) -> (&'static str, &'static str) {
+    match change {
+        ChangeKind::Locked => ("lock", "locked"),
+        ChangeKind::Unlocked => ("unlock", "unlocked"),
+        ChangeKind::Dropped => ("drop", "dropped"),
+        ChangeKind::Created => ("create", "made anew"),
+        _ => ("", ""),
+    }
+}
+
+/// Whether a deed can have made a change that was noticed.
+fn is_within(deed: &Deed, change: &AccountChange) -> bool {
+    let ended = deed.ended_us.unwrap_or(deed.intent.begun_us);
+    deed.intent.begun_us <= change.noticed_us && change.since_us.is_none_or(|at| ended >= at)
 }
 
 fn send(
