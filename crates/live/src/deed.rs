@@ -301,7 +301,7 @@ pub fn rebuild(
             account: name.to_string(),
         });
     }
-    make(server, name, &rebuild.statements)
+    make(server, name, &rebuild.statements, 0)
 }
 
 /// Goes on where [`rebuild`] was interrupted behind its first statement. The others may be sent twice.
@@ -326,15 +326,32 @@ pub fn complete(
             account: name.to_string(),
         });
     }
-    make(server, name, &rebuild.statements[1..])
+    make(server, name, &rebuild.statements, 1)
 }
 
-fn make(server: &mut Server, name: &AccountName, statements: &[Vec<u8>]) -> Result<(), LiveError> {
+/// Sends these statements but for the first ones.
+fn make(
+    server: &mut Server,
+    name: &AccountName,
+    statements: &[Vec<u8>],
+    first: usize,
+) -> Result<(), LiveError> {
     let doing = "making an account again";
-    for statement in statements {
-        if let Err(error) = server.try_ask(doing, statement)? {
+    for (number, statement) in statements.iter().enumerate().skip(first) {
+        let Err(error) = server.try_ask(doing, statement)? else { continue };
+        if number == 0 {
             return Err(refusal(server, doing, "ALL PRIVILEGES ON *.*", error, name));
         }
+        return Err(match server.fault(doing, error) {
+            LiveError::Server { .. } => LiveError::HalfMade {
+                server: server.name().to_owned(),
+                account: name.to_string(),
+                error,
+                number: number + 1,
+                count: statements.len(),
+            },
+            other => other,
+        });
     }
     match lock_state(server, name)? {
         State::Absent => Err(LiveError::NotDone {

@@ -275,6 +275,7 @@ fn sent(error: LiveError) -> Sent {
         }
         LiveError::Refused { error, .. }
         | LiveError::ReadOnly { error, .. }
+        | LiveError::HalfMade { error, .. }
         | LiveError::Server { error, .. } => Sent::Refused(Some(error.into()), text),
         _ => Sent::Refused(None, text),
     }

@@ -106,10 +106,12 @@ fn take_back(
         (Some(DeedKind::Lock | DeedKind::Unlock), None) if looked.is_none() => {
             return note_as_it_is(ledger, deed, doer, "the account is not there any more");
         }
-        (Some(DeedKind::Drop), _) if looked.is_some() => {
+        (Some(DeedKind::Drop), _) if looked.is_some() && !is_half_made(ledger, deed)? => {
             return skipped("somebody has made an account of this name anew: it stays as it is");
         }
-        (Some(DeedKind::Drop), _) => return make_anew(ledger, deed, rebuilds, hands, doer),
+        (Some(DeedKind::Drop), _) => {
+            return make_anew(ledger, deed, rebuilds, hands, looked.is_some(), doer);
+        }
         _ => return skipped("whether the account is locked cannot be read"),
     };
     match taken_over(ledger, deed)? {
@@ -202,12 +204,20 @@ fn note_as_it_is(
     Ok(one(deed, Some(id), "", StepOutcome::Before, why))
 }
 
-/// Makes a dropped account anew, by the statements that were stored before it was dropped.
+/// Whether an earlier try has made a dropped account anew in part.
+fn is_half_made(ledger: &Ledger, deed: &Deed) -> anyhow::Result<bool> {
+    let filter = DeedFilter { plan: deed.intent.plan.clone(), ..DeedFilter::default() };
+    let tries = ledger.deeds(&filter)?;
+    Ok(tries.iter().any(|it| it.intent.undo_of == Some(deed.id) && it.outcome == Outcome::Failed))
+}
+
+/// Makes a dropped account anew, by the statements that were stored before it was dropped, or completes it.
 fn make_anew(
     ledger: &mut Ledger,
     deed: &Deed,
     rebuilds: &Rebuilds,
     hands: &mut dyn Hands,
+    is_begun: bool,
     doer: &Doer,
 ) -> anyhow::Result<StepDone> {
     let reference = deed.intent.undo.first().cloned().unwrap_or_default();
@@ -217,7 +227,11 @@ fn make_anew(
         Err(why) => return Ok(one(deed, None, "", StepOutcome::Skipped, &why)),
     };
     let id = ledger.begin_deed(&intent(deed, "create", reference, doer))?;
-    let (outcome, code, detail) = outcome(hands.rebuild(&deed.intent.account, statements));
+    let account = &deed.intent.account;
+    let (outcome, code, detail) = outcome(match is_begun {
+        true => hands.complete(account, statements),
+        false => hands.rebuild(account, statements),
+    });
     ledger.end_deed(id, (doer.clock)(), outcome, code, &detail)?;
     Ok(one(deed, Some(id), &text, step_outcome(outcome), &detail))
 }
