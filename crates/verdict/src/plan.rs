@@ -14,6 +14,7 @@
 //! * No protected account is in any proposal, whatever is asked for.
 //! * At least one administrator who can log in remains on each server.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use crate::account::{Account, AccountName, Snapshot, quoted, quoted_account};
@@ -301,19 +302,37 @@ pub fn protection(
     if user == b"root" {
         return Some(Protection::Root);
     }
-    if SYSTEM.iter().any(|name| name.as_bytes() == user) {
+    if is_system(account) {
         return Some(Protection::System);
     }
     if is(&snapshot.own) {
         return Some(Protection::Own);
     }
-    if account.is_replication() {
+    if is_or_holds(account, snapshot, Account::is_replication) {
         return Some(Protection::Replication);
     }
     if account.is_proxied || snapshot.accounts.iter().any(|it| it.proxies_for.iter().any(is)) {
         return Some(Protection::Proxied);
     }
     listed.iter().any(is).then_some(Protection::Listed)
+}
+
+/// Whether this holds for an account, or for a role that it has, or that one of its roles has.
+fn is_or_holds(account: &Account, snapshot: &Snapshot, what: fn(&Account) -> bool) -> bool {
+    let (mut open, mut seen) = (vec![account], BTreeSet::new());
+    while let Some(one) = open.pop() {
+        if what(one) {
+            return true;
+        }
+        let new = one.roles.iter().filter(|name| seen.insert(*name));
+        let named = |name: &AccountName| snapshot.accounts.iter().find(|it| it.name == *name);
+        open.extend(new.filter_map(named));
+    }
+    false
+}
+
+fn is_system(account: &Account) -> bool {
+    SYSTEM.iter().any(|name| name.as_bytes() == account.name.user)
 }
 
 /// What would be sent, and what not.
@@ -338,7 +357,7 @@ pub fn propose(targets: &[Target<'_>], rules: &Rules<'_>) -> Proposal {
     accepted.sort_by_key(|it| it.snapshot.is_replica);
     for target in &accepted {
         let last = rules.kind != DeedKind::Unlock
-            && target.account.is_administrator()
+            && is_or_holds(target.account, target.snapshot, Account::is_administrator)
             && !administrator_remains(target, &accepted);
         match last {
             true => proposal.refuse(target, Refusal::LastAdministrator),
@@ -403,11 +422,13 @@ fn administrator_remains(target: &Target<'_>, accepted: &[&Target<'_>]) -> bool 
     let goes = |account: &Account| {
         accepted.iter().any(|it| it.server == target.server && it.account.name == account.name)
     };
-    target
-        .snapshot
+    // Nobody logs in with what a server or its provider keeps for itself.
+    let could = |it: &Account| !it.is_role && !is_system(it) && it.locked == Some(false);
+    let snapshot = target.snapshot;
+    snapshot
         .accounts
         .iter()
-        .any(|it| it.is_administrator() && !it.is_role && it.locked == Some(false) && !goes(it))
+        .any(|it| could(it) && !goes(it) && is_or_holds(it, snapshot, Account::is_administrator))
 }
 
 fn step(target: &Target<'_>, kind: DeedKind) -> Step {
