@@ -602,7 +602,27 @@ mod checks {
             .unwrap();
             assert_eq!(account(&mut server), None);
             deed::rebuild(&mut server, &name, &rebuild).unwrap();
-            assert_eq!((account(&mut server), shown(bench)), (before, told));
+            assert_eq!((account(&mut server), shown(bench)), (before.clone(), told.clone()));
+
+            // Interrupted behind any of its statements it is completed, as long as it is the same account.
+            for sent in 1..rebuild.expose().len() {
+                admin(bench, &format!("DROP USER {};", literal(&name)));
+                for statement in &rebuild.expose()[..sent] {
+                    admin(bench, &format!("{};", String::from_utf8_lossy(statement)));
+                }
+                deed::complete(&mut server, &name, &rebuild).unwrap();
+                assert_eq!((account(&mut server), shown(bench)), (before.clone(), told.clone()));
+            }
+            admin(
+                bench,
+                &format!("DROP USER {0}; CREATE USER {0} IDENTIFIED BY 'x-5';", literal(&name)),
+            );
+            let (others, error) =
+                (account(&mut server), deed::complete(&mut server, &name, &rebuild));
+            assert!(matches!(error, Err(LiveError::Exists { .. })), "{error:?}");
+            assert_eq!(account(&mut server), others);
+            admin(bench, &format!("DROP USER {};", literal(&name)));
+            deed::rebuild(&mut server, &name, &rebuild).unwrap();
         }
         Server::connect(&target(bench, "lvplain")).expect("the old password");
 
