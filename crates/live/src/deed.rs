@@ -24,6 +24,7 @@ use verdict::account::{AccountName, Family, quoted, quoted_account};
 use verdict::plan::{DeedKind, Facts, Way};
 
 use crate::error::{LiveError, grant};
+use crate::facts;
 use crate::server::{Row, Server, is_exactly, single};
 use crate::snapshot::{self, activity};
 
@@ -45,8 +46,6 @@ pub struct Sent {
     pub before: State,
     /// Afterwards: what the deed asks for.
     pub after: State,
-    /// Other accounts whose state changed between the two looks: somebody else is at work here.
-    pub others: Vec<AccountName>,
 }
 
 /// The statements that make an account again as it was, its password hash included: a secret.
@@ -122,7 +121,71 @@ pub fn facts_of(server: &mut Server, name: &AccountName) -> Result<Option<Facts>
 /// # Errors
 /// [`LiveError::Refused`] where that may not be read.
 pub fn lock_state(server: &mut Server, name: &AccountName) -> Result<State, LiveError> {
-    Ok(states(server)?.get(name).copied().unwrap_or(State::Absent))
+    let is_it =
+        format!("{} AND {}", is_exactly("User", &name.user), is_exactly("Host", &name.host));
+    let found = states(server, Some(&is_it))?;
+    Ok(found.first().map_or(State::Absent, |(_, state)| *state))
+}
+
+/// The state of every account that is no role of MariaDB.
+///
+/// # Errors
+/// [`LiveError::Refused`] where that may not be read.
+pub fn lock_states(server: &mut Server) -> Result<BTreeMap<AccountName, State>, LiveError> {
+    Ok(states(server, None)?.into_iter().collect())
+}
+
+/// Whether another session of this session's own user is carrying this statement out right now: it may wait for
+/// somebody's lock, for [`LOCK_WAIT_SECONDS`](crate::server::LOCK_WAIT_SECONDS) at most, while whoever sent it is
+/// gone. Of a procedure the server lists what that does: any statement of the same user counts then.
+///
+/// # Errors
+/// What the connection answers with.
+pub fn is_under_way(server: &mut Server, sql: &[u8]) -> Result<bool, LiveError> {
+    let standing = snapshot::standing(server)?;
+    let list = activity::table(server.version().family, &standing);
+    let of_it = match Way::of(sql) {
+        Way::Direct => is_exactly("INFO", bare(sql)),
+        Way::Procedure => {
+            format!("COMMAND='Query' AND {}", is_exactly("USER", &server.own().user))
+        }
+    };
+    let sql = format!("SELECT 1 FROM {list} WHERE ID<>CONNECTION_ID() AND {of_it} LIMIT 1");
+    Ok(!server.ask("looking for a statement of before", sql.as_bytes())?.is_empty())
+}
+
+/// Whether changes arrive at a server from another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Replication {
+    /// It replicates from no other server.
+    None,
+    /// It does.
+    Running,
+    /// It would, but its replication is stopped, or cannot go on.
+    Stopped,
+}
+
+/// Whether changes arrive from another server; `None` where that may not be read.
+///
+/// # Errors
+/// What the connection answers with.
+pub fn replication(server: &mut Server) -> Result<Option<Replication>, LiveError> {
+    let sources = match facts::replication(server) {
+        Ok(sources) => sources,
+        Err(LiveError::Refused { .. }) => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let runs = |source: &BTreeMap<String, String>| {
+        let mut threads = source
+            .iter()
+            .filter(|(name, _)| name.ends_with("_io_running") || name.ends_with("_sql_running"));
+        threads.all(|(_, value)| value == "Yes")
+    };
+    Ok(Some(match sources.is_empty() {
+        true => Replication::None,
+        false if sources.iter().all(runs) => Replication::Running,
+        false => Replication::Stopped,
+    }))
 }
 
 /// Sends the statement of a plan, and looks whether the account is then as the deed asks for.
@@ -131,7 +194,8 @@ pub fn lock_state(server: &mut Server, name: &AccountName) -> Result<State, Live
 /// [`LiveError::NotTheStatement`] where the text is another one, [`LiveError::NoAccount`] where no account is
 /// called exactly that: nothing was sent. [`LiveError::Refused`], [`LiveError::ReadOnly`], [`LiveError::Busy`],
 /// [`LiveError::IsDefiner`]: the server did not carry it out. [`LiveError::NotDone`]: it said OK, but the account
-/// is not as it should be. [`LiveError::Broken`] and [`LiveError::Timeout`]: nobody knows; ask [`lock_state`].
+/// is not as it should be. [`LiveError::Broken`], [`LiveError::Timeout`], [`LiveError::NotSeen`]: nobody knows; ask
+/// [`lock_state`].
 pub fn send(
     server: &mut Server,
     kind: DeedKind,
@@ -144,13 +208,13 @@ pub fn send(
             account: name.to_string(),
         });
     }
-    let before = states(server)?;
-    let Some(&state) = before.get(name) else {
+    let before = lock_state(server, name)?;
+    if before == State::Absent {
         return Err(LiveError::NoAccount {
             server: server.name().to_owned(),
             account: name.to_string(),
         });
-    };
+    }
     let (doing, wanted) = match kind {
         DeedKind::Lock => ("locking an account", State::Locked),
         DeedKind::Unlock => ("unlocking an account", State::Open),
@@ -159,22 +223,20 @@ pub fn send(
     if let Err(error) = server.try_ask(doing, bare(sql))? {
         return Err(refusal(server, doing, "CREATE USER ON *.*", error, name));
     }
-    let mut after = states(server)?;
-    let found = after.get(name).copied().unwrap_or(State::Absent);
-    if found != wanted {
+    let after = lock_state(server, name).map_err(|error| LiveError::NotSeen {
+        server: server.name().to_owned(),
+        account: name.to_string(),
+        doing,
+        source: Box::new(error),
+    })?;
+    if after != wanted {
         return Err(LiveError::NotDone {
             server: server.name().to_owned(),
             account: name.to_string(),
             doing,
         });
     }
-    let mut others: Vec<AccountName> = before
-        .into_iter()
-        .filter(|(other, state)| after.remove(other) != Some(*state) && other != name)
-        .map(|(other, _)| other)
-        .collect();
-    others.extend(after.into_keys());
-    Ok(Sent { before: state, after: found, others })
+    Ok(Sent { before, after })
 }
 
 /// The statements that make the account again: user with password hash, lock, expiry, limits; grants; roles that it
@@ -189,7 +251,7 @@ pub fn send(
 pub fn show_create(server: &mut Server, name: &AccountName) -> Result<Rebuild, LiveError> {
     let doing = "reading how an account was made";
     let account = quoted_account(name);
-    if !states(server)?.contains_key(name) {
+    if lock_state(server, name)? == State::Absent {
         return Err(LiveError::NoAccount {
             server: server.name().to_owned(),
             account: name.to_string(),
@@ -233,17 +295,63 @@ pub fn rebuild(
     name: &AccountName,
     rebuild: &Rebuild,
 ) -> Result<(), LiveError> {
-    let doing = "making an account again";
-    if states(server)?.contains_key(name) {
+    if lock_state(server, name)? != State::Absent {
         return Err(LiveError::Exists {
             server: server.name().to_owned(),
             account: name.to_string(),
         });
     }
-    for statement in &rebuild.statements {
-        if let Err(error) = server.try_ask(doing, statement)? {
+    make(server, name, &rebuild.statements, 0)
+}
+
+/// Goes on where [`rebuild`] was interrupted behind its first statement. The others may be sent twice.
+///
+/// # Errors
+/// [`LiveError::Exists`] where the account is none that this first statement has made: nothing was sent. As
+/// [`rebuild`].
+pub fn complete(
+    server: &mut Server,
+    name: &AccountName,
+    rebuild: &Rebuild,
+) -> Result<(), LiveError> {
+    let now = show_create(server, name)?;
+    let made = |statements: &[Vec<u8>]| {
+        let first = String::from_utf8_lossy(statements.first().map_or(b"", |it| it)).into_owned();
+        // The last of the statements sets this again.
+        first.replace(" PASSWORD EXPIRE", "")
+    };
+    if made(&now.statements) != made(&rebuild.statements) {
+        return Err(LiveError::Exists {
+            server: server.name().to_owned(),
+            account: name.to_string(),
+        });
+    }
+    make(server, name, &rebuild.statements, 1)
+}
+
+/// Sends these statements but for the first ones.
+fn make(
+    server: &mut Server,
+    name: &AccountName,
+    statements: &[Vec<u8>],
+    first: usize,
+) -> Result<(), LiveError> {
+    let doing = "making an account again";
+    for (number, statement) in statements.iter().enumerate().skip(first) {
+        let Err(error) = server.try_ask(doing, statement)? else { continue };
+        if number == 0 {
             return Err(refusal(server, doing, "ALL PRIVILEGES ON *.*", error, name));
         }
+        return Err(match server.fault(doing, error) {
+            LiveError::Server { .. } => LiveError::HalfMade {
+                server: server.name().to_owned(),
+                account: name.to_string(),
+                error,
+                number: number + 1,
+                count: statements.len(),
+            },
+            other => other,
+        });
     }
     match lock_state(server, name)? {
         State::Absent => Err(LiveError::NotDone {
@@ -338,21 +446,27 @@ fn bare(sql: &[u8]) -> &[u8] {
     sql.strip_suffix(b";").unwrap_or(sql)
 }
 
-/// The state of every account.
-fn states(server: &mut Server) -> Result<BTreeMap<AccountName, State>, LiveError> {
+/// The state of every account of which this holds.
+fn states(
+    server: &mut Server,
+    condition: Option<&str>,
+) -> Result<Vec<(AccountName, State)>, LiveError> {
     let doing = "reading which accounts are locked";
-    let (sql, granted): (&[u8], _) = match server.version().family {
+    let (what, is_account, granted) = match server.version().family {
         Family::MariaDb => (
-            b"SELECT User, Host, JSON_VALUE(Priv, '$.account_locked') FROM mysql.global_priv \
-              WHERE JSON_VALUE(Priv, '$.is_role') IS NULL",
+            "SELECT User, Host, JSON_VALUE(Priv, '$.account_locked') FROM mysql.global_priv",
+            "JSON_VALUE(Priv, '$.is_role') IS NULL",
             "SELECT ON mysql.global_priv",
         ),
         Family::MySql => (
-            b"SELECT User, Host, account_locked='Y' FROM mysql.user",
+            "SELECT User, Host, account_locked='Y' FROM mysql.user",
+            "TRUE",
             "SELECT (User, Host, account_locked) ON mysql.user",
         ),
     };
-    let rows = match server.try_ask(doing, sql)? {
+    // Names come first: they cost less than JSON to look at.
+    let sql = format!("{what} WHERE {} AND {is_account}", condition.unwrap_or("TRUE"));
+    let rows = match server.try_ask(doing, sql.as_bytes())? {
         Ok(rows) => rows,
         Err(error) => return Err(refusal(server, doing, granted, error, &AccountName::default())),
     };

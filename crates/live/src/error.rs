@@ -355,6 +355,37 @@ pub enum LiveError {
         /// What was being done.
         doing: &'static str,
     },
+    /// The server said OK, and then the account could not be looked at.
+    #[error(
+        "{doing}, {account}: the server said OK, but it could not be looked at afterwards: {source}"
+    )]
+    NotSeen {
+        /// The server's name.
+        server: String,
+        /// As people write it.
+        account: String,
+        /// What was being done.
+        doing: &'static str,
+        /// Why not.
+        source: Box<LiveError>,
+    },
+    /// A right, role or account that is to be given again cannot be given.
+    #[error(
+        "{server}: {account} is made anew in part: error {error} at statement {number} of {count}, which gives it \
+         what this session may not give, or what is not there any more; mend that, then undo again"
+    )]
+    HalfMade {
+        /// The server's name.
+        server: String,
+        /// As people write it.
+        account: String,
+        /// The server's error number.
+        error: u16,
+        /// Which one: 1 is the first.
+        number: usize,
+        /// Of how many.
+        count: usize,
+    },
     /// A name that no server can hold: they keep names as UTF-8.
     #[error("{server}: a name that is no UTF-8 while {doing}: no account is called that")]
     NotUtf8 {

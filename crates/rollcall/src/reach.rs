@@ -4,7 +4,7 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use ledger::{ProxyUsers, SQLITE_MAGIC};
-use live::deed::{self, State};
+use live::deed::{self, Replication, State};
 use live::{LiveError, Server, Target, option_file};
 use verdict::account::{AccountName, Snapshot};
 use verdict::matching::{Matcher, Rules as Order, Shown};
@@ -239,13 +239,17 @@ impl Hands for RealHands {
         Ok(refused.map(|(_, account, refusal)| (account, refusal.to_string())).collect())
     }
 
+    fn is_replica(&self) -> bool {
+        self.snapshot.is_replica
+    }
+
+    fn is_under_way(&mut self, sql: &[u8]) -> Result<bool, String> {
+        deed::is_under_way(&mut self.server, sql).map_err(|error| error.to_string())
+    }
+
     fn send(&mut self, kind: DeedKind, account: &AccountName, sql: &[u8]) -> Sent {
         match deed::send(&mut self.server, kind, account, sql) {
-            Ok(sent) if sent.others.is_empty() => Sent::Done(String::new()),
-            Ok(sent) => {
-                let others: Vec<String> = sent.others.iter().map(ToString::to_string).collect();
-                Sent::Done(format!("somebody else changed {} meanwhile", others.join(", ")))
-            }
+            Ok(_) => Sent::Done(String::new()),
             Err(error) => sent(error),
         }
     }
@@ -279,37 +283,56 @@ impl Hands for RealHands {
             Err(error) => sent(error),
         }
     }
+
+    fn complete(&mut self, account: &AccountName, statements: Vec<Vec<u8>>) -> Sent {
+        let rebuild = deed::Rebuild::new(statements);
+        match deed::complete(&mut self.server, account, &rebuild) {
+            Ok(()) => Sent::Done(String::new()),
+            Err(error) => sent(error),
+        }
+    }
 }
 
 /// What an error says of what became of a statement.
 fn sent(error: LiveError) -> Sent {
     let text = error.to_string();
     match error {
-        LiveError::Broken { .. } | LiveError::Timeout { .. } => Sent::Unknown(text),
+        LiveError::Broken { .. } | LiveError::Timeout { .. } | LiveError::NotSeen { .. } => {
+            Sent::Unknown(text)
+        }
         LiveError::Refused { error, .. }
         | LiveError::ReadOnly { error, .. }
+        | LiveError::HalfMade { error, .. }
         | LiveError::Server { error, .. } => Sent::Refused(Some(error.into()), text),
         _ => Sent::Refused(None, text),
     }
 }
 
-/// How an account is on a server, for members of a group that a plan does not name: a change there arrives by
-/// replication.
-///
-/// # Errors
-/// A message with the remedy.
-pub(crate) fn is_locked(
-    place: &Place,
-    name: &str,
-    account: &AccountName,
-) -> Result<Option<bool>, String> {
-    let mut server = place.connect(Some(name))?;
-    let state = deed::lock_state(&mut server, account).map_err(|error| error.to_string())?;
-    Ok(match state {
-        State::Absent => None,
-        State::Open => Some(false),
-        State::Locked => Some(true),
-    })
+/// A member of a group that a plan does not name: a change there arrives by replication.
+pub(crate) struct Witness {
+    server: Server,
+    /// `None`: that may not be read.
+    pub(crate) replication: Option<Replication>,
+}
+
+impl Witness {
+    /// Reaches it.
+    ///
+    /// # Errors
+    /// A message with the remedy.
+    pub(crate) fn reach(place: &Place, name: &str) -> Result<Witness, String> {
+        let mut server = place.connect(Some(name))?;
+        let replication = deed::replication(&mut server).map_err(|error| error.to_string())?;
+        Ok(Witness { server, replication })
+    }
+
+    /// How an account is there now.
+    ///
+    /// # Errors
+    /// A message with the remedy.
+    pub(crate) fn state(&mut self, account: &AccountName) -> Result<State, String> {
+        deed::lock_state(&mut self.server, account).map_err(|error| error.to_string())
+    }
 }
 
 #[cfg(test)]

@@ -4,102 +4,36 @@
 //!
 //! Needs the feature `real-server` and root, as it starts servers of its own with `tests/servers/start`.
 
-use std::collections::{BTreeMap, HashMap};
+#[path = "servers/own.rs"]
+mod own;
+
+use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
+use own::{PASSWORD, Server, text};
 use serde_json::Value;
 use tempfile::TempDir;
 
 const DAY: i64 = 86_400;
-const PASSWORD: &str = "Pa55-word";
 
 /// The user that somebody else is to this machine: `nobody`.
 const SOMEBODY_ELSE: u32 = 65_534;
 
-/// A server of this test, ended with this value.
-struct Server {
-    folder: PathBuf,
-    told: HashMap<String, String>,
-}
-
-fn script(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/servers").join(name)
-}
-
-impl Server {
-    /// Starts it, with its clock at this second after 1970 where one is given.
-    fn start(kind: &str, folder: &Path, clock: Option<i64>) -> Server {
-        let mut command = Command::new(script("start"));
-        command.arg(kind).arg(folder);
-        if let Some(clock) = clock {
-            command.args(["--clock", &clock.to_string()]);
-        }
-        let output = command.args(["--", "--skip-name-resolve"]).output().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        let text = String::from_utf8(output.stdout).unwrap();
-        let told = text.lines().filter_map(|line| line.split_once('='));
-        let told = told.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-        Server { folder: folder.to_owned(), told }
+/// The error number of a login, or `None` where it was let in.
+fn login(server: &Server, user: &str) -> Option<u32> {
+    let mut command = Command::new(server.told("client"));
+    command.args(["-u", user, &format!("-p{PASSWORD}"), "-S", server.told("socket"), "-e", "DO 1"]);
+    let output = command.output().unwrap();
+    if output.status.success() {
+        return None;
     }
-
-    fn told(&self, name: &str) -> &str {
-        &self.told[name]
-    }
-
-    fn is_mariadb(&self) -> bool {
-        self.told("family") == "mariadb"
-    }
-
-    /// Runs statements as root; the rows, columns separated by tabs.
-    fn admin(&self, statements: &str) -> String {
-        let mut command = Command::new(self.told("client"));
-        command.args(["-u", "root", "-S", self.told("socket"), "-BN", "-e", statements]);
-        let output = command.output().unwrap();
-        assert!(output.status.success(), "{statements}: {}", text(&output.stderr));
-        text(&output.stdout)
-    }
-
-    /// The error number of a login, or `None` where it was let in.
-    fn login(&self, user: &str) -> Option<u32> {
-        let mut command = Command::new(self.told("client"));
-        command.args([
-            "-u",
-            user,
-            &format!("-p{PASSWORD}"),
-            "-S",
-            self.told("socket"),
-            "-e",
-            "DO 1",
-        ]);
-        let output = command.output().unwrap();
-        if output.status.success() {
-            return None;
-        }
-        let error = text(&output.stderr);
-        let number = error.split("ERROR ").nth(1).and_then(|rest| rest.split(' ').next());
-        Some(number.unwrap_or_else(|| panic!("{error}")).parse().unwrap())
-    }
-
-    fn grants(&self, user: &str) -> String {
-        let statement = format!("SHOW CREATE USER {user}@'%'; SHOW GRANTS FOR {user}@'%'");
-        self.admin(&statement)
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let output = Command::new(script("stop")).arg(&self.folder).output().unwrap();
-        let stopped = output.status.success() || std::thread::panicking();
-        assert!(stopped, "{}", text(&output.stderr));
-    }
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
+    let error = text(&output.stderr);
+    let number = error.split("ERROR ").nth(1).and_then(|rest| rest.split(' ').next());
+    Some(number.unwrap_or_else(|| panic!("{error}")).parse().unwrap())
 }
 
 /// Twenty accounts: who they are, and how many days ago each logged in last, if ever.
@@ -131,7 +65,7 @@ impl House {
         let servers = ["db1", "db2"].into_iter().zip(kinds).map(|(name, kind)| {
             let data = folder.path().join(name);
             // The server made them 100 days ago, as far as it knows.
-            let then = Server::start(kind, &data, Some(now - 100 * DAY));
+            let then = Server::start(kind, &data, Some(now - 100 * DAY), &[]);
             for (user, _) in accounts() {
                 then.admin(&format!("CREATE USER {user}@'%' IDENTIFIED BY '{PASSWORD}'"));
             }
@@ -145,7 +79,7 @@ impl House {
                  GRANT ALL PRIVILEGES ON *.* TO dba@'localhost' WITH GRANT OPTION"
             ));
             drop(then);
-            (name, Server::start(kind, &data, None))
+            (name, Server::start(kind, &data, None, &[]))
         });
         let house = House { servers: servers.collect(), folder, now };
         house.configure();
@@ -360,10 +294,10 @@ fn show(kinds: [&str; 2]) {
     for (name, server) in &house.servers {
         let locked = if server.is_mariadb() { 4151 } else { 3118 };
         for user in ["never1", "stale3"] {
-            assert_eq!(server.login(user), Some(locked), "{user} on {name}");
+            assert_eq!(login(server, user), Some(locked), "{user} on {name}");
         }
-        assert_eq!(server.login("app1"), None);
-        assert_eq!(server.login("repl"), None);
+        assert_eq!(login(server, "app1"), None);
+        assert_eq!(login(server, "repl"), None);
     }
     let sent: Vec<Value> = somebody(&["journal", "-o", "json"])
         .lines()
@@ -384,7 +318,7 @@ fn show(kinds: [&str; 2]) {
     assert_eq!(now, before);
     assert_eq!(grants(&house), granted);
     for (_, server) in &house.servers {
-        assert_eq!(server.login("never1"), None);
+        assert_eq!(login(server, "never1"), None);
     }
 
     // Drop waits for the cool-down; then the account is made anew exactly as it was.
@@ -401,7 +335,7 @@ fn show(kinds: [&str; 2]) {
     let locked = grants(&house);
     house.well(&["drop", "stale1", "--apply"]);
     for (_, server) in &house.servers {
-        assert!(matches!(server.login("stale1"), Some(1045 | 1698)));
+        assert!(matches!(login(server, "stale1"), Some(1045 | 1698)));
     }
     house.well(&["undo", "--last"]);
     assert_eq!(grants(&house), locked);
@@ -446,7 +380,7 @@ fn failed_over(house: &House) {
     assert_eq!(code, 2, "{out}{error}");
     assert!(out.contains("another server answers under this name now"), "{out}{error}");
     for (_, server) in &house.servers {
-        assert_eq!(server.login("never3"), None);
+        assert_eq!(login(server, "never3"), None);
     }
     for _ in 0..2 {
         let (code, out, error) = house.run(&unused);

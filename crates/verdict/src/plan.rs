@@ -14,6 +14,7 @@
 //! * No protected account is in any proposal, whatever is asked for.
 //! * At least one administrator who can log in remains on each server.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use crate::account::{Account, AccountName, Identity, Snapshot, quoted, quoted_account};
@@ -202,8 +203,10 @@ pub enum Refusal {
     NotUnused(Verdict),
     /// It is named elsewhere.
     Referenced(String),
-    /// The server is a replica, or read-only.
+    /// The server is a replica.
     Replica,
+    /// The server is read-only.
+    ReadOnly,
     /// It is so already.
     AlreadySo,
     /// Whether it is locked could not be read.
@@ -227,6 +230,9 @@ impl fmt::Display for Refusal {
             Refusal::Referenced(place) => write!(f, "it is listed in {place}: remove it there"),
             Refusal::Replica => {
                 f.write_str("the server is a replica: act on the primary (--replica)")
+            }
+            Refusal::ReadOnly => {
+                f.write_str("the server is read-only: act where it takes changes (--replica)")
             }
             Refusal::AlreadySo => f.write_str("it is so already"),
             Refusal::LockUnknown => f.write_str("whether it is locked could not be read"),
@@ -304,13 +310,13 @@ pub fn protection(
     if user == b"root" {
         return Some(Protection::Root);
     }
-    if SYSTEM.iter().any(|name| name.as_bytes() == user) {
+    if is_system(account) {
         return Some(Protection::System);
     }
     if is(&snapshot.own) {
         return Some(Protection::Own);
     }
-    if account.is_replication() {
+    if is_or_holds(account, snapshot, Account::is_replication) {
         return Some(Protection::Replication);
     }
     if account.is_proxied || snapshot.accounts.iter().any(|it| it.proxies_for.iter().any(is)) {
@@ -319,10 +325,28 @@ pub fn protection(
     listed.iter().any(is).then_some(Protection::Listed)
 }
 
+/// Whether this holds for an account, or for a role that it has, or that one of its roles has.
+fn is_or_holds(account: &Account, snapshot: &Snapshot, what: fn(&Account) -> bool) -> bool {
+    let (mut open, mut seen) = (vec![account], BTreeSet::new());
+    while let Some(one) = open.pop() {
+        if what(one) {
+            return true;
+        }
+        let new = one.roles.iter().filter(|name| seen.insert(*name));
+        let named = |name: &AccountName| snapshot.accounts.iter().find(|it| it.name == *name);
+        open.extend(new.filter_map(named));
+    }
+    false
+}
+
+fn is_system(account: &Account) -> bool {
+    SYSTEM.iter().any(|name| name.as_bytes() == account.name.user)
+}
+
 /// What would be sent, and what not.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Proposal {
-    /// In the order of the targets.
+    /// In the order of the targets, but those on replicas behind all others: there it arrives.
     pub steps: Vec<Step>,
     /// Server, account and why not.
     pub refused: Vec<(Vec<u8>, AccountName, Refusal)>,
@@ -338,9 +362,10 @@ pub fn propose(targets: &[Target<'_>], rules: &Rules<'_>) -> Proposal {
             None => accepted.push(target),
         }
     }
+    accepted.sort_by_key(|it| it.snapshot.is_replica);
     for target in &accepted {
         let last = rules.kind != DeedKind::Unlock
-            && target.account.is_administrator()
+            && is_or_holds(target.account, target.snapshot, Account::is_administrator)
             && !administrator_remains(target, &accepted);
         match last {
             true => proposal.refuse(target, Refusal::LastAdministrator),
@@ -362,8 +387,10 @@ fn refusal(target: &Target<'_>, rules: &Rules<'_>) -> Option<Refusal> {
     if let Some(protection) = protection(account, snapshot, rules.protected) {
         return Some(Refusal::Protected(protection));
     }
-    if (snapshot.is_replica || snapshot.read_only) && !rules.on_replica {
-        return Some(Refusal::Replica);
+    match rules.on_replica {
+        false if snapshot.is_replica => return Some(Refusal::Replica),
+        false if snapshot.read_only => return Some(Refusal::ReadOnly),
+        _ => {}
     }
     match (rules.kind, account.locked) {
         (DeedKind::Lock, Some(true)) | (DeedKind::Unlock, Some(false)) => {
@@ -403,11 +430,13 @@ fn administrator_remains(target: &Target<'_>, accepted: &[&Target<'_>]) -> bool 
     let goes = |account: &Account| {
         accepted.iter().any(|it| it.server == target.server && it.account.name == account.name)
     };
-    target
-        .snapshot
+    // Nobody logs in with what a server or its provider keeps for itself.
+    let could = |it: &Account| !it.is_role && !is_system(it) && it.locked == Some(false);
+    let snapshot = target.snapshot;
+    snapshot
         .accounts
         .iter()
-        .any(|it| it.is_administrator() && !it.is_role && it.locked == Some(false) && !goes(it))
+        .any(|it| could(it) && !goes(it) && is_or_holds(it, snapshot, Account::is_administrator))
 }
 
 fn step(target: &Target<'_>, kind: DeedKind) -> Step {
@@ -619,8 +648,14 @@ mod tests {
         let targets = targets(&snapshot, Verdict::Unused);
         let proposal = propose(&targets[1..], &rules(DeedKind::Lock));
         assert_eq!(proposal.refused[0].2, Refusal::Replica);
-        let rules = Rules { on_replica: true, ..rules(DeedKind::Lock) };
-        assert_eq!(propose(&targets[1..], &rules).steps.len(), 1);
+        let told = Rules { on_replica: true, ..rules(DeedKind::Lock) };
+        assert_eq!(propose(&targets[1..], &told).steps.len(), 1);
+        snapshot.is_replica = false;
+        snapshot.read_only = true;
+        let targets = self::targets(&snapshot, Verdict::Unused);
+        let proposal = propose(&targets[1..], &rules(DeedKind::Lock));
+        assert_eq!(proposal.refused[0].2, Refusal::ReadOnly);
+        assert_eq!(propose(&targets[1..], &told).steps.len(), 1);
     }
 
     #[test]

@@ -325,7 +325,12 @@ fn known(
     history: &[AccountChange],
 ) -> Result<BTreeMap<AccountName, Known>, ledger::Error> {
     let mut all: BTreeMap<AccountName, Known> = BTreeMap::new();
+    // When an account was last noticed to be open, or another one of the same name.
+    let mut open: BTreeMap<&AccountName, i64> = BTreeMap::new();
     for change in history {
+        if matches!(change.kind, ChangeKind::Created | ChangeKind::Dropped | ChangeKind::Unlocked) {
+            open.insert(&change.name, change.noticed_us);
+        }
         let known = all.entry(change.name.clone()).or_default();
         match change.kind {
             ChangeKind::Known | ChangeKind::Created => {
@@ -357,9 +362,10 @@ fn known(
         }
         let is_first = decided.insert(deed.intent.account.clone());
         if is_first && kind == "lock" && deed.outcome == Outcome::Done {
-            let known = all.entry(deed.intent.account).or_default();
             // Somebody may have unlocked and locked it since.
-            known.locked_by_us = known.locked_since.is_some();
+            let was_open = open.get(&deed.intent.account).copied();
+            let known = all.entry(deed.intent.account).or_default();
+            known.locked_by_us = known.locked_since.is_some() && was_open <= deed.ended_us;
             known.locked_since = known.locked_since.max(deed.ended_us);
         }
     }

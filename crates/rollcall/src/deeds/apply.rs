@@ -1,6 +1,8 @@
 //! A plan is sent: exactly what it says, or nothing where a fact it rests on is another now.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::time::Duration;
 
 use anyhow::{anyhow, bail};
 use ledger::{Deed, DeedFilter, Intent, Ledger, Outcome, PlanState};
@@ -10,7 +12,7 @@ use verdict::plan::{DeedKind, Way};
 use super::form::PlanStep;
 use super::{
     Basis, Doer, Done, Hands, Looked, Plan, Reach, Rebuilds, Sent, Session, StepDone, StepOutcome,
-    settle,
+    look_again, settle,
 };
 use crate::time::utc_text;
 
@@ -23,6 +25,10 @@ pub(crate) struct Order<'a> {
     /// The sessions of the accounts are ended as well.
     pub(crate) kill_sessions: bool,
     pub(crate) rebuilds: &'a Rebuilds,
+    /// Whether two servers are of one group, in which changes may arrive by replication.
+    pub(crate) are_grouped: &'a dyn Fn(&str, &str) -> bool,
+    /// How long that may take: [`ARRIVES_MAX`](super::ARRIVES_MAX).
+    pub(crate) patience: Duration,
 }
 
 /// Sends a plan. What was done of it before is not sent again.
@@ -46,97 +52,172 @@ pub(crate) fn apply(
         bail!("plan {id} was good until {}: make a new one", utc_text(plan.expires()));
     }
     let kind = plan.kind().ok_or_else(|| anyhow!("plan {id} says nothing that can be done"))?;
-    settle(ledger, id, reach, doer)?;
+    let unsettled = settle(ledger, id, order.rebuilds, reach, doer)?;
     let filter = DeedFilter { plan: Some((*id).to_owned()), ..DeedFilter::default() };
-    let before = ledger.deeds(&filter)?;
-    let was_done = |number: u32| before.iter().find(|it| is_done(it, number, kind));
-    let open: Vec<(u32, &PlanStep)> =
-        numbered(plan).filter(|(number, _)| was_done(*number).is_none()).collect();
+    let mut before = ledger.deeds(&filter)?;
+    before.retain(|it| it.outcome == Outcome::Done && it.intent.undo_of.is_none());
 
-    let mut look = look(&open, plan, kind, reach)?;
+    let mut look = Look::all(order, kind, &before, unsettled, reach);
     if !look.changed.is_empty() {
-        if order.state == PlanState::Open {
+        if order.state == PlanState::Open && before.is_empty() {
             ledger.set_plan_state(id, &[PlanState::Open], PlanState::Refused)?;
         }
-        return Ok(nothing_sent(id, plan, &look.changed));
+        return Ok(nothing_sent(order, &before, &look));
     }
     let mut done = Done { plan: (*id).to_owned(), ..Done::default() };
     for (number, step) in numbered(plan) {
-        if let Some(deed) = was_done(number) {
+        if let Some(deed) = was_done(&before, number) {
             done.steps.push(step_done(step, Some(deed.id), StepOutcome::Before, ""));
             continue;
         }
-        let hands = look.servers.get_mut(step.server.as_str()).expect("it was looked at");
-        let looked = look.accounts.remove(&number).expect("it was looked at");
+        if let Some(why) = look.unreached.get(step.server.as_str()) {
+            done.steps.push(step_done(step, None, StepOutcome::Skipped, why));
+            continue;
+        }
+        let hands = look.servers.get_mut(step.server.as_str()).expect("it was reached");
         let one = Step { order, kind, number, step, doer };
-        done.steps.extend(one.take(ledger, hands.as_mut(), &looked)?);
+        if let Some(arrived) = one.arrived(&done, hands.as_mut()) {
+            done.steps.push(arrived);
+            continue;
+        }
+        let Some(looked) = look.accounts.remove(&number) else {
+            done.steps.push(step_done(step, None, StepOutcome::Skipped, GONE));
+            continue;
+        };
+        let mut taken = one.take(ledger, hands.as_mut(), &looked)?;
+        if let Some(unseen) = taken.iter_mut().find(|it| it.outcome == StepOutcome::Unknown) {
+            look_again(ledger, unseen, order.rebuilds, reach, doer)?;
+            let why = format!("{}: the connection broke before: run again", step.server);
+            look.unreached.insert(step.server.clone(), why);
+        }
+        done.steps.extend(taken);
     }
-    let state = if done.is_good() { PlanState::Applied } else { PlanState::Partly };
-    ledger.set_plan_state(id, &[PlanState::Open, PlanState::Partly], state)?;
+    if done.steps.iter().any(|it| it.deed.is_some()) {
+        let state = if done.is_good() { PlanState::Applied } else { PlanState::Partly };
+        ledger.set_plan_state(id, &[PlanState::Open, PlanState::Partly], state)?;
+    }
     Ok(done)
 }
+
+const GONE: &str = "the account is not there any more";
 
 /// The steps with their numbers, from 1 on.
 fn numbered(plan: &Plan) -> impl Iterator<Item = (u32, &PlanStep)> {
     (1..).zip(&plan.steps)
 }
 
-fn is_done(deed: &Deed, number: u32, kind: DeedKind) -> bool {
-    let intent = &deed.intent;
-    deed.outcome == Outcome::Done
-        && intent.undo_of.is_none()
-        && intent.step == number
-        && intent.kind == kind.as_str()
+/// The deed that has done a step. `before` are those of the plan that were done.
+fn was_done(before: &[Deed], number: u32) -> Option<&Deed> {
+    before.iter().find(|it| it.intent.step == number && DeedKind::parse(&it.intent.kind).is_some())
 }
 
 /// What a look at all servers shows before anything is sent.
 struct Look<'a> {
     servers: BTreeMap<&'a str, Box<dyn Hands>>,
+    /// Servers that could not be looked at, with why.
+    unreached: BTreeMap<String, String>,
     /// By the number of the step.
     accounts: BTreeMap<u32, Looked>,
     /// Steps that are not to be sent, with why.
     changed: BTreeMap<u32, String>,
 }
 
-fn look<'a>(
-    open: &[(u32, &'a PlanStep)],
-    plan: &Plan,
-    kind: DeedKind,
-    reach: &mut Reach<'_>,
-) -> anyhow::Result<Look<'a>> {
-    let mut look =
-        Look { servers: BTreeMap::new(), accounts: BTreeMap::new(), changed: BTreeMap::new() };
-    for (number, step) in open {
-        let server = step.server.as_str();
-        if !look.servers.contains_key(server) {
-            look.servers.insert(server, reach(server).map_err(anyhow::Error::msg)?);
-        }
-        let hands = look.servers.get_mut(server).expect("it is there now");
-        let now = hands.look(&step.account()).map_err(anyhow::Error::msg)?;
-        if let Some(text) = change(plan, step, now.as_ref()) {
-            look.changed.insert(*number, text);
-        }
-        if let Some(now) = now {
-            look.accounts.insert(*number, now);
-        }
-    }
-    for (server, hands) in &mut look.servers {
-        let own: Vec<&(u32, &PlanStep)> = open.iter().filter(|it| it.1.server == *server).collect();
-        let accounts: Vec<AccountName> = own.iter().map(|(_, step)| step.account()).collect();
-        let forbidden = hands.forbids(kind, &accounts, plan.on_replica);
-        for (account, why) in forbidden.map_err(anyhow::Error::msg)? {
-            let step = own.iter().find(|(_, step)| step.account() == account);
-            if let Some((number, _)) = step {
-                look.changed.entry(*number).or_insert(why);
+impl<'a> Look<'a> {
+    fn all(
+        order: &Order<'a>,
+        kind: DeedKind,
+        before: &[Deed],
+        unreached: BTreeMap<String, String>,
+        reach: &mut Reach<'_>,
+    ) -> Look<'a> {
+        let plan = order.plan;
+        let (servers, accounts, changed) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        let mut look = Look { servers, unreached, accounts, changed };
+        let open: Vec<(u32, &PlanStep)> =
+            numbered(plan).filter(|(number, _)| was_done(before, *number).is_none()).collect();
+        for (number, step) in &open {
+            let server = step.server.as_str();
+            if look.unreached.contains_key(server) {
+                continue;
+            }
+            if let Err(why) = look.one(order, kind, before, (*number, step), reach) {
+                look.servers.remove(server);
+                look.unreached.insert(server.to_owned(), why);
             }
         }
+        for (server, hands) in &mut look.servers {
+            let own: Vec<&(u32, &PlanStep)> =
+                open.iter().filter(|it| it.1.server == *server).collect();
+            let accounts: Vec<AccountName> = own.iter().map(|(_, step)| step.account()).collect();
+            match hands.forbids(kind, &accounts, plan.on_replica) {
+                Ok(forbidden) => {
+                    for (account, why) in forbidden {
+                        let step = own.iter().find(|(_, step)| step.account() == account);
+                        if let Some((number, step)) = step {
+                            let is_there = look.accounts.get(number);
+                            if !is_as_wanted(kind, is_there) || !was_elsewhere(order, before, step)
+                            {
+                                look.changed.entry(*number).or_insert(why);
+                            }
+                        }
+                    }
+                }
+                Err(why) => drop(look.unreached.insert((*server).to_owned(), why)),
+            }
+        }
+        look
     }
-    Ok(look)
+
+    fn one(
+        &mut self,
+        order: &Order<'a>,
+        kind: DeedKind,
+        before: &[Deed],
+        (number, step): (u32, &'a PlanStep),
+        reach: &mut Reach<'_>,
+    ) -> Result<(), String> {
+        let server = step.server.as_str();
+        let hands = match self.servers.entry(server) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(place) => place.insert(reach(server)?),
+        };
+        let now = hands.look(&step.account())?;
+        let has_arrived = is_as_wanted(kind, now.as_ref()) && was_elsewhere(order, before, step);
+        if let Some(text) = change(order.plan, step, now.as_ref()).filter(|_| !has_arrived) {
+            self.changed.insert(number, text);
+        }
+        if let Some(now) = now {
+            self.accounts.insert(number, now);
+        }
+        Ok(())
+    }
+}
+
+/// Whether nothing is left to be done.
+fn is_as_wanted(kind: DeedKind, now: Option<&Looked>) -> bool {
+    let locked = now.map(|it| it.facts.locked);
+    match kind {
+        DeedKind::Lock => locked == Some(Some(true)),
+        DeedKind::Unlock => locked == Some(Some(false)),
+        DeedKind::Drop => locked.is_none(),
+    }
+}
+
+/// Whether the plan has done the same on another member of the group before: it may have arrived from there.
+fn was_elsewhere(order: &Order<'_>, before: &[Deed], step: &PlanStep) -> bool {
+    let account = step.account();
+    before.iter().any(|it| {
+        let other = String::from_utf8_lossy(&it.intent.server);
+        it.intent.account == account
+            && DeedKind::parse(&it.intent.kind).is_some()
+            && other != step.server
+            && (order.are_grouped)(&other, &step.server)
+    })
 }
 
 /// What is another now than when the plan was made.
 fn change(plan: &Plan, step: &PlanStep, now: Option<&Looked>) -> Option<String> {
-    let Some(now) = now else { return Some("the account is not there any more".to_owned()) };
+    let Some(now) = now else { return Some(GONE.to_owned()) };
     if let Some(text) = step.facts().changed(&now.facts) {
         return Some(text.to_owned());
     }
@@ -145,12 +226,16 @@ fn change(plan: &Plan, step: &PlanStep, now: Option<&Looked>) -> Option<String> 
         .then(|| "somebody is, or may be, logged in with it".to_owned())
 }
 
-fn nothing_sent(id: &str, plan: &Plan, changed: &BTreeMap<u32, String>) -> Done {
-    let steps = numbered(plan).map(|(number, step)| {
-        let why = changed.get(&number).map_or("another step cannot be sent", |it| it.as_str());
+fn nothing_sent(order: &Order<'_>, before: &[Deed], look: &Look<'_>) -> Done {
+    let steps = numbered(order.plan).map(|(number, step)| {
+        if let Some(deed) = was_done(before, number) {
+            return step_done(step, Some(deed.id), StepOutcome::Before, "");
+        }
+        let why = look.changed.get(&number).or_else(|| look.unreached.get(&step.server));
+        let why = why.map_or("another step cannot be sent", |it| it.as_str());
         step_done(step, None, StepOutcome::Skipped, why)
     });
-    Done { plan: id.to_owned(), is_undo: false, steps: steps.collect() }
+    Done { plan: order.id.to_owned(), is_undo: false, steps: steps.collect() }
 }
 
 fn step_done(step: &PlanStep, deed: Option<i64>, outcome: StepOutcome, detail: &str) -> StepDone {
@@ -174,6 +259,37 @@ struct Step<'a> {
 }
 
 impl Step<'_> {
+    /// What is done on another member of the group arrives here by replication: then nothing is sent. To a replica
+    /// nothing is sent either where it has not arrived yet, as its replication would stop at the second one.
+    fn arrived(&self, done: &Done, hands: &mut dyn Hands) -> Option<StepDone> {
+        let account = self.step.account();
+        let from = done.steps.iter().find(|it| {
+            it.is_good()
+                && it.account == account
+                && it.server != self.step.server
+                && (self.order.are_grouped)(&it.server, &self.step.server)
+        })?;
+        let is_replica = hands.is_replica();
+        let longest = if is_replica { self.order.patience } else { Duration::ZERO };
+        let arrives =
+            super::wait(longest, || Ok(is_as_wanted(self.kind, hands.look(&account)?.as_ref())));
+        let (outcome, detail) = match arrives {
+            Ok(true) => (StepOutcome::Before, format!("it arrived from {}", from.server)),
+            Ok(false) if !is_replica => return None,
+            Ok(false) => (
+                StepOutcome::Skipped,
+                format!(
+                    "what was done on {} has not arrived here after {} s: see whether it replicates \
+                     (a plan for this server alone is sent)",
+                    from.server,
+                    longest.as_secs()
+                ),
+            ),
+            Err(why) => (StepOutcome::Skipped, why),
+        };
+        Some(step_done(self.step, None, outcome, &detail))
+    }
+
     /// Does it, and what belongs to it.
     fn take(
         &self,

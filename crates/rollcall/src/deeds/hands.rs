@@ -23,6 +23,15 @@ pub(crate) trait Hands {
         on_replica: bool,
     ) -> Result<Vec<(AccountName, String)>, String>;
 
+    /// Whether changes arrive here from another server.
+    fn is_replica(&self) -> bool;
+
+    /// Whether a session of a run before is still carrying this statement out.
+    ///
+    /// # Errors
+    /// A message with the remedy.
+    fn is_under_way(&mut self, sql: &[u8]) -> Result<bool, String>;
+
     /// Sends the statement for this deed, and reads back what became of the account.
     fn send(&mut self, kind: DeedKind, account: &AccountName, sql: &[u8]) -> Sent;
 
@@ -37,6 +46,9 @@ pub(crate) trait Hands {
 
     /// Sends such statements, where there is no account of this name.
     fn rebuild(&mut self, account: &AccountName, statements: Vec<Vec<u8>>) -> Sent;
+
+    /// Sends what follows the first of such statements, where the account was made by that one.
+    fn complete(&mut self, account: &AccountName, statements: Vec<Vec<u8>>) -> Sent;
 }
 
 /// An account as it is.

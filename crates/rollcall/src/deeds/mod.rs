@@ -26,7 +26,11 @@ pub(crate) use hands::{Hands, Looked, Sent, Session};
 pub(crate) use rebuild::Rebuilds;
 pub(crate) use undo::undo;
 
-use ledger::{Deed, Ledger, Outcome};
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use ledger::{Deed, DeedFilter, Intent, Ledger, Outcome};
+use live::server::LOCK_WAIT_SECONDS;
 use verdict::account::AccountName;
 
 /// Who does it, and by which clock, in microseconds UTC.
@@ -102,39 +106,131 @@ impl Done {
     }
 }
 
-/// Finds out what became of deeds of a plan that were begun and not ended, by looking at their servers.
+/// How long a change may take to arrive at the other members of a group.
+pub(crate) const ARRIVES_MAX: Duration = Duration::from_secs(10);
+
+/// How long a statement of a run that was ended may go on: the server waits for locks no longer.
+const UNDER_WAY_MAX: Duration = Duration::from_secs(LOCK_WAIT_SECONDS as u64 + 5);
+
+/// Finds out what became of deeds of a plan that were begun and not ended, by looking at their servers. Returned
+/// are servers that could not be looked at, with why: nothing more may be done there before.
 ///
 /// # Errors
-/// Where one cannot be looked at: nothing more may be done before.
+/// Where the ledger fails.
 fn settle(
     ledger: &mut Ledger,
     plan: &str,
+    rebuilds: &Rebuilds,
+    reach: &mut Reach<'_>,
+    doer: &Doer,
+) -> anyhow::Result<BTreeMap<String, String>> {
+    let mut unsettled = BTreeMap::new();
+    for deed in open_deeds(ledger, plan)? {
+        let server = server_of(&deed);
+        if unsettled.contains_key(&server) {
+            continue;
+        }
+        let looked = reach(&server).and_then(|mut hands| ending(&deed, rebuilds, hands.as_mut()));
+        match looked {
+            Ok((outcome, shown)) => {
+                let detail = format!("an earlier run was interrupted; {shown}");
+                ledger.end_deed(deed.id, (doer.clock)(), outcome, None, &detail)?;
+            }
+            Err(why) => drop(unsettled.insert(server, why)),
+        }
+    }
+    Ok(unsettled)
+}
+
+/// Deeds of a plan that were begun and not ended, the oldest first.
+fn open_deeds(ledger: &Ledger, plan: &str) -> anyhow::Result<Vec<Deed>> {
+    let filter = DeedFilter { plan: Some(plan.to_owned()), ..DeedFilter::default() };
+    let mut deeds = ledger.deeds(&filter)?;
+    deeds.retain(|it| matches!(it.outcome, Outcome::Begun | Outcome::Unknown));
+    deeds.reverse();
+    Ok(deeds)
+}
+
+fn server_of(deed: &Deed) -> String {
+    String::from_utf8_lossy(&deed.intent.server).into_owned()
+}
+
+/// What the server shows of a deed whose end nobody saw, once no session is at it any more. An account of which
+/// only a part was made anew is completed.
+fn ending(
+    deed: &Deed,
+    rebuilds: &Rebuilds,
+    hands: &mut dyn Hands,
+) -> Result<(Outcome, String), String> {
+    let Intent { account, sql, kind, .. } = &deed.intent;
+    if !wait(UNDER_WAY_MAX, || Ok(!hands.is_under_way(sql)?))? {
+        return Err(format!(
+            "{}: the statement of deed {} is still being carried out there: see what it waits for, then run \
+             again",
+            server_of(deed),
+            deed.id
+        ));
+    }
+    let looked = hands.look(account)?;
+    let locked = looked.as_ref().and_then(|it| it.facts.locked);
+    let is_done = match kind.as_str() {
+        "lock" => locked == Some(true),
+        "unlock" => locked == Some(false),
+        "drop" => looked.is_none(),
+        "create" if looked.is_some() => {
+            let statements = rebuilds.read(&String::from_utf8_lossy(sql))?;
+            return match hands.complete(account, statements) {
+                Sent::Done(_) => Ok((Outcome::Done, "it was completed".to_owned())),
+                Sent::Refused(_, why) => Ok((Outcome::Failed, why)),
+                Sent::Unknown(why) => Err(why),
+            };
+        }
+        "create" => false,
+        // Whether a session has ended by our hand nobody can tell; it is not undone either.
+        _ => true,
+    };
+    Ok(match is_done {
+        true => (Outcome::Done, "the server shows it done".to_owned()),
+        false => (Outcome::Failed, "the server shows it not done".to_owned()),
+    })
+}
+
+/// Looks once more, in a session of its own, where the end of a statement was not seen.
+fn look_again(
+    ledger: &mut Ledger,
+    step: &mut StepDone,
+    rebuilds: &Rebuilds,
     reach: &mut Reach<'_>,
     doer: &Doer,
 ) -> anyhow::Result<()> {
-    let filter =
-        ledger::DeedFilter { plan: Some(plan.to_owned()), ..ledger::DeedFilter::default() };
-    let is_open = |it: &Deed| matches!(it.outcome, Outcome::Begun | Outcome::Unknown);
-    for deed in ledger.deeds(&filter)?.into_iter().rev().filter(is_open) {
-        let server = String::from_utf8_lossy(&deed.intent.server).into_owned();
-        let mut hands = reach(&server).map_err(anyhow::Error::msg)?;
-        let looked = hands.look(&deed.intent.account).map_err(anyhow::Error::msg)?;
-        let locked = looked.as_ref().and_then(|it| it.facts.locked);
-        let is_done = match deed.intent.kind.as_str() {
-            "lock" => locked == Some(true),
-            "unlock" => locked == Some(false),
-            "drop" => looked.is_none(),
-            "create" => looked.is_some(),
-            // Whether a session has ended by our hand nobody can tell; it is not undone either.
-            _ => true,
-        };
-        let (outcome, detail) = match is_done {
-            true => (Outcome::Done, "an earlier run was interrupted; the server shows it done"),
-            false => {
-                (Outcome::Failed, "an earlier run was interrupted; the server shows it not done")
-            }
-        };
-        ledger.end_deed(deed.id, (doer.clock)(), outcome, None, detail)?;
+    let Some(deed) = step.deed.map(|id| ledger.deed(id)).transpose()?.flatten() else {
+        return Ok(());
+    };
+    let looked = reach(&step.server).and_then(|mut hands| ending(&deed, rebuilds, hands.as_mut()));
+    match looked {
+        Ok((outcome, shown)) => {
+            step.detail = format!("{}; {shown}", step.detail);
+            step.outcome = apply::step_outcome(outcome);
+            ledger.end_deed(deed.id, (doer.clock)(), outcome, None, &step.detail)?;
+        }
+        Err(why) => step.detail = format!("{}; {why}", step.detail),
     }
     Ok(())
+}
+
+/// Waits until a look shows what is wanted; `false`: it did not in that time.
+pub(crate) fn wait(
+    longest: Duration,
+    mut look: impl FnMut() -> Result<bool, String>,
+) -> Result<bool, String> {
+    let begun = Instant::now();
+    loop {
+        if look()? {
+            return Ok(true);
+        }
+        if begun.elapsed() >= longest {
+            return Ok(false);
+        }
+        std::thread::sleep(Duration::from_millis(100).min(longest));
+    }
 }

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::time::Duration;
 
 use ledger::{DeedFilter, Ledger, NewPlan, PlanState};
 use verdict::account::{AccountName, Family, Identity};
@@ -23,6 +24,9 @@ struct World {
     forbidden: Vec<AccountName>,
     /// Another server answers.
     is_other: bool,
+    is_replica: bool,
+    /// The connection breaks behind the next statement.
+    breaks: bool,
 }
 
 #[derive(Clone)]
@@ -85,6 +89,14 @@ impl Hands for Server {
         Ok(forbidden.map(|it| (it.clone(), "protected".to_owned())).collect())
     }
 
+    fn is_replica(&self) -> bool {
+        self.0.borrow().is_replica
+    }
+
+    fn is_under_way(&mut self, _: &[u8]) -> Result<bool, String> {
+        Ok(false)
+    }
+
     fn send(&mut self, kind: DeedKind, account: &AccountName, sql: &[u8]) -> Sent {
         assert_eq!(sql, kind.statement(account, Way::Direct));
         self.step(|world| {
@@ -94,7 +106,10 @@ impl Hands for Server {
                 (DeedKind::Drop, _) => drop(world.accounts.remove(account)),
                 (kind, Some(locked)) => *locked = kind == DeedKind::Lock,
             }
-            Sent::Done(String::new())
+            match std::mem::take(&mut world.breaks) {
+                true => Sent::Unknown("the connection broke".to_owned()),
+                false => Sent::Done(String::new()),
+            }
         })
     }
 
@@ -117,30 +132,50 @@ impl Hands for Server {
             Sent::Done(String::new())
         })
     }
+
+    fn complete(&mut self, _: &AccountName, _: Vec<Vec<u8>>) -> Sent {
+        Sent::Done(String::new())
+    }
 }
 
 fn name(user: &str) -> AccountName {
     AccountName::new(user, "%")
 }
 
+fn world(locked: bool) -> World {
+    let accounts = ["a", "b", "c", "other"].iter().map(|user| (name(user), locked)).collect();
+    World { accounts, ..World::default() }
+}
+
 /// A ledger with a plan for accounts a, b, c on one server.
 struct House {
     folder: tempfile::TempDir,
     world: Rc<RefCell<World>>,
+    /// Another server of the group, for plans of [`House::of_two`]; `None`: it is out of reach.
+    second: Option<Rc<RefCell<World>>>,
     id: String,
     plan: Plan,
 }
 
 impl House {
     fn new(kind: DeedKind, rests_on: Basis) -> House {
+        House::of(kind, rests_on, &[("db1", "a"), ("db1", "b"), ("db1", "c")])
+    }
+
+    /// A plan for the same accounts on two servers.
+    fn of_two(kind: DeedKind, second: Option<World>) -> House {
+        let steps = [("db1", "a"), ("db1", "b"), ("db2", "a"), ("db2", "b")];
+        let second = second.map(|world| Rc::new(RefCell::new(world)));
+        House { second, ..House::of(kind, Basis::Asked, &steps) }
+    }
+
+    fn of(kind: DeedKind, rests_on: Basis, steps: &[(&str, &str)]) -> House {
         let locked = kind != DeedKind::Lock;
-        let users = ["a", "b", "c", "other"];
-        let accounts = users.iter().map(|user| (name(user), locked)).collect();
-        let world = Rc::new(RefCell::new(World { accounts, ..World::default() }));
-        let steps: Vec<Step> = users[..3]
+        let world = Rc::new(RefCell::new(world(locked)));
+        let steps: Vec<Step> = steps
             .iter()
-            .map(|user| Step {
-                server: b"db1".to_vec(),
+            .map(|(server, user)| Step {
+                server: server.as_bytes().to_vec(),
                 account: name(user),
                 sql: kind.statement(&name(user), Way::Direct),
                 why: "no login in 90 days".to_owned(),
@@ -159,7 +194,7 @@ impl House {
         };
         let plan = Plan::new(making, &steps).unwrap();
         let folder = tempfile::tempdir().unwrap();
-        let mut house = House { folder, world, id: String::new(), plan };
+        let mut house = House { folder, world, second: None, id: String::new(), plan };
         let new = NewPlan {
             hash: house.plan.hash(),
             kind: kind.as_str().to_owned(),
@@ -199,24 +234,33 @@ impl House {
         }
     }
 
+    fn reach(&self, server: &str) -> Result<Box<dyn Hands>, String> {
+        let world = if server == "db1" { Some(&self.world) } else { self.second.as_ref() };
+        let world = world.ok_or_else(|| format!("{server}: no server answers"))?;
+        Ok(Box::new(Server(world.clone())))
+    }
+
     fn apply(&self, kill_sessions: bool) -> Option<anyhow::Result<Done>> {
         let mut ledger = self.ledger();
         let rebuilds = self.rebuilds();
         let state = self.state();
-        let order =
-            Order { id: &self.id, plan: &self.plan, state, kill_sessions, rebuilds: &rebuilds };
-        let server = Server(self.world.clone());
-        let mut reach =
-            |_: &str| -> Result<Box<dyn Hands>, String> { Ok(Box::new(server.clone())) };
+        let order = Order {
+            id: &self.id,
+            plan: &self.plan,
+            state,
+            kill_sessions,
+            rebuilds: &rebuilds,
+            are_grouped: &|_, _| true,
+            patience: Duration::ZERO,
+        };
+        let mut reach = |server: &str| self.reach(server);
         self.run(|| apply(&mut ledger, &order, &mut reach, &self.doer()))
     }
 
     fn undo(&self) -> Option<anyhow::Result<Done>> {
         let mut ledger = self.ledger();
         let rebuilds = self.rebuilds();
-        let server = Server(self.world.clone());
-        let mut reach =
-            |_: &str| -> Result<Box<dyn Hands>, String> { Ok(Box::new(server.clone())) };
+        let mut reach = |server: &str| self.reach(server);
         self.run(|| undo(&mut ledger, &self.id, &rebuilds, &mut reach, &self.doer()))
     }
 
@@ -384,4 +428,83 @@ fn half_a_plan_is_undone() {
         assert_eq!(undone.is_err(), dies_in == 0);
         assert_eq!(house.locked(), all([false; 4]), "{dies_in}");
     }
+}
+
+fn outcomes(done: &Done) -> Vec<StepOutcome> {
+    done.steps.iter().map(|it| it.outcome).collect()
+}
+
+#[test]
+fn a_server_out_of_reach_stops_its_own_statements_alone() {
+    use StepOutcome::{Before, Done, Skipped};
+
+    let mut house = House::of_two(DeedKind::Lock, None);
+    let done = house.apply(false).unwrap().unwrap();
+    assert_eq!(outcomes(&done), [Done, Done, Skipped, Skipped]);
+    assert_eq!(done.steps[2].detail, "db2: no server answers");
+    assert_eq!(house.state(), PlanState::Partly);
+    house.second = Some(Rc::new(RefCell::new(world(false))));
+    let done = house.apply(false).unwrap().unwrap();
+    assert_eq!(outcomes(&done), [Before, Before, Done, Done]);
+    assert_eq!(house.state(), PlanState::Applied);
+    let second = house.second.take();
+    let undone = house.undo().unwrap().unwrap();
+    assert_eq!(outcomes(&undone), [Skipped, Skipped, Done, Done]);
+    assert_eq!(house.state(), PlanState::Applied);
+    house.second = second;
+    assert_eq!(outcomes(&house.undo().unwrap().unwrap()), [Done, Done]);
+    assert_eq!(house.state(), PlanState::Undone);
+}
+
+#[test]
+fn what_arrives_from_another_member_is_not_sent() {
+    use StepOutcome::{Before, Done, Skipped};
+
+    for kind in [DeedKind::Lock, DeedKind::Unlock, DeedKind::Drop] {
+        for dies_in in 0.. {
+            let mut house = House::of_two(kind, None);
+            house.second = Some(house.world.clone());
+            let before = house.locked();
+            house.world.borrow_mut().dies_in = Some(dies_in);
+            if house.apply(false).is_some() {
+                assert_eq!(dies_in, 4);
+                break;
+            }
+            let done = house.apply(false).unwrap().unwrap();
+            assert!(done.is_good(), "{kind:?} {dies_in}: {:?}", done.steps);
+            assert_eq!(done.steps[2].detail, "it arrived from db1");
+            assert_eq!(house.world.borrow().sent.len(), 2, "each is sent once");
+            assert!(house.undo().unwrap().unwrap().is_good());
+            assert_eq!(house.locked(), before);
+        }
+    }
+    // To a replica that does not follow nothing is sent; to another server it is.
+    let late = World { is_replica: true, ..world(false) };
+    let house = House::of_two(DeedKind::Lock, Some(late));
+    let done = house.apply(false).unwrap().unwrap();
+    assert_eq!(outcomes(&done), [Done, Done, Skipped, Skipped]);
+    assert_eq!(house.second.as_ref().unwrap().borrow().sent.len(), 0);
+    let replica = house.second.as_ref().unwrap();
+    replica.borrow_mut().accounts.extend([(name("a"), true), (name("b"), true)]);
+    let done = house.apply(false).unwrap().unwrap();
+    assert_eq!(outcomes(&done), [Before; 4]);
+    assert_eq!(house.state(), PlanState::Applied);
+    let house = House::of_two(DeedKind::Lock, Some(world(false)));
+    assert_eq!(outcomes(&house.apply(false).unwrap().unwrap()), [Done; 4]);
+}
+
+#[test]
+fn behind_a_broken_connection_nothing_more_is_sent() {
+    use StepOutcome::{Before, Done, Skipped};
+
+    let house = House::new(DeedKind::Lock, Basis::Asked);
+    house.world.borrow_mut().breaks = true;
+    let done = house.apply(false).unwrap().unwrap();
+    assert_eq!(outcomes(&done), [Done, Skipped, Skipped]);
+    assert_eq!(done.steps[0].detail, "the connection broke; the server shows it done");
+    assert_eq!(outcomes(&house.apply(false).unwrap().unwrap()), [Before, Done, Done]);
+    house.world.borrow_mut().breaks = true;
+    assert_eq!(outcomes(&house.undo().unwrap().unwrap()), [Done, Skipped, Skipped]);
+    assert_eq!(outcomes(&house.undo().unwrap().unwrap()), [Done, Done]);
+    assert_eq!(house.locked(), all([false; 4]));
 }

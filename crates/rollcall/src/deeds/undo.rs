@@ -3,11 +3,17 @@
 use std::collections::BTreeMap;
 
 use anyhow::bail;
-use ledger::{Deed, Intent, Ledger, Outcome, PlanState, Undoable};
+use ledger::{
+    AccountChange, ChangeKind, Deed, DeedFilter, Intent, Ledger, Outcome, PlanState, Undoable,
+};
 use verdict::plan::{DeedKind, Way};
 
 use super::apply::{outcome, step_outcome};
-use super::{Doer, Done, Hands, Reach, Rebuilds, StepDone, StepOutcome, settle};
+use super::{
+    Doer, Done, Hands, Reach, Rebuilds, StepDone, StepOutcome, look_again, open_deeds, server_of,
+    settle,
+};
+use crate::time::utc_text;
 
 /// Takes back what was done by the plan of this id, the newest first. What somebody else has changed since
 /// stays as it is.
@@ -21,28 +27,38 @@ pub(crate) fn undo(
     reach: &mut Reach<'_>,
     doer: &Doer,
 ) -> anyhow::Result<Done> {
-    settle(ledger, plan, reach, doer)?;
+    let mut unreached = settle(ledger, plan, rebuilds, reach, doer)?;
     let deeds = ledger.undoable(Undoable::Plan(plan))?;
-    if deeds.is_empty() {
+    let mut done = Done { plan: plan.to_owned(), is_undo: true, ..Done::default() };
+    for deed in open_deeds(ledger, plan)? {
+        let why = unreached.get(&server_of(&deed)).map_or("", |it| it.as_str());
+        let sql = String::from_utf8_lossy(&deed.intent.sql);
+        done.steps.push(one(&deed, Some(deed.id), &sql, StepOutcome::Unknown, why));
+    }
+    if deeds.is_empty() && done.steps.is_empty() {
         bail!("there is nothing to undo of plan {plan}: rollcall journal --plan {plan}");
     }
-    let mut done = Done { plan: plan.to_owned(), is_undo: true, ..Done::default() };
     let mut servers: BTreeMap<String, Box<dyn Hands>> = BTreeMap::new();
     for deed in deeds {
-        let server = String::from_utf8_lossy(&deed.intent.server).into_owned();
-        if !servers.contains_key(&server) {
+        let server = server_of(&deed);
+        if !servers.contains_key(&server) && !unreached.contains_key(&server) {
             match reach(&server) {
-                Ok(hands) => {
-                    servers.insert(server.clone(), hands);
-                }
-                Err(text) => {
-                    done.steps.push(one(&deed, None, "", StepOutcome::Skipped, &text));
-                    continue;
-                }
+                Ok(hands) => drop(servers.insert(server.clone(), hands)),
+                Err(why) => drop(unreached.insert(server.clone(), why)),
             }
         }
+        if let Some(why) = unreached.get(&server) {
+            done.steps.push(one(&deed, None, "", StepOutcome::Skipped, why));
+            continue;
+        }
         let hands = servers.get_mut(&server).expect("it was reached").as_mut();
-        done.steps.extend(take_back(ledger, &deed, rebuilds, hands, doer)?);
+        let mut step = take_back(ledger, &deed, rebuilds, hands, doer)?;
+        if step.outcome == StepOutcome::Unknown {
+            look_again(ledger, &mut step, rebuilds, reach, doer)?;
+            let why = format!("{server}: the connection broke before: run again");
+            unreached.insert(server, why);
+        }
+        done.steps.push(step);
     }
     if done.is_good() {
         let from = [PlanState::Applied, PlanState::Partly];
@@ -73,45 +89,106 @@ fn take_back(
     rebuilds: &Rebuilds,
     hands: &mut dyn Hands,
     doer: &Doer,
-) -> anyhow::Result<Vec<StepDone>> {
+) -> anyhow::Result<StepDone> {
     let account = &deed.intent.account;
-    let skipped = |text: &str| Ok(vec![one(deed, None, "", StepOutcome::Skipped, text)]);
+    let skipped = |text: &str| Ok(one(deed, None, "", StepOutcome::Skipped, text));
     let looked = match hands.look(account) {
         Ok(looked) => looked,
         Err(text) => return skipped(&text),
     };
     let locked = looked.as_ref().and_then(|it| it.facts.locked);
-    match (DeedKind::parse(&deed.intent.kind), locked) {
-        (Some(DeedKind::Lock), Some(true)) => unlock(ledger, deed, DeedKind::Unlock, hands, doer),
-        (Some(DeedKind::Unlock), Some(false)) => unlock(ledger, deed, DeedKind::Lock, hands, doer),
+    let back = match (DeedKind::parse(&deed.intent.kind), locked) {
+        (Some(DeedKind::Lock), Some(true)) => DeedKind::Unlock,
+        (Some(DeedKind::Unlock), Some(false)) => DeedKind::Lock,
         (Some(DeedKind::Lock | DeedKind::Unlock), Some(_)) => {
-            note_as_it_is(ledger, deed, doer, "somebody else has done so already")
+            return note_as_it_is(ledger, deed, doer, "somebody else has done so already");
         }
         (Some(DeedKind::Lock | DeedKind::Unlock), None) if looked.is_none() => {
-            note_as_it_is(ledger, deed, doer, "the account is not there any more")
+            return note_as_it_is(ledger, deed, doer, "the account is not there any more");
         }
-        (Some(DeedKind::Drop), _) if looked.is_some() => {
-            skipped("somebody has made an account of this name anew: it stays as it is")
+        (Some(DeedKind::Drop), _) if looked.is_some() && !is_half_made(ledger, deed)? => {
+            return skipped("somebody has made an account of this name anew: it stays as it is");
         }
-        (Some(DeedKind::Drop), _) => make_anew(ledger, deed, rebuilds, hands, doer),
-        _ => skipped("whether the account is locked cannot be read"),
+        (Some(DeedKind::Drop), _) => {
+            return make_anew(ledger, deed, rebuilds, hands, looked.is_some(), doer);
+        }
+        _ => return skipped("whether the account is locked cannot be read"),
+    };
+    match taken_over(ledger, deed)? {
+        Some(why) => note_as_it_is(ledger, deed, doer, &why),
+        None => send(ledger, deed, back, hands, doer),
     }
 }
 
-fn unlock(
+/// Why an account that is as a deed has left it is so by another hand; `None` where nothing tells so: servers do
+/// not say who has locked an account, nor when.
+fn taken_over(ledger: &Ledger, deed: &Deed) -> anyhow::Result<Option<String>> {
+    let Intent { server, account, kind, .. } = &deed.intent;
+    let against = if kind == "lock" { "unlock" } else { "lock" };
+    let filter = DeedFilter {
+        server: Some(server.clone()),
+        account: Some(account.clone()),
+        ..DeedFilter::default()
+    };
+    let mut later = ledger.deeds(&filter)?;
+    later.retain(|it| it.id > deed.id && matches!(it.outcome, Outcome::Done | Outcome::Undone));
+    // What was undone is as if it had not been done.
+    let done = later.iter().find(|it| {
+        it.outcome == Outcome::Done
+            && it.intent.undo_of.is_none()
+            && [against, "drop"].contains(&it.intent.kind.as_str())
+    });
+    if let Some(done) = done {
+        return Ok(Some(format!("deed {} has done so since: it stays as it is", done.id)));
+    }
+    let since = deed.ended_us.unwrap_or(deed.intent.begun_us);
+    let history = ledger.account_history(server, Some(account))?;
+    let other = history.iter().find(|change| {
+        let (kind, _) = noticed(change.kind);
+        change.noticed_us > since
+            && [against, "drop", "create"].contains(&kind)
+            && !later.iter().any(|it| it.intent.kind == kind && is_within(it, change))
+    });
+    Ok(other.map(|change| {
+        format!(
+            "it was {} meanwhile (noticed {}), and not by rollcall: it stays as it is",
+            noticed(change.kind).1,
+            utc_text(change.noticed_us),
+        )
+    }))
+}
+
+/// The kind of deed that makes such a change, and what it makes.
+fn noticed(change: ChangeKind) -> (&'static str, &'static str) {
+    match change {
+        ChangeKind::Locked => ("lock", "locked"),
+        ChangeKind::Unlocked => ("unlock", "unlocked"),
+        ChangeKind::Dropped => ("drop", "dropped"),
+        ChangeKind::Created => ("create", "made anew"),
+        _ => ("", ""),
+    }
+}
+
+/// Whether a deed can have made a change that was noticed.
+fn is_within(deed: &Deed, change: &AccountChange) -> bool {
+    let ended = deed.ended_us.unwrap_or(deed.intent.begun_us);
+    deed.intent.begun_us <= change.noticed_us && change.since_us.is_none_or(|at| ended >= at)
+}
+
+fn send(
     ledger: &mut Ledger,
     deed: &Deed,
     kind: DeedKind,
     hands: &mut dyn Hands,
     doer: &Doer,
-) -> anyhow::Result<Vec<StepDone>> {
+) -> anyhow::Result<StepDone> {
     let account = &deed.intent.account;
     let sql = kind.statement(account, Way::of(&deed.intent.sql));
     let id = ledger.begin_deed(&intent(deed, kind.as_str(), sql.clone(), doer))?;
     let (outcome, code, detail) = outcome(hands.send(kind, account, &sql));
     ledger.end_deed(id, (doer.clock)(), outcome, code, &detail)?;
     let text = String::from_utf8_lossy(&sql);
-    Ok(vec![one(deed, Some(id), &text, step_outcome(outcome), &detail)])
+    Ok(one(deed, Some(id), &text, step_outcome(outcome), &detail))
 }
 
 /// Nothing is left to be done: that is noted, so that the deed counts as undone.
@@ -120,31 +197,43 @@ fn note_as_it_is(
     deed: &Deed,
     doer: &Doer,
     why: &str,
-) -> anyhow::Result<Vec<StepDone>> {
+) -> anyhow::Result<StepDone> {
     let undo = deed.intent.undo.first().cloned().unwrap_or_default();
     let id = ledger.begin_deed(&intent(deed, "none", undo, doer))?;
     ledger.end_deed(id, (doer.clock)(), Outcome::Done, None, why)?;
-    Ok(vec![one(deed, Some(id), "", StepOutcome::Before, why)])
+    Ok(one(deed, Some(id), "", StepOutcome::Before, why))
 }
 
-/// Makes a dropped account anew, by the statements that were stored before it was dropped.
+/// Whether an earlier try has made a dropped account anew in part.
+fn is_half_made(ledger: &Ledger, deed: &Deed) -> anyhow::Result<bool> {
+    let filter = DeedFilter { plan: deed.intent.plan.clone(), ..DeedFilter::default() };
+    let tries = ledger.deeds(&filter)?;
+    Ok(tries.iter().any(|it| it.intent.undo_of == Some(deed.id) && it.outcome == Outcome::Failed))
+}
+
+/// Makes a dropped account anew, by the statements that were stored before it was dropped, or completes it.
 fn make_anew(
     ledger: &mut Ledger,
     deed: &Deed,
     rebuilds: &Rebuilds,
     hands: &mut dyn Hands,
+    is_begun: bool,
     doer: &Doer,
-) -> anyhow::Result<Vec<StepDone>> {
+) -> anyhow::Result<StepDone> {
     let reference = deed.intent.undo.first().cloned().unwrap_or_default();
     let text = String::from_utf8_lossy(&reference).into_owned();
     let statements = match rebuilds.read(&text) {
         Ok(statements) => statements,
-        Err(why) => return Ok(vec![one(deed, None, "", StepOutcome::Skipped, &why)]),
+        Err(why) => return Ok(one(deed, None, "", StepOutcome::Skipped, &why)),
     };
     let id = ledger.begin_deed(&intent(deed, "create", reference, doer))?;
-    let (outcome, code, detail) = outcome(hands.rebuild(&deed.intent.account, statements));
+    let account = &deed.intent.account;
+    let (outcome, code, detail) = outcome(match is_begun {
+        true => hands.complete(account, statements),
+        false => hands.rebuild(account, statements),
+    });
     ledger.end_deed(id, (doer.clock)(), outcome, code, &detail)?;
-    Ok(vec![one(deed, Some(id), &text, step_outcome(outcome), &detail)])
+    Ok(one(deed, Some(id), &text, step_outcome(outcome), &detail))
 }
 
 fn intent(deed: &Deed, kind: &str, sql: Vec<u8>, doer: &Doer) -> Intent {

@@ -1,15 +1,16 @@
 //! Commands that change something on servers: plans are made, sent and taken back.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{anyhow, bail};
 use jiff::Timestamp;
 use ledger::{DeedFilter, Ledger, NewPlan, PlanFilter, Undoable};
+use live::deed::{Replication, State};
 use verdict::account::AccountName;
 use verdict::plan::{DeedKind, Proposal, Rules, Target, propose};
 
@@ -19,11 +20,12 @@ use crate::accounts::{All, Gathered, Judged};
 use crate::answers::{self, View};
 use crate::cli::{ApplyArgs, DeedArgs, JournalArgs, LiveArgs, PlanningArgs, UndoArgs};
 use crate::deeds::{
-    Basis, Doer, Done, Hands, Making, Order, PLAN_BYTES_MAX, Plan, Rebuilds, apply, undo,
+    ARRIVES_MAX, Basis, Doer, Done, Hands, Making, Order, PLAN_BYTES_MAX, Plan, Rebuilds,
+    StepOutcome, apply, undo, wait,
 };
 use crate::exit::Exit;
 use crate::out::new_file;
-use crate::reach::{Place, RealHands, is_locked, snapshot_of};
+use crate::reach::{Place, RealHands, Witness, snapshot_of};
 use crate::render::Answer;
 
 /// A day in microseconds.
@@ -31,9 +33,6 @@ const DAY: i64 = 86_400_000_000;
 
 /// The window over which accounts are judged that are named on the command line.
 const WINDOW: i64 = 90 * DAY;
-
-/// How long a change may take to arrive at the other members of a group.
-const ARRIVES_MAX: Duration = Duration::from_secs(10);
 
 /// A plan that was made and stored, if there is anything to do, and what was left out of it.
 pub(super) struct Made {
@@ -212,12 +211,22 @@ impl Session<'_> {
         let plan = Plan::parse(&stored.plan.text, &stored.plan.hash)
             .map_err(|error| anyhow!("plan {id}: {error}"))?;
         let rebuilds = Rebuilds::beside(&path);
-        let order =
-            Order { id, plan: &plan, state: stored.state, kill_sessions, rebuilds: &rebuilds };
+        let are_grouped = |one: &str, other: &str| {
+            let group = self.group_of(one);
+            group.is_some() && group == self.group_of(other)
+        };
+        let order = Order {
+            id,
+            plan: &plan,
+            state: stored.state,
+            kill_sessions,
+            rebuilds: &rebuilds,
+            are_grouped: &are_grouped,
+            patience: ARRIVES_MAX,
+        };
         let mut reach = |server: &str| self.reach(server, defaults_file);
         let done = apply(ledger, &order, &mut reach, &self.doer())?;
-        let arrived = done.is_good() && self.is_everywhere(&plan, &done, defaults_file);
-        self.finish(ledger, &done, defaults_file, arrived)
+        self.finish(ledger, &done, defaults_file)
     }
 
     pub(super) fn undo(&self, args: &UndoArgs) -> anyhow::Result<Exit> {
@@ -239,8 +248,7 @@ impl Session<'_> {
         let mut reach = |server: &str| self.reach(server, defaults_file);
         let rebuilds = Rebuilds::beside(&path);
         let done = undo(&mut ledger, &id, &rebuilds, &mut reach, &self.doer())?;
-        let good = done.is_good();
-        self.finish(&mut ledger, &done, defaults_file, good)
+        self.finish(&mut ledger, &done, defaults_file)
     }
 
     /// Says what became of it; what servers grant is read anew.
@@ -249,13 +257,14 @@ impl Session<'_> {
         ledger: &mut Ledger,
         done: &Done,
         defaults_file: Option<&Path>,
-        is_well: bool,
     ) -> anyhow::Result<Exit> {
+        let arrived = self.is_everywhere(ledger, done, defaults_file)?;
         put(self.out, &answers::done(done, self.view()), self.global.output)?;
         let servers: BTreeSet<&str> = done.steps.iter().map(|it| it.server.as_str()).collect();
+        let doer = self.doer();
         for server in servers {
             let read = self.place(server, defaults_file).and_then(|place| {
-                snapshot_of(&place, Some(server), self.now).map_err(anyhow::Error::msg)
+                snapshot_of(&place, Some(server), (doer.clock)()).map_err(anyhow::Error::msg)
             });
             match read {
                 Ok(snapshot) => drop(ledger.store_snapshot(server.as_bytes(), &snapshot)?),
@@ -263,59 +272,63 @@ impl Session<'_> {
             }
         }
         let any = done.steps.iter().any(crate::deeds::StepDone::is_good);
-        Ok(match (is_well, any) {
+        Ok(match (arrived && done.is_good(), any) {
             (true, _) => Exit::Done,
             (false, true) => Exit::Partial,
             (false, false) => Exit::Nothing,
         })
     }
 
-    /// Whether what was done shows on the other members of the groups as well; says where it does not.
-    fn is_everywhere(&self, plan: &Plan, done: &Done, defaults_file: Option<&Path>) -> bool {
-        let Some(kind) = plan.kind() else { return false };
-        let wanted = match kind {
-            DeedKind::Lock => Some(true),
-            DeedKind::Unlock => Some(false),
-            DeedKind::Drop => None,
-        };
+    fn group_of(&self, server: &str) -> Option<&str> {
+        let of = |it: &&crate::config::Server| it.name.as_deref() == Some(server);
+        self.config.servers.iter().find(of).and_then(|it| it.group.as_deref())
+    }
+
+    /// Whether what was done just now shows on the replicas of the same groups as well; says where it does not.
+    /// What was done on a replica arrives nowhere else.
+    fn is_everywhere(
+        &self,
+        ledger: &Ledger,
+        done: &Done,
+        defaults_file: Option<&Path>,
+    ) -> anyhow::Result<bool> {
+        let touched: BTreeSet<&str> = done.steps.iter().map(|it| it.server.as_str()).collect();
+        let mut members: BTreeMap<&str, Result<Member, String>> = BTreeMap::new();
         let mut everywhere = true;
-        let touched: BTreeSet<&str> = plan.steps.iter().map(|it| it.server.as_str()).collect();
-        let group_of = |server: &str| {
-            let of = |it: &&crate::config::Server| it.name.as_deref() == Some(server);
-            self.config.servers.iter().find(of).and_then(|it| it.group.as_deref())
-        };
-        for step in &done.steps {
-            let Some(group) = group_of(&step.server) else { continue };
+        for step in done.steps.iter().filter(|it| it.outcome == StepOutcome::Done) {
+            let (Some(group), Some(id)) = (self.group_of(&step.server), step.deed) else {
+                continue;
+            };
+            let kind = ledger.deed(id)?.map_or(String::new(), |it| it.intent.kind);
+            let reach = |server: &str| {
+                let place = self.place(server, defaults_file).map_err(|it| format!("{it:#}"))?;
+                Member::reach(&place, server)
+            };
+            let source = members.entry(&step.server).or_insert_with(|| reach(&step.server));
+            if source.as_ref().is_ok_and(|it| it.is_replica()) {
+                continue;
+            }
             let others = self.config.servers.iter().filter(|it| it.group.as_deref() == Some(group));
             let others = others.filter(|it| it.defaults_file.is_some());
             for other in others.filter_map(|it| it.name.as_deref()) {
                 if touched.contains(other) {
                     continue;
                 }
-                let place = self.place(other, defaults_file);
-                let arrived = place
-                    .map_err(|error| format!("{error:#}"))
-                    .and_then(|place| arrives(|| is_locked(&place, other, &step.account), wanted));
+                let member = members.entry(other).or_insert_with(|| reach(other));
+                let arrived = match member {
+                    Ok(member) => member.shows(other, &kind, &step.account),
+                    Err(why) => Err(format!("{other} could not be looked at: {why}")),
+                };
                 match arrived {
-                    Ok(true) => {
-                        self.out.detail(&format!("{other} shows it, too: {}", step.account));
-                    }
-                    Ok(false) => {
+                    Ok(()) => self.out.detail(&format!("{other} shows it, too: {}", step.account)),
+                    Err(why) => {
                         everywhere = false;
-                        self.out.error(&format!(
-                            "{other} does not show it after {} s: {}: does it replicate?",
-                            ARRIVES_MAX.as_secs(),
-                            step.account
-                        ));
-                    }
-                    Err(error) => {
-                        everywhere = false;
-                        self.out.error(&format!("{other} could not be looked at: {error}"));
+                        self.out.error(&why);
                     }
                 }
             }
         }
-        everywhere
+        Ok(everywhere)
     }
 
     fn place(&self, server: &str, defaults_file: Option<&Path>) -> anyhow::Result<Place> {
@@ -382,20 +395,61 @@ fn store(ledger: &mut Ledger, plan: &Plan) -> anyhow::Result<String> {
     Ok(ledger.store_plan(&new)?)
 }
 
-/// Waits until a look shows what is wanted. `false`: it did not within [`ARRIVES_MAX`].
-fn arrives(
-    mut look: impl FnMut() -> Result<Option<bool>, String>,
-    wanted: Option<bool>,
-) -> Result<bool, String> {
-    let begun = Instant::now();
-    loop {
-        if look()? == wanted {
-            return Ok(true);
+/// A member of a group, as one looks whether a change has arrived there.
+struct Member {
+    witness: Witness,
+    /// Something has not arrived in time: nothing else is waited for.
+    is_late: bool,
+}
+
+impl Member {
+    fn reach(place: &Place, name: &str) -> Result<Member, String> {
+        Ok(Member { witness: Witness::reach(place, name)?, is_late: false })
+    }
+
+    /// Whether changes arrive there, as far as can be read.
+    fn is_replica(&self) -> bool {
+        !matches!(self.witness.replication, None | Some(Replication::None))
+    }
+
+    /// Waits until it shows what this kind of deed has done to an account. A server that replicates from none need
+    /// not.
+    ///
+    /// # Errors
+    /// Why it does not, with what to do.
+    fn shows(&mut self, name: &str, kind: &str, account: &AccountName) -> Result<(), String> {
+        let is_stopped = match self.witness.replication {
+            Some(Replication::None) => return Ok(()),
+            Some(Replication::Stopped) => true,
+            Some(Replication::Running) | None => false,
+        };
+        let longest = if is_stopped || self.is_late { Duration::ZERO } else { ARRIVES_MAX };
+        let arrived = wait(longest, || {
+            let state = self.witness.state(account)?;
+            Ok(match kind {
+                "lock" => state == State::Locked,
+                "unlock" => state == State::Open,
+                "drop" => state == State::Absent,
+                "create" => state != State::Absent,
+                _ => true,
+            })
+        });
+        match arrived {
+            Ok(true) => Ok(()),
+            Ok(false) if is_stopped => Err(format!(
+                "{name} does not show it: {account}: its replication is stopped; start it there, then look: \
+                 rollcall account \"{account}\""
+            )),
+            Ok(false) => {
+                self.is_late = true;
+                let seconds = ARRIVES_MAX.as_secs();
+                Err(format!(
+                    "{name} does not show it after {seconds} s: {account}: does it replicate? Look later: \
+                     rollcall account \"{account}\""
+                ))
+            }
+            Err(why) => Err(format!("{name} could not be looked at: {why}")),
         }
-        if begun.elapsed() > ARRIVES_MAX {
-            return Ok(false);
-        }
-        std::thread::sleep(Duration::from_millis(200));
     }
 }
 
