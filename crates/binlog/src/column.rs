@@ -145,8 +145,6 @@ pub struct Column {
     /// Whether its values are computed by the server (`GENERATED ALWAYS AS`). No log tells; who knows
     /// from elsewhere may say so, and statements then leave it out.
     pub generated: Option<bool>,
-    /// Whether it is a UUID of MariaDB and not a BINARY(16). No log tells, likewise.
-    pub uuid: Option<bool>,
 }
 
 /// What a table map's list of columns is read into before the rest is known.
@@ -167,7 +165,6 @@ impl Column {
             dimensions: None,
             visible: None,
             generated: None,
-            uuid: None,
         })
     }
 }

@@ -31,6 +31,19 @@ pub(crate) enum Node<'a> {
 enum Leg<'a> {
     Member(Cow<'a, [u8]>),
     Element(usize),
+    /// Counted from the last element, which is 0.
+    FromLast(usize),
+}
+
+impl Leg<'_> {
+    /// The place of an element in an array of so many; `None` where that is before its first.
+    fn place(&self, count: usize) -> Option<usize> {
+        match self {
+            Leg::Member(_) => None,
+            Leg::Element(index) => Some(*index),
+            Leg::FromLast(back) => count.checked_sub(1 + back),
+        }
+    }
 }
 
 impl<'a> Node<'a> {
@@ -228,7 +241,12 @@ impl<'a> Node<'a> {
             (Node::Object(members), Leg::Member(name)) => {
                 members.iter_mut().find(|(key, _)| key == name).map(|(_, value)| value)
             }
-            (Node::Array(elements), Leg::Element(index)) => elements.get_mut(*index),
+            (Node::Array(elements), leg) => {
+                let place = leg.place(elements.len())?;
+                elements.get_mut(place)
+            }
+            // What is no array is the only element of one.
+            (node, leg) if leg.place(1) == Some(0) => Some(node),
             _ => None,
         }
     }
@@ -244,9 +262,10 @@ impl<'a> Node<'a> {
                 }
                 members.insert(at, (name, value));
             }
-            // Behind the last element is the end.
-            (Node::Array(elements), Leg::Element(index)) => {
-                elements.insert(index.min(elements.len()), value);
+            // Behind the last element is the end, before the first the beginning.
+            (Node::Array(elements), leg @ (Leg::Element(_) | Leg::FromLast(_))) => {
+                let place = leg.place(elements.len()).unwrap_or(0).min(elements.len());
+                elements.insert(place, value);
             }
             _ => return Err(NO_PLACE),
         }
@@ -259,8 +278,9 @@ impl<'a> Node<'a> {
                 let at = members.iter().position(|(key, _)| key == name).ok_or(NO_PLACE)?;
                 members.remove(at);
             }
-            (Node::Array(elements), Leg::Element(index)) if *index < elements.len() => {
-                elements.remove(*index);
+            (Node::Array(elements), leg) => {
+                let place = leg.place(elements.len()).filter(|place| *place < elements.len());
+                elements.remove(place.ok_or(NO_PLACE)?);
             }
             _ => return Err(NO_PLACE),
         }
@@ -273,7 +293,7 @@ fn is_inline(kind: u8, large: bool) -> bool {
     matches!(kind, 4..=6) || large && matches!(kind, 7 | 8)
 }
 
-/// `$`, then `.name`, `."name"` with JSON's escapes, or `[number]` (MySQL `sql-common/json_path.cc`,
+/// `$`, then `.name`, `."name"` with JSON's escapes, `[number]` or `[last-number]` (MySQL `sql-common/json_path.cc`,
 /// `Json_path_leg::to_string`).
 fn read_path(path: &[u8]) -> Parsed<Vec<Leg<'_>>> {
     const BAD_PATH: Malformed =
@@ -284,8 +304,13 @@ fn read_path(path: &[u8]) -> Parsed<Vec<Leg<'_>>> {
         rest = match (first, behind.first()) {
             (b'[', _) => {
                 let end = memchr::memchr(b']', behind).ok_or(BAD_PATH)?;
-                let digits = std::str::from_utf8(&behind[..end]).map_err(|_| BAD_PATH)?;
-                legs.push(Leg::Element(digits.parse().map_err(|_| BAD_PATH)?));
+                let inner = std::str::from_utf8(&behind[..end]).map_err(|_| BAD_PATH)?;
+                let number = |digits: &str| digits.trim().parse().map_err(|_| BAD_PATH);
+                legs.push(match inner.trim().strip_prefix("last").map(str::trim_start) {
+                    None => Leg::Element(number(inner)?),
+                    Some("") => Leg::FromLast(0),
+                    Some(back) => Leg::FromLast(number(back.strip_prefix('-').ok_or(BAD_PATH)?)?),
+                });
                 &behind[end + 1..]
             }
             (b'.', Some(b'"')) => {
@@ -353,11 +378,31 @@ mod tests {
 
     #[test]
     fn paths_have_members_and_elements() {
-        let legs = read_path(br#"$.a[12]."b c\"\\\u0001"[0]"#).unwrap();
+        let legs = read_path(br#"$.a[12]."b c\"\\\u0001"[last][last-3]"#).unwrap();
         let name = |name: &'static [u8]| Leg::Member(Cow::Borrowed(name));
-        assert_eq!(legs, [name(b"a"), Leg::Element(12), name(b"b c\"\\\x01"), Leg::Element(0)]);
-        for bad in [&b""[..], b"a", b"$a", b"$[", b"$[x]", b"$.", b"$.\"a", b"$[-1]", b"$.\"\\u12"]
-        {
+        assert_eq!(
+            legs,
+            [
+                name(b"a"),
+                Leg::Element(12),
+                name(b"b c\"\\\x01"),
+                Leg::FromLast(0),
+                Leg::FromLast(3)
+            ]
+        );
+        for bad in [
+            &b""[..],
+            b"a",
+            b"$a",
+            b"$[",
+            b"$[x]",
+            b"$.",
+            b"$.\"a",
+            b"$[-1]",
+            b"$[last+1]",
+            b"$[last-]",
+            b"$.\"\\u12",
+        ] {
             assert!(read_path(bad).is_err(), "{}", bad.escape_ascii());
         }
     }
@@ -365,7 +410,8 @@ mod tests {
     #[test]
     fn values_that_share_their_bytes_are_refused() {
         // A small array of two texts at one place.
-        let twice = [2, 2, 0, 15, 0, 12, 10, 0, 12, 10, 0, 4, b'x', b'x', b'x', b'x'];
+        let mut twice = vec![2, 2, 0, 31, 0, 12, 10, 0, 12, 10, 0, 20];
+        twice.extend_from_slice(&[b'x'; 20]);
         assert!(Node::parse(&twice).is_err());
         assert!(Json::new(&twice).write(&mut Vec::new()).is_err());
     }
@@ -390,20 +436,22 @@ mod tests {
             diff(Insert, b"$.aa[9]", Some(five)),
             diff(Insert, b"$.aa[0]", Some(five)),
             diff(Remove, b"$.aa[1]", None),
-            diff(Replace, b"$.aa[2][0]", Some(&[4, 1])),
+            diff(Replace, b"$.aa[last][last]", Some(&[4, 1])),
+            diff(Replace, b"$.b[0]", Some(&[5, 9, 0])),
         ] {
             node.apply(&change).unwrap();
         }
         let document = node.to_document().unwrap();
         assert_eq!(
             Json::new(&document).to_text(),
-            r#"{"a": [5], "b": 1, "c": [5], "aa": [[5], 3, [true]]}"#
+            r#"{"a": [5], "b": 9, "c": [5], "aa": [[5], 3, [true]]}"#
         );
         assert_eq!(Node::parse(&document).unwrap(), node);
         for wrong in [
             diff(Insert, b"$.a", Some(five)),
             diff(Remove, b"$.none", None),
-            diff(Replace, b"$.b[0]", Some(five)),
+            diff(Replace, b"$.b[1]", Some(five)),
+            diff(Remove, b"$.aa[last-3]", None),
             diff(Remove, b"$.aa[7]", None),
             diff(Remove, b"$", None),
         ] {

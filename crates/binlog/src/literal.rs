@@ -16,13 +16,11 @@ use std::io::Write;
 
 use crate::column::{Column, ColumnKind};
 use crate::decimal::{self, Decimal};
-use crate::error::Malformed;
-use crate::format::{Family, Format};
 use crate::json::{Json, var_length};
 use crate::json_tree::Node;
 use crate::sql::SqlError;
 use crate::temporal::{Date, DateTime, Time, Timestamp, packed_datetime, packed_time};
-use crate::value::{self, Value};
+use crate::value::Value;
 
 /// The collation number of `binary`.
 const BINARY: u32 = 63;
@@ -58,7 +56,7 @@ fn charset(collation: Option<u32>) -> Charset {
 
 /// Whether texts of the column are compared byte by byte.
 pub(crate) fn is_binary(column: &Column) -> bool {
-    column.collation == Some(BINARY) || column.uuid == Some(true)
+    column.collation == Some(BINARY)
 }
 
 /// Whether a character shows, and shows in its place: no control character, nothing invisible, nothing
@@ -119,7 +117,6 @@ pub(crate) fn push_value(
     column: &Column,
     number: usize,
     value: &Value<'_>,
-    format: &Format,
 ) -> Result<(), SqlError> {
     match *value {
         Value::Absent => return Err(SqlError::Absent { column: number }),
@@ -144,7 +141,7 @@ pub(crate) fn push_value(
         Value::Set(bits) => put(out, format_args!("{bits}")),
         Value::Bytes(_) | Value::Compressed(_) => {
             let text = value.text()?.unwrap_or_default();
-            push_bytes(out, column, number, &text, format)?;
+            push_bytes(out, column, &text);
         }
         Value::Json(json) => push_json(out, &json, number)?,
         Value::Geometry(bytes) | Value::Vector(bytes) => push_hex(out, bytes),
@@ -167,49 +164,17 @@ fn push_real(out: &mut Vec<u8>, real: f64, number: usize) -> Result<(), SqlError
     Ok(())
 }
 
-fn push_bytes(
-    out: &mut Vec<u8>,
-    column: &Column,
-    number: usize,
-    bytes: &[u8],
-    format: &Format,
-) -> Result<(), SqlError> {
-    if let ColumnKind::Char { bytes: width } = column.kind {
-        if width == 16 && format.family() == Family::MariaDb {
-            match column.uuid {
-                Some(true) => {
-                    let uuid = value::uuid(bytes).ok_or(TOO_LONG)?;
-                    put(out, format_args!("'{}'", crate::format_uuid(&uuid)));
-                    return Ok(());
-                }
-                None if is_doubtful_uuid(column, bytes, format) => {
-                    return Err(SqlError::UuidUnknown { column: number });
-                }
-                _ => {}
-            }
-        }
-        if column.collation == Some(BINARY) {
-            // BINARY and INET, of which the log holds no NULs at the end.
-            let mut whole = bytes.to_vec();
-            whole.resize(bytes.len().max(width as usize), 0);
-            push_hex(out, &whole);
-            return Ok(());
-        }
-    }
-    if !push_quoted(out, bytes, charset(column.collation)) {
+fn push_bytes(out: &mut Vec<u8>, column: &Column, bytes: &[u8]) {
+    if let ColumnKind::Char { bytes: width } = column.kind
+        && is_binary(column)
+    {
+        // BINARY, UUID and INET, of which the log holds no NULs at the end.
+        let mut whole = bytes.to_vec();
+        whole.resize(bytes.len().max(width as usize), 0);
+        push_hex(out, &whole);
+    } else if !push_quoted(out, bytes, charset(column.collation)) {
         push_hex(out, bytes);
     }
-    Ok(())
-}
-
-const TOO_LONG: Malformed = Malformed::new("a UUID is longer than 16 bytes");
-
-/// Whether these are other bytes as a UUID than as a BINARY(16), and either may be meant. UUID is
-/// there since MariaDB 10.7.
-fn is_doubtful_uuid(column: &Column, bytes: &[u8], format: &Format) -> bool {
-    matches!(column.collation, None | Some(BINARY))
-        && format.version_numbers() >= (10, 7, 0)
-        && value::uuid(bytes) != value::padded::<16>(bytes)
 }
 
 /// The moment in UTC. 0 stands for the zero date alone: servers store no other moment in that second.

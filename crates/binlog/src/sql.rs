@@ -12,9 +12,11 @@
 //! [`write_sql_preamble`].
 //!
 //! # What cannot be known
-//! * The log does not tell which columns are generated, nor which BINARY(16) is a UUID
-//!   ([`Column::generated`](crate::Column::generated), [`Column::uuid`](crate::Column::uuid)). Servers
-//!   refuse values for generated columns; a value that could be either is an error here.
+//! * The log does not tell which columns are generated
+//!   ([`Column::generated`](crate::Column::generated)): servers refuse values for them, and nothing is
+//!   changed.
+//! * Columns of MariaDB's UUID, INET4 and INET6 are told from BINARY by nothing; their bytes are right
+//!   for either. A UUID in the order of storage, which newer servers do not log, is refused.
 //! * Triggers of the table run again. Rows that MariaDB's foreign keys changed by themselves are not in
 //!   its log.
 //! * An undo takes back what the log holds; what was changed since is overwritten or not found.
@@ -26,7 +28,6 @@
 
 use crate::column::{Column, ColumnKind};
 use crate::error::Malformed;
-use crate::format::Format;
 use crate::json::{Json, JsonDiffs, JsonOperation};
 use crate::literal::{is_binary, push_hex, push_json, push_utf8, push_value, shows};
 use crate::rows::{Change, ChangeKind};
@@ -68,14 +69,6 @@ pub enum SqlError {
          logs to come, or give the sign"
     )]
     SignUnknown {
-        /// From 1.
-        column: usize,
-    },
-    /// Sixteen bytes that are another value as a UUID than as a BINARY(16).
-    #[error(
-        "column {column} may be UUID or BINARY(16), which the log does not tell: give its type"
-    )]
-    UuidUnknown {
         /// From 1.
         column: usize,
     },
@@ -144,7 +137,7 @@ fn push_mode(out: &mut Vec<u8>, mode: &str) {
 ///             let table = table.as_mut().ok_or("rows without a table map")?;
 ///             // This log does not name them.
 ///             table.columns[0].name = Some((*b"id").into());
-///             let statements = SqlTable::new(table, framer.format())?;
+///             let statements = SqlTable::new(table)?;
 ///             let (mut rows, mut change) = (event.rows(table)?, Change::default());
 ///             while rows.read(&mut change)? {
 ///                 statements.write(rows.kind(), &change, &mut sql)?;
@@ -164,7 +157,6 @@ fn push_mode(out: &mut Vec<u8>, mode: &str) {
 #[derive(Debug, Clone)]
 pub struct SqlTable<'t> {
     table: &'t Table,
-    format: Format,
     /// Database and table, quoted.
     name: Vec<u8>,
     /// Of the columns, quoted.
@@ -192,12 +184,12 @@ enum Found<'v, 'a> {
 }
 
 impl<'t> SqlTable<'t> {
-    /// `format` is that of the log ([`Framer::format`](crate::Framer::format)). Names, signs, the key
-    /// and what else the log does not tell are to be added to `table` before.
+    /// Names, signs, collations, the key and what else the log does not tell are to be added to `table`
+    /// before; without collations texts are written in hexadecimal.
     ///
     /// # Errors
     /// [`SqlError::NoNames`] and [`SqlError::Name`].
-    pub fn new(table: &'t Table, format: &Format) -> Result<Self, SqlError> {
+    pub fn new(table: &'t Table) -> Result<Self, SqlError> {
         let mut hidden = false;
         let mut quoted = |name: &[u8]| -> Result<Vec<u8>, SqlError> {
             let text = std::str::from_utf8(name).map_err(|_| SqlError::Name)?;
@@ -213,7 +205,7 @@ impl<'t> SqlTable<'t> {
             .iter()
             .map(|column| quoted(column.name.as_deref().ok_or(SqlError::NoNames)?))
             .collect::<Result<_, _>>()?;
-        Ok(SqlTable { table, format: *format, name, columns, hidden })
+        Ok(SqlTable { table, name, columns, hidden })
     }
 
     /// Appends the statement that makes the change again. An update that changes nothing has none.
@@ -532,7 +524,7 @@ impl<'t> SqlTable<'t> {
         value: &Value<'_>,
         out: &mut Vec<u8>,
     ) -> Result<(), SqlError> {
-        push_value(out, self.column(index), index + 1, value, &self.format)
+        push_value(out, self.column(index), index + 1, value)
     }
 
     /// A document by its changes, as `JSON_REPLACE(…)` and such in each other.

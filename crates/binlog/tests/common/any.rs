@@ -2,8 +2,8 @@
 //! only grow. Also the fuzz target's checks; it includes this file alone.
 
 use binlog::{
-    Change, Error, Event, Family, Framer, Interest, RawEvent, Reader, Rows, Sink, Statement, Step,
-    Table, Transaction, Value,
+    Change, ChangeKind, Error, Event, Family, Framer, Interest, RawEvent, Reader, Rows, Sink,
+    SqlTable, Statement, Step, Table, Transaction, Value,
 };
 
 /// Every call of a reader as a line of text; reads all there is to read.
@@ -29,6 +29,7 @@ impl Sink for Calls {
     }
 
     fn statement(&mut self, _: &Transaction, statement: &Statement<'_>) {
+        self.add(format!("{:?}", binlog::undo::obstacle(statement)));
         self.add(format!("statement {statement:?}"));
     }
 
@@ -38,9 +39,17 @@ impl Sink for Calls {
             let _ = binlog::write_rows(&mut rows.clone(), family, &mut text);
         }
         self.add(text.escape_ascii().to_string());
-        let mut change = Change::default();
+        let mut table = rows.table().clone();
+        for (index, column) in table.columns.iter_mut().enumerate() {
+            column.name.get_or_insert_with(|| format!("c{index}").into_bytes().into());
+        }
+        let statements = SqlTable::new(&table).ok();
+        let (kind, mut change) = (rows.kind(), Change::default());
         while let Ok(true) = rows.read(&mut change) {
-            let line = read_values(&change);
+            let mut line = read_values(&change);
+            if let Some(statements) = &statements {
+                line += &sql(statements, kind, &change);
+            }
             self.add(format!("row {} {line}", transaction.events));
         }
     }
@@ -65,6 +74,19 @@ impl Sink for Calls {
     }
 }
 
+/// The statements of a row, or why there are none.
+fn sql(statements: &SqlTable<'_>, kind: ChangeKind, change: &Change<'_>) -> String {
+    let mut out = Vec::new();
+    let made = statements.write(kind, change, &mut out);
+    assert!(made.is_ok() || out.is_empty());
+    let length = out.len();
+    let undone = statements.write_undo(kind, change, &mut out);
+    assert!(undone.is_ok() || out.len() == length);
+    let text = String::from_utf8(out).expect("UTF-8");
+    assert!(text.chars().all(|character| character == '\n' || !character.is_control()));
+    format!("{made:?} {undone:?} {text}")
+}
+
 /// Reads what is read only where asked, too.
 fn read_values(change: &Change<'_>) -> String {
     let mut line = format!("{:?} {:?}", change.before, change.after);
@@ -80,6 +102,9 @@ fn read_values(change: &Change<'_>) -> String {
             Value::Vector(bytes) => line += &format!("{}", binlog::value::vector(bytes).len()),
             Value::Geometry(bytes) => line += &format!("{:?}", binlog::value::geometry(bytes)),
             Value::JsonDiffs(diffs) => {
+                for index in 0..change.after.len() {
+                    line += &format!("{:?}", change.json_after(index));
+                }
                 if let Ok(diffs) = diffs.read() {
                     for diff in diffs {
                         line += &diff.value.map_or_else(String::new, |json| json.to_text());
