@@ -31,6 +31,7 @@
 //! recognised.
 
 mod bytes;
+mod collations;
 mod column;
 mod compressed;
 mod decimal;
@@ -54,6 +55,7 @@ mod table_map;
 mod tables;
 mod temporal;
 mod text;
+mod tool;
 mod transaction;
 pub mod undo;
 pub mod value;
@@ -83,6 +85,7 @@ pub use table_map::{COLUMNS_MAX, KeyPart, Table, TableMap};
 pub use tables::{Interest, TABLE_MAPS_MAX};
 pub use temporal::{Date, DateTime, Time, Timestamp};
 pub use text::write_rows;
+pub use tool::{ToolBuffer, ToolOutput, ToolText, ToolUtc, ToolZone};
 pub use transaction::{
     Outcome, TRANSACTION_TABLES_MAX, TableCount, Thread, ThreadEvidence, Transaction, XaName,
 };
