@@ -15,9 +15,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut tool = ToolText::new(ToolUtc);
     let mut stdout = std::io::stdout().lock();
     while let Step::Event(event) = framer.next(&log[framer.position() as usize..])? {
-        if let Err(error) = tool.event(&event, framer.format(), &mut out) {
-            eprintln!("{error}");
-        }
+        tool.event(&event, framer.format(), &mut out)?;
         stdout.write_all(&out.text)?;
         out.text.clear();
     }

@@ -85,7 +85,10 @@ pub use table_map::{COLUMNS_MAX, KeyPart, Table, TableMap};
 pub use tables::{Interest, TABLE_MAPS_MAX};
 pub use temporal::{Date, DateTime, Time, Timestamp};
 pub use text::write_rows;
-pub use tool::{ToolBuffer, ToolOutput, ToolText, ToolUtc, ToolZone};
+pub use tool::{
+    TOOL_HEADS_BYTES_MAX, TOOL_WAITING_BYTES_MAX, ToolBuffer, ToolOutput, ToolText, ToolUtc,
+    ToolZone,
+};
 pub use transaction::{
     Outcome, TRANSACTION_TABLES_MAX, TableCount, Thread, ThreadEvidence, Transaction, XaName,
 };

@@ -3,7 +3,7 @@
 
 use binlog::{
     Change, ChangeKind, Error, Event, Family, Framer, Interest, RawEvent, Reader, Rows, Sink,
-    SqlTable, Statement, Step, Table, Transaction, Value,
+    SqlTable, Statement, Step, Table, ToolBuffer, ToolText, ToolUtc, Transaction, Value,
 };
 
 /// Every call of a reader as a line of text; reads all there is to read.
@@ -165,12 +165,16 @@ pub(crate) fn check(log: &[u8]) {
 /// Every event by itself, so that errors inside one do not hide others.
 fn decode_all(log: &[u8]) {
     let mut framer = Framer::new().verify(false);
+    let (mut tool, mut text) = (ToolText::new(ToolUtc), ToolBuffer::default());
     loop {
         let before = framer.position();
         let Some(rest) = log.get(before as usize..) else { return };
         match framer.next(rest) {
             Ok(Step::Event(event)) => {
                 assert!(framer.position() > before && event.position >= before);
+                // What it cannot print it says so of, and the next event is printed all the same.
+                let _ = tool.event(&event, framer.format(), &mut text);
+                text.text.clear();
                 if let Ok(event) = event.decode(framer.format()) {
                     let _ = format!("{event:?} {:?}", event.statement());
                     if let Event::Query(query) = &event {
