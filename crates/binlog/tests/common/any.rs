@@ -10,6 +10,8 @@ use binlog::{
 #[derive(Default)]
 pub(crate) struct Calls {
     pub(crate) lines: Vec<String>,
+    /// No statements are made of rows, which takes long.
+    pub(crate) rows_only: bool,
 }
 
 impl Calls {
@@ -43,7 +45,7 @@ impl Sink for Calls {
         for (index, column) in table.columns.iter_mut().enumerate() {
             column.name.get_or_insert_with(|| format!("c{index}").into_bytes().into());
         }
-        let statements = SqlTable::new(&table).ok();
+        let statements = if self.rows_only { None } else { SqlTable::new(&table).ok() };
         let (kind, mut change) = (rows.kind(), Change::default());
         while let Ok(true) = rows.read(&mut change) {
             let mut line = read_values(&change);
@@ -122,12 +124,18 @@ fn read_values(change: &Change<'_>) -> String {
 /// Reads a log to its end, whose bytes come in pieces of these lengths, again and again. Damaged
 /// frames are passed over.
 pub(crate) fn calls(log: &[u8], pieces: &[usize], verify: bool) -> Calls {
-    calls_of(Reader::over(Framer::new().verify(verify)), log, pieces)
+    // What passes its checksum was not damaged: no need to try all that can be done with it.
+    let calls = Calls { rows_only: verify, ..Calls::default() };
+    calls_into(calls, Reader::over(Framer::new().verify(verify)), log, pieces)
 }
 
 /// The same with a reader that was set up otherwise.
-pub(crate) fn calls_of(mut reader: Reader, log: &[u8], pieces: &[usize]) -> Calls {
-    let mut calls = Calls::default();
+pub(crate) fn calls_of(reader: Reader, log: &[u8], pieces: &[usize]) -> Calls {
+    let calls = Calls { rows_only: true, ..Calls::default() };
+    calls_into(calls, reader, log, pieces)
+}
+
+fn calls_into(mut calls: Calls, mut reader: Reader, log: &[u8], pieces: &[usize]) -> Calls {
     let mut pieces = pieces.iter().copied().cycle();
     let mut there = 0;
     loop {
