@@ -577,86 +577,110 @@ fn compressed_transactions() {
 #[test]
 fn partial_updates_of_json() {
     for server in servers().iter().filter(|server| server.is_mysql()) {
-        let mut random = Random(11);
-        let document = "JSON_OBJECT('a', JSON_ARRAY(1, 2, JSON_OBJECT('x y', 'z')), 'b', \
-                        REPEAT('b', 100), 'q\"\\\\', JSON_ARRAY(), '\u{fc}', 7)";
-        let mut sql = String::new();
-        for id in 1..=20 {
-            let long = random.pick(&["1", "REPEAT('l', 65000)", "REPEAT('m', 200)"]);
-            sql += &format!(
-                "INSERT INTO p VALUES ({id}, JSON_SET({document}, '$.l', {long}), '[1]', 0);"
-            );
-        }
-        for _ in 0..400 {
-            let (id, column) = (random.below(20) + 1, random.pick(&["j", "j", "k"]));
-            let path = random.pick(&[
-                "$.a[1]",
-                "$.a",
-                "$.a[2].\"x y\"",
-                "$.\"q\\\"\\\\\"[0]",
-                "$.\u{fc}",
-                "$[0]",
-                "$.b",
-                "$.n",
-                "$.a[last]",
-                "$.\"\"",
-            ]);
-            let path = path.replace('\\', "\\\\");
-            let value = random.pick(&[
-                "1",
-                "'text'",
-                "REPEAT('v', 300)",
-                "CAST('{\"n\": [1, 2.5, true]}' AS JSON)",
-                "CAST('2026-11-20' AS DATE)",
-                "1.50",
-                "NULL",
-                "REPEAT('w', 66000)",
-            ]);
-            let call = match random.below(4) {
-                0 => format!("JSON_SET({column}, '{path}', {value})"),
-                1 => format!("JSON_REPLACE({column}, '{path}', {value})"),
-                2 => format!("JSON_REMOVE({column}, '{path}')"),
-                _ => format!("JSON_SET(JSON_REMOVE({column}, '{path}'), '$.o', {value})"),
-            };
-            sql += &format!("UPDATE IGNORE p SET {column} = {call}, v = v + 1 WHERE id = {id};");
-        }
+        let (inserts, updates) = partial_changes(&mut Random(11));
         let make = "CREATE TABLE p (id INT PRIMARY KEY, j JSON, k JSON, v INT)";
         let clean = "DROP DATABASE IF EXISTS sq_partial; DROP DATABASE IF EXISTS sq_partial_copy;";
         server.ask(&format!(
             "{clean} CREATE DATABASE sq_partial; CREATE DATABASE sq_partial_copy; \
              USE sq_partial; {make}; USE sq_partial_copy; {make}"
         ));
-        let first = server.new_log();
-        server
-            .ask(&format!("USE sq_partial; SET binlog_row_value_options = 'PARTIAL_JSON'; {sql}"));
-        let end = server.new_log();
-        let logs = server.logs(&first, &end);
-        let partial = |event: &Event<'_>| matches!(event, Event::Rows(rows) if rows.is_partial());
-        let mut counted = 0;
-        logs.iter()
-            .for_each(|log| common::each_event(log, |_, e| counted += usize::from(partial(e))));
-        assert!(counted > 100, "{counted} partial updates");
         let shown = |database: &str| {
             server.ask(&format!(
                 "SELECT id, v, HEX(CAST(j AS CHAR)), HEX(CAST(k AS CHAR)), JSON_TYPE(j->'$.n'), \
                  JSON_TYPE(j->'$.o') FROM {database}.p ORDER BY id"
             ))
         };
-        let (wanted, known) = (shown("sq_partial"), known(server, "sq_partial"));
-        let all = read(&logs, &known, "sq_partial", "sq_partial_copy");
-        assert_eq!((&all.errors[..], &all.undo_errors[..]), (&[][..], &[][..]));
+        let settings = "USE sq_partial; SET binlog_row_value_options = 'PARTIAL_JSON'";
+        let first = server.new_log();
+        server.ask(&format!("{settings}; {inserts} {updates}"));
+        let (made, second) = (shown("sq_partial"), server.new_log());
+        // Without the documents before, changes stay changes.
+        server.ask(&format!("{settings}, binlog_row_image = 'MINIMAL'; {updates}"));
+        let end = server.new_log();
+
+        let known = known(server, "sq_partial");
+        let logs = server.logs(&first, &second);
+        assert!(partial_events(&logs) > 100, "{} partial updates", partial_events(&logs));
         for (id, (j, k)) in documents(&logs, "sq_partial") {
-            let line = wanted.iter().find(|line| line.starts_with(&format!("{id}\t"))).expect("it");
+            let line = made.iter().find(|line| line.starts_with(&format!("{id}\t"))).expect("it");
             let fields: Vec<&str> = line.split('\t').collect();
             assert_eq!(unhex(fields[2]), j, "{id}");
             assert_eq!(unhex(fields[3]), k, "{id}");
         }
+        let all = read(&logs, &known, "sq_partial", "sq_partial_copy");
+        assert_eq!((&all.errors[..], &all.undo_errors[..]), (&[][..], &[][..]));
         server.run(&all.forward(), &CLIENT);
-        assert_eq!(shown("sq_partial_copy"), wanted);
+        assert_eq!(shown("sq_partial_copy"), made);
         server.run(&all.undo(), &CLIENT);
         assert_eq!(server.ask("SELECT COUNT(*) FROM sq_partial_copy.p"), ["0"]);
+
+        let logs = server.logs(&second, &end);
+        assert!(partial_events(&logs) > 100, "{} partial updates", partial_events(&logs));
+        let rest = read(&logs, &known, "sq_partial", "sq_partial_copy");
+        assert_eq!(rest.errors, []);
+        assert!(rest.undo_errors.len() > 100, "{} errors", rest.undo_errors.len());
+        server.run(&all.forward(), &CLIENT);
+        server.run(&rest.forward(), &CLIENT);
+        assert_eq!(shown("sq_partial_copy"), shown("sq_partial"));
         server.ask(clean);
     }
+}
+
+/// How many row events hold changes of documents.
+fn partial_events(logs: &[Vec<u8>]) -> usize {
+    let mut count = 0;
+    for log in logs {
+        common::each_event(log, |_, event| {
+            count += usize::from(matches!(event, Event::Rows(rows) if rows.is_partial()));
+        });
+    }
+    count
+}
+
+/// Rows with documents, and updates of parts of these.
+fn partial_changes(random: &mut Random) -> (String, String) {
+    let document = "JSON_OBJECT('a', JSON_ARRAY(1, 2, JSON_OBJECT('x y', 'z')), 'b', \
+                    REPEAT('b', 100), 'q\"\\\\', JSON_ARRAY(), '\u{fc}', 7)";
+    let (mut sql, mut updates) = (String::new(), String::new());
+    for id in 1..=20 {
+        let long = random.pick(&["1", "REPEAT('l', 65000)", "REPEAT('m', 200)"]);
+        sql +=
+            &format!("INSERT INTO p VALUES ({id}, JSON_SET({document}, '$.l', {long}), '[1]', 0);");
+    }
+    for _ in 0..400 {
+        let (id, column) = (random.below(20) + 1, random.pick(&["j", "j", "k"]));
+        let path = random.pick(&[
+            "$.a[1]",
+            "$.a",
+            "$.a[2].\"x y\"",
+            "$.\"q\\\"\\\\\"[0]",
+            "$.\u{fc}",
+            "$[0]",
+            "$.b",
+            "$.n",
+            "$.a[last]",
+            "$.\"\"",
+        ]);
+        let path = path.replace('\\', "\\\\");
+        let value = random.pick(&[
+            "1",
+            "'text'",
+            "REPEAT('v', 300)",
+            "CAST('{\"n\": [1, 2.5, true]}' AS JSON)",
+            "CAST('2026-11-20' AS DATE)",
+            "1.50",
+            "NULL",
+            "REPEAT('w', 66000)",
+        ]);
+        let call = match random.below(4) {
+            0 => format!("JSON_SET({column}, '{path}', {value})"),
+            1 => format!("JSON_REPLACE({column}, '{path}', {value})"),
+            2 => format!("JSON_REMOVE({column}, '{path}')"),
+            _ => format!("JSON_SET(JSON_REMOVE({column}, '{path}'), '$.o', {value})"),
+        };
+        updates += &format!("UPDATE IGNORE p SET {column} = {call}, v = v + 1 WHERE id = {id};");
+    }
+    (sql, updates)
 }
 
 /// The newest documents of a table `(id, j, k, v)`, by id, as text.
