@@ -421,10 +421,13 @@ fn create(columns: &[Column]) -> String {
         "CREATE TABLE keyed (id BIGINT UNSIGNED AUTO_INCREMENT PRIMARY KEY, {all});
          CREATE TABLE keyless ({all});
          CREATE TABLE texts (a VARCHAR(50), b TEXT, n INT, PRIMARY KEY (a, b(3)));
+         CREATE TABLE alike (v VARCHAR(20), c CHAR(5) CHARACTER SET latin1);
          CREATE TABLE sums (id INT PRIMARY KEY, a INT, b INT GENERATED ALWAYS AS (a + 1) STORED);
          CREATE TABLE {ODD} (`a``b` INT PRIMARY KEY, `select` INT, `\u{fc}\u{1b}` VARCHAR(9));"
     )
 }
+
+const ALIKE: &[&str] = &["'q'", "'Q'", "'q '", "'Q '", "'\u{e4}'", "'a'", "'A'"];
 
 /// Random changes of the tables.
 fn changes(random: &mut Random, columns: &[Column], count: usize, duplicates: bool) -> String {
@@ -450,6 +453,11 @@ fn changes(random: &mut Random, columns: &[Column], count: usize, duplicates: bo
                 let key = random.pick(&["'k'", "'it''s'", "x'5c'", "'\u{fc}'", "''", "'Kk'"]);
                 let text = random.pick(&["'abcd'", "'abe'", "x'0a'", "'\u{1f600}'", "''"]);
                 let number = random.below(9);
+                // Rows that a collation takes for one another.
+                let (one, other) = (random.pick(ALIKE), random.pick(ALIKE));
+                sql += &format!("INSERT INTO alike VALUES ({one}, {other}), ({other}, {one});\n");
+                sql += &format!("UPDATE alike SET v = {other} ORDER BY HEX(v) DESC LIMIT 1;\n");
+                sql += "DELETE FROM alike ORDER BY HEX(c), HEX(v) LIMIT 1;\n";
                 sql += &format!("REPLACE INTO texts VALUES ({key}, {text}, {number});\n");
                 sql += &format!(
                     "REPLACE INTO sums (id, a) VALUES ({number}, {});\n",
@@ -473,7 +481,7 @@ fn changes(random: &mut Random, columns: &[Column], count: usize, duplicates: bo
     sql
 }
 
-const TABLES: [&str; 5] = ["keyed", "keyless", "texts", "sums", ODD];
+const TABLES: [&str; 6] = ["keyed", "keyless", "texts", "alike", "sums", ODD];
 
 /// The checksums of the tables.
 fn checksums(server: &Server, database: &str) -> Vec<String> {
