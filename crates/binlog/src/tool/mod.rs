@@ -355,9 +355,12 @@ impl<Z: ToolZone> ToolText<Z> {
             EventType::QUERY_COMPRESSED => "Query_compressed",
             _ => "Query",
         };
-        self.session.query_head(name, query, header, self.family, text)?;
+        let phase = self.session.query_head(name, query, header, self.family, text)?;
+        // Not to be run: what it does depends on the other phase.
+        text.extend_from_slice(if phase { b"### " } else { b"" });
         text.extend_from_slice(&query.sql);
-        put!(text, "\n{END}");
+        text.extend_from_slice(if phase { b"" } else { b"\n/*!*/;" });
+        text.push(b'\n');
         Ok(())
     }
 

@@ -53,6 +53,7 @@ struct Told<'a> {
     collations: &'a [u8],
     xid: Option<u64>,
     ddl_xid: Option<u64>,
+    alter_phase: bool,
 }
 
 impl<'a> Told<'a> {
@@ -76,6 +77,7 @@ impl<'a> Told<'a> {
             Variable::CollationsOfCharsets(pairs) => told.collations = pairs,
             Variable::Xid(xid) => told.xid = Some(xid),
             Variable::DdlXid(xid) => told.ddl_xid = Some(xid),
+            Variable::AlterPhase { flags, .. } => told.alter_phase = flags & 0x0e != 0,
             _ => {}
         })?;
         Ok(told)
@@ -83,7 +85,7 @@ impl<'a> Told<'a> {
 }
 
 impl Session {
-    /// What stands before a statement's text.
+    /// What stands before a statement's text. True for a phase of a two-phase ALTER (MariaDB).
     pub(super) fn query_head(
         &mut self,
         name: &str,
@@ -91,7 +93,7 @@ impl Session {
         header: &Header,
         family: Family,
         text: &mut Vec<u8>,
-    ) -> Parsed<()> {
+    ) -> Parsed<bool> {
         let told = Told::read(query)?;
         put!(
             text,
@@ -121,7 +123,7 @@ impl Session {
             }
         }
         self.variables(&told, family, text);
-        Ok(())
+        Ok(told.alter_phase)
     }
 
     /// MariaDB's GTID event.
