@@ -142,6 +142,9 @@ pub struct Column {
     pub dimensions: Option<u32>,
     /// Whether `SELECT *` shows it, where the log tells.
     pub visible: Option<bool>,
+    /// Whether its values are computed by the server (`GENERATED ALWAYS AS`). No log tells; who knows
+    /// from elsewhere may say so, and statements then leave it out.
+    pub generated: Option<bool>,
 }
 
 /// What a table map's list of columns is read into before the rest is known.
@@ -161,6 +164,7 @@ impl Column {
             geometry: None,
             dimensions: None,
             visible: None,
+            generated: None,
         })
     }
 }

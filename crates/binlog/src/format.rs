@@ -125,6 +125,14 @@ impl Format {
 
     /// Whether the server is new enough to know checksums.
     fn knows_checksums(&self) -> bool {
+        match self.family {
+            Family::MariaDb => self.version_numbers() >= (5, 3, 0),
+            Family::MySql => self.version_numbers() >= (5, 6, 1),
+        }
+    }
+
+    /// The first three numbers of the server's version; 0 where it has fewer.
+    pub fn version_numbers(&self) -> (u32, u32, u32) {
         let mut numbers =
             self.server_version().split(|byte| !byte.is_ascii_digit()).map(|digits| {
                 digits
@@ -132,11 +140,7 @@ impl Format {
                     .fold(0_u32, |sum, d| sum.saturating_mul(10).saturating_add((d - b'0') as u32))
             });
         let mut next = || numbers.next().unwrap_or(0);
-        let version = (next(), next(), next());
-        match self.family {
-            Family::MariaDb => version >= (5, 3, 0),
-            Family::MySql => version >= (5, 6, 1),
-        }
+        (next(), next(), next())
     }
 
     /// The version of the server as it writes it, such as `10.11.19-MariaDB-log`, raw.

@@ -219,6 +219,8 @@ pub struct MySqlGtid {
     pub transaction_bytes: u64,
     /// The version of the server whose log this is, such as 90704; 0 where not told.
     pub server_version: u32,
+    /// The same of the server where the transaction came into being.
+    pub original_server_version: u32,
 }
 
 impl MySqlGtid {
@@ -239,6 +241,7 @@ impl MySqlGtid {
             original_committed_us: None,
             transaction_bytes: 0,
             server_version: 0,
+            original_server_version: 0,
         };
         // MySQL 5.6 ends here; 2 says that logical clocks follow.
         if cut.rest().first() != Some(&2) {
@@ -260,7 +263,11 @@ impl MySqlGtid {
             event.transaction_bytes = cut.packed()?;
         }
         if cut.len() >= 4 {
-            event.server_version = cut.u32()? & 0x7fff_ffff;
+            let version = cut.u32()?;
+            event.server_version = version & 0x7fff_ffff;
+            // Its top bit tells whether the original one follows.
+            event.original_server_version =
+                if version >> 31 == 1 { cut.u32()? } else { event.server_version };
         }
         Ok(event)
     }
@@ -291,6 +298,7 @@ impl MySqlGtid {
             original_committed_us: None,
             transaction_bytes: 0,
             server_version: 0,
+            original_server_version: 0,
         };
         while !cut.is_empty() {
             match cut.varlen()? {
@@ -311,11 +319,15 @@ impl MySqlGtid {
                 7 => event.original_committed_us = Some(cut.varlen()?),
                 8 => event.transaction_bytes = cut.varlen()?,
                 9 => event.server_version = cut.varlen()? as u32,
-                // 10 is the original server's version, 11 a ticket; newer ones are ignorable.
+                10 => event.original_server_version = cut.varlen()? as u32,
+                // 11 is a ticket; newer ones are ignorable.
                 _ => break,
             }
         }
         event.original_committed_us = event.original_committed_us.or(event.committed_us);
+        if event.original_server_version == 0 {
+            event.original_server_version = event.server_version;
+        }
         event.gtid = Some(Gtid::MySql { uuid, tag, number });
         Ok(event)
     }

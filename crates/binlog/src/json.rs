@@ -16,12 +16,14 @@
 use crate::bytes::Cut;
 use crate::decimal::{self, Decimal};
 use crate::error::{Malformed, Parsed};
+use crate::json_tree::Node;
 use crate::temporal::{packed_datetime, packed_time};
 
 /// How deep containers may stand in each other (MySQL `JSON_DOCUMENT_MAX_DEPTH`).
-const DEPTH_MAX: usize = 100;
+pub(crate) const DEPTH_MAX: usize = 100;
 
-const BAD: Malformed = Malformed::new("a JSON document is damaged");
+pub(crate) const BAD: Malformed = Malformed::new("a JSON document is damaged");
+pub(crate) const TOO_DEEP: Malformed = Malformed::new("a JSON document is nested too deep");
 
 /// A document as stored. An empty one is what MySQL stores for a NULL that became NOT NULL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,7 +32,12 @@ pub struct Json<'a> {
 }
 
 impl<'a> Json<'a> {
-    pub(crate) fn new(bytes: &'a [u8]) -> Self {
+    pub(crate) const fn new(bytes: &'a [u8]) -> Self {
+        Json { bytes }
+    }
+
+    /// A document as stored: from [`Json::as_bytes`] or [`JsonDiffs::apply`].
+    pub const fn from_bytes(bytes: &'a [u8]) -> Self {
         Json { bytes }
     }
 
@@ -48,8 +55,7 @@ impl<'a> Json<'a> {
             out.extend_from_slice(b"null");
             return Ok(());
         };
-        // Each value of an honest document has at least one byte of its own.
-        let mut writer = Writer { out, values_left: self.bytes.len() };
+        let mut writer = Writer { out, bytes_left: self.bytes.len() };
         writer.value(kind, value, 0)
     }
 
@@ -86,7 +92,9 @@ impl<'a> Json<'a> {
 
 struct Writer<'o> {
     out: &'o mut Vec<u8>,
-    values_left: usize,
+    /// Each value of an honest document has at least one byte of its own, texts and keys all of
+    /// theirs: what is written is bounded by the document's length.
+    bytes_left: usize,
 }
 
 impl Writer<'_> {
@@ -104,15 +112,22 @@ impl Writer<'_> {
             11 => write_double(self.out, f64::from_le_bytes(cut.array()?)),
             12 => {
                 let length = var_length(&mut cut)?;
+                self.spend(length)?;
                 write_string(self.out, cut.take(length)?);
             }
             15 => {
                 let field = cut.u8()?;
                 let length = var_length(&mut cut)?;
+                self.spend(length)?;
                 return self.opaque(field, cut.take(length)?);
             }
             _ => return Err(BAD),
         }
+        Ok(())
+    }
+
+    fn spend(&mut self, bytes: usize) -> Parsed<()> {
+        self.bytes_left = self.bytes_left.checked_sub(bytes).ok_or(BAD)?;
         Ok(())
     }
 
@@ -133,7 +148,7 @@ impl Writer<'_> {
     fn container(&mut self, kind: u8, bytes: &[u8], depth: usize) -> Parsed<()> {
         let (object, large) = (kind < 2, kind & 1 == 1);
         if depth >= DEPTH_MAX {
-            return Err(Malformed::new("a JSON document is nested too deep"));
+            return Err(TOO_DEEP);
         }
         let offset = |cut: &mut Cut<'_>| -> Parsed<usize> {
             Ok(if large { cut.u32()? as usize } else { cut.u16()? as usize })
@@ -149,12 +164,13 @@ impl Writer<'_> {
         }
         self.out.push(if object { b'{' } else { b'[' });
         for index in 0..count {
-            self.values_left = self.values_left.checked_sub(1).ok_or(BAD)?;
+            self.spend(1)?;
             if index > 0 {
                 self.out.extend_from_slice(b", ");
             }
             if object {
                 let (start, length) = (offset(&mut keys)?, keys.u16()? as usize);
+                self.spend(length)?;
                 write_string(self.out, bytes.get(start..start + length).ok_or(BAD)?);
                 self.out.extend_from_slice(b": ");
             }
@@ -192,7 +208,7 @@ impl Writer<'_> {
 }
 
 /// Seven bits a byte, the lowest first, up to five bytes.
-fn var_length(cut: &mut Cut<'_>) -> Parsed<usize> {
+pub(crate) fn var_length(cut: &mut Cut<'_>) -> Parsed<usize> {
     let mut length = 0_u64;
     for shift in [0, 7, 14, 21, 28] {
         let byte = cut.u8()?;
@@ -287,6 +303,20 @@ pub enum JsonOperation {
 impl<'a> JsonDiffs<'a> {
     pub(crate) fn new(bytes: &'a [u8]) -> Self {
         JsonDiffs { bytes }
+    }
+
+    /// The whole document after the changes, as stored; `before` is what the image before the update
+    /// holds. [`Json::from_bytes`] reads it.
+    ///
+    /// # Errors
+    /// Where either is damaged, or `before` has no place that a change names: it is then another
+    /// document than the one that was changed.
+    pub fn apply(&self, before: Json<'a>) -> Result<Vec<u8>, Malformed> {
+        let mut node = Node::parse(before.bytes)?;
+        for diff in self.read()? {
+            node.apply(&diff)?;
+        }
+        node.to_document()
     }
 
     /// The changes, in the order in which they are to be made.

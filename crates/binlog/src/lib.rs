@@ -5,7 +5,8 @@
 //!        │                                ├ TableMap ─► Table
 //!        │                                └ RowsEvent ── with its Table ─► Rows ─► Change, Value
 //!        └───────── Reader ─► Sink                                  transactions, as they come
-//!                                └ write_rows                      rows as mysqlbinlog prints them
+//!                                ├ write_rows                      rows as mysqlbinlog prints them
+//!                                └ SqlTable                        rows as SQL, and what undoes them
 //! ```
 //!
 //! [`Framer`] cuts a log into events and checks their checksums. What is not asked for is not looked
@@ -30,6 +31,7 @@
 //! recognised.
 
 mod bytes;
+mod collations;
 mod column;
 mod compressed;
 mod decimal;
@@ -39,18 +41,23 @@ mod format;
 mod frame;
 mod gtid;
 mod json;
+mod json_tree;
 mod kind;
+mod literal;
 mod payload;
 mod query;
 mod reader;
 mod rows;
 mod sink;
+mod sql;
 mod stream;
 mod table_map;
 mod tables;
 mod temporal;
 mod text;
+mod tool;
 mod transaction;
+pub mod undo;
 pub mod value;
 
 pub use column::{Column, ColumnKind};
@@ -73,10 +80,15 @@ pub use query::{LoadQuery, Query, Variable, Variables};
 pub use reader::{End, PAYLOAD_BYTES_MAX, Reader};
 pub use rows::{Change, ChangeKind, Rows, RowsEvent, RowsHead};
 pub use sink::{Sink, Statement, StatementKind};
+pub use sql::{SqlError, SqlTable, write_sql_preamble};
 pub use table_map::{COLUMNS_MAX, KeyPart, Table, TableMap};
 pub use tables::{Interest, TABLE_MAPS_MAX};
 pub use temporal::{Date, DateTime, Time, Timestamp};
 pub use text::write_rows;
+pub use tool::{
+    TOOL_HEADS_BYTES_MAX, TOOL_WAITING_BYTES_MAX, ToolBuffer, ToolOutput, ToolText, ToolUtc,
+    ToolZone,
+};
 pub use transaction::{
     Outcome, TRANSACTION_TABLES_MAX, TableCount, Thread, ThreadEvidence, Transaction, XaName,
 };

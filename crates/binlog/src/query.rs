@@ -166,6 +166,9 @@ pub enum Variable<'a> {
         /// Of the `START ALTER`.
         sequence: Option<u64>,
     },
+    /// MariaDB: the default collations of character sets (`character_set_collations`), as pairs of
+    /// collation numbers, u16 each, little-endian.
+    CollationsOfCharsets(&'a [u8]),
 }
 
 impl<'a> Variables<'a> {
@@ -222,6 +225,10 @@ impl<'a> Variables<'a> {
                 let flags = cut.u8()?;
                 let sequence = if flags & 0x0c != 0 { Some(cut.u64()?) } else { None };
                 Variable::AlterPhase { flags, sequence }
+            }
+            131 => {
+                let count = cut.u8()? as usize;
+                Variable::CollationsOfCharsets(cut.take(4 * count)?)
             }
             _ => return Ok(None),
         }))

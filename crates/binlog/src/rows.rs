@@ -148,6 +148,11 @@ impl<'a> RowsEvent<'a> {
         })
     }
 
+    /// Whether images after the change may hold changes of JSON documents instead of these.
+    pub fn is_partial(&self) -> bool {
+        self.partial
+    }
+
     /// The rows, by the table that the event's table map describes.
     ///
     /// # Errors
@@ -181,6 +186,24 @@ pub struct Change<'a> {
     pub before: Vec<Value<'a>>,
     /// Empty for a delete.
     pub after: Vec<Value<'a>>,
+}
+
+impl<'a> Change<'a> {
+    /// The whole document of MySQL's JSON in this column after the change, as stored; of a partial
+    /// update it is made of the one before. `None` where there is no document: NULL, another type, or
+    /// changes to one that the image before does not hold.
+    ///
+    /// # Errors
+    /// As for [`JsonDiffs::apply`](crate::JsonDiffs::apply).
+    pub fn json_after(&self, column: usize) -> Result<Option<Cow<'a, [u8]>>, Malformed> {
+        Ok(match (self.before.get(column), self.after.get(column)) {
+            (_, Some(Value::Json(json))) => Some(Cow::Borrowed(json.as_bytes())),
+            (Some(Value::Json(before)), Some(Value::JsonDiffs(diffs))) => {
+                Some(Cow::Owned(diffs.apply(*before)?))
+            }
+            _ => None,
+        })
+    }
 }
 
 impl<'a> Rows<'a> {

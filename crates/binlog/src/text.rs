@@ -469,7 +469,7 @@ fn push_exponent(out: &mut Vec<u8>, exponent: i32) {
 
 /// `%.Ng` of C: so many significant digits, without zeros at the end, with an exponent where it is
 /// below -4 or not below the number of digits.
-fn push_general(out: &mut Vec<u8>, number: f64, digits: usize) {
+pub(crate) fn push_general(out: &mut Vec<u8>, number: f64, digits: usize) {
     if !number.is_finite() {
         // NaN and infinities, which servers do not store.
         let _ = write!(out, "{number}");

@@ -2,14 +2,16 @@
 //! only grow. Also the fuzz target's checks; it includes this file alone.
 
 use binlog::{
-    Change, Error, Event, Family, Framer, Interest, RawEvent, Reader, Rows, Sink, Statement, Step,
-    Table, Transaction, Value,
+    Change, ChangeKind, Error, Event, Family, Framer, Interest, RawEvent, Reader, Rows, Sink,
+    SqlTable, Statement, Step, Table, ToolBuffer, ToolText, ToolUtc, Transaction, Value,
 };
 
 /// Every call of a reader as a line of text; reads all there is to read.
 #[derive(Default)]
 pub(crate) struct Calls {
     pub(crate) lines: Vec<String>,
+    /// No statements are made of rows, which takes long.
+    pub(crate) rows_only: bool,
 }
 
 impl Calls {
@@ -29,6 +31,7 @@ impl Sink for Calls {
     }
 
     fn statement(&mut self, _: &Transaction, statement: &Statement<'_>) {
+        self.add(format!("{:?}", binlog::undo::obstacle(statement)));
         self.add(format!("statement {statement:?}"));
     }
 
@@ -38,9 +41,17 @@ impl Sink for Calls {
             let _ = binlog::write_rows(&mut rows.clone(), family, &mut text);
         }
         self.add(text.escape_ascii().to_string());
-        let mut change = Change::default();
+        let mut table = rows.table().clone();
+        for (index, column) in table.columns.iter_mut().enumerate() {
+            column.name.get_or_insert_with(|| format!("c{index}").into_bytes().into());
+        }
+        let statements = if self.rows_only { None } else { SqlTable::new(&table).ok() };
+        let (kind, mut change) = (rows.kind(), Change::default());
         while let Ok(true) = rows.read(&mut change) {
-            let line = read_values(&change);
+            let mut line = read_values(&change);
+            if let Some(statements) = &statements {
+                line += &sql(statements, kind, &change);
+            }
             self.add(format!("row {} {line}", transaction.events));
         }
     }
@@ -65,6 +76,19 @@ impl Sink for Calls {
     }
 }
 
+/// The statements of a row, or why there are none.
+fn sql(statements: &SqlTable<'_>, kind: ChangeKind, change: &Change<'_>) -> String {
+    let mut out = Vec::new();
+    let made = statements.write(kind, change, &mut out);
+    assert!(made.is_ok() || out.is_empty());
+    let length = out.len();
+    let undone = statements.write_undo(kind, change, &mut out);
+    assert!(undone.is_ok() || out.len() == length);
+    let text = String::from_utf8(out).expect("UTF-8");
+    assert!(text.chars().all(|character| character == '\n' || !character.is_control()));
+    format!("{made:?} {undone:?} {text}")
+}
+
 /// Reads what is read only where asked, too.
 fn read_values(change: &Change<'_>) -> String {
     let mut line = format!("{:?} {:?}", change.before, change.after);
@@ -80,6 +104,9 @@ fn read_values(change: &Change<'_>) -> String {
             Value::Vector(bytes) => line += &format!("{}", binlog::value::vector(bytes).len()),
             Value::Geometry(bytes) => line += &format!("{:?}", binlog::value::geometry(bytes)),
             Value::JsonDiffs(diffs) => {
+                for index in 0..change.after.len() {
+                    line += &format!("{:?}", change.json_after(index));
+                }
                 if let Ok(diffs) = diffs.read() {
                     for diff in diffs {
                         line += &diff.value.map_or_else(String::new, |json| json.to_text());
@@ -97,12 +124,18 @@ fn read_values(change: &Change<'_>) -> String {
 /// Reads a log to its end, whose bytes come in pieces of these lengths, again and again. Damaged
 /// frames are passed over.
 pub(crate) fn calls(log: &[u8], pieces: &[usize], verify: bool) -> Calls {
-    calls_of(Reader::over(Framer::new().verify(verify)), log, pieces)
+    // What passes its checksum was not damaged: no need to try all that can be done with it.
+    let calls = Calls { rows_only: verify, ..Calls::default() };
+    calls_into(calls, Reader::over(Framer::new().verify(verify)), log, pieces)
 }
 
 /// The same with a reader that was set up otherwise.
-pub(crate) fn calls_of(mut reader: Reader, log: &[u8], pieces: &[usize]) -> Calls {
-    let mut calls = Calls::default();
+pub(crate) fn calls_of(reader: Reader, log: &[u8], pieces: &[usize]) -> Calls {
+    let calls = Calls { rows_only: true, ..Calls::default() };
+    calls_into(calls, reader, log, pieces)
+}
+
+fn calls_into(mut calls: Calls, mut reader: Reader, log: &[u8], pieces: &[usize]) -> Calls {
     let mut pieces = pieces.iter().copied().cycle();
     let mut there = 0;
     loop {
@@ -140,12 +173,16 @@ pub(crate) fn check(log: &[u8]) {
 /// Every event by itself, so that errors inside one do not hide others.
 fn decode_all(log: &[u8]) {
     let mut framer = Framer::new().verify(false);
+    let (mut tool, mut text) = (ToolText::new(ToolUtc), ToolBuffer::default());
     loop {
         let before = framer.position();
         let Some(rest) = log.get(before as usize..) else { return };
         match framer.next(rest) {
             Ok(Step::Event(event)) => {
                 assert!(framer.position() > before && event.position >= before);
+                // What it cannot print it says so of, and the next event is printed all the same.
+                let _ = tool.event(&event, framer.format(), &mut text);
+                text.text.clear();
                 if let Ok(event) = event.decode(framer.format()) {
                     let _ = format!("{event:?} {:?}", event.statement());
                     if let Event::Query(query) = &event {

@@ -5,6 +5,7 @@
 
 pub(crate) mod any;
 pub(crate) mod replay;
+pub(crate) mod server;
 
 use std::fs;
 use std::path::{Path, PathBuf};
