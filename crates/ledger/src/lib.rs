@@ -120,6 +120,7 @@ pub use batch::{Batch, BatchOptions};
 pub use changes::{AccountChange, CHANGE_BYTES_MAX, ChangeKind, HISTORY_MAX};
 pub use clock::LocalClock;
 pub use error::Error;
+pub use facts::ConnectionFact;
 pub use files::{Checkpoint, Gap, Mark};
 pub use holdings::{DoubtTotal, Holdings, ReadFile};
 pub use ingest::Ingest;
