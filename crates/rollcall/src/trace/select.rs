@@ -134,7 +134,6 @@ pub(crate) struct Traced {
     pub(crate) is_ddl: bool,
     pub(crate) outcome: binlog::Outcome,
     pub(crate) partial_rollbacks: u64,
-    pub(crate) unread: u64,
     /// Its length in the log.
     pub(crate) bytes: u64,
     /// From its first statement to its last, or the longest of them, in seconds.
@@ -309,7 +308,6 @@ impl<'a> Selector<'a> {
             is_ddl: transaction.ddl,
             outcome: transaction.outcome,
             partial_rollbacks: transaction.partial_rollbacks,
-            unread: transaction.unread,
             bytes: transaction.bytes(),
             seconds: lasted.max(transaction.seconds),
         };

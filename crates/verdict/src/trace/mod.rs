@@ -30,6 +30,8 @@
 mod joiner;
 mod runs;
 mod statement;
+#[cfg(test)]
+mod tests;
 
 pub use joiner::{AuditKind, AuditRecord, CANDIDATES_MAX, Joiner, Login};
 pub use runs::{FileHead, Run, Runs};
