@@ -248,7 +248,8 @@ impl Session<'_> {
         if names.are_of_now {
             self.out.note("column names are those of now: the binlog does not tell them");
         }
-        if summary.told > 0 {
+        // Where nothing could be read, nothing is known of what is not there.
+        if summary.told > 0 || (summary.seen == 0 && !summary.failed.is_empty()) {
             return Ok(());
         }
         let mut answer = Answer::default();
@@ -391,7 +392,11 @@ impl Session<'_> {
     }
 
     fn trace_exit(&self, summary: &Summary, rows: usize) -> Exit {
-        let exit = if summary.failed.is_empty() { Exit::Done } else { Exit::Partial };
+        let exit = match (summary.failed.is_empty(), summary.seen > 0 || rows > 0) {
+            (true, _) => Exit::Done,
+            (false, true) => Exit::Partial,
+            (false, false) => Exit::Nothing,
+        };
         let doubts = Doubts { rejected: summary.doubts, ..Doubts::default() };
         exit.max(condition(&self.global.fail_on, rows > 0, doubts))
     }

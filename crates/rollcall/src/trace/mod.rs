@@ -214,6 +214,9 @@ fn batch(
         let from = i64::from(from) * 1_000_000;
         let (doubts, failed) = job.audit.each(from, &mut |record, _| joiner.first(record));
         summary.doubts = doubts;
+        // Each batch reads them again.
+        let is_new = |text: &String| !summary.failed.contains(text);
+        let failed: Vec<String> = failed.into_iter().filter(is_new).collect();
         summary.failed.extend(failed);
         joiner.turn();
         job.audit.each(from, &mut |record, _| joiner.second(record));

@@ -288,7 +288,7 @@ impl<'a> Joiner<'a> {
                 Some(connection) => {
                     self.sessions.entry((head.run, connection)).or_default();
                 }
-                None if self.records > 0 => self.want(number, head),
+                None if self.records > 0 && head.is_own => self.want(number, head),
                 None => {}
             }
         }

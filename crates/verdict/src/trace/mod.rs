@@ -227,7 +227,10 @@ pub const STATEMENT_SECONDS_MAX: u32 = 30 * 86_400;
 impl Head {
     /// Whether its times cannot be those of the clock.
     pub fn has_set_times(&self, run: &Run) -> bool {
-        let before_start = run.started.is_some_and(|at| self.last_time < at);
+        // Where the start is not told, a statement may have begun before the first file did.
+        let earliest =
+            run.started.unwrap_or_else(|| run.from.saturating_sub(STATEMENT_SECONDS_MAX));
+        let before_start = self.last_time < earliest;
         let after_end = run.ended.is_some_and(|at| self.first_time > at);
         self.seconds > STATEMENT_SECONDS_MAX || (self.is_own && (before_start || after_end))
     }

@@ -219,6 +219,15 @@ fn times_that_were_set_take_exactness_away() {
 }
 
 #[test]
+fn times_long_before_the_first_file_were_set() {
+    let begun = STATEMENT_SECONDS_MAX + 1000;
+    for (time, is_exact) in [(1000, true), (999, false)] {
+        let found = join(&[told(8, true, time)], &[file(0, begun)], &[]);
+        assert_eq!(found[0].is_exact, is_exact, "{time}");
+    }
+}
+
+#[test]
 fn the_same_text_is_a_guess_with_its_candidates() {
     let at = START + 100;
     let same = |connection, user| {
