@@ -543,3 +543,225 @@ fn what_came_by_replication_is_not_joined() {
         }
     }
 }
+
+/// A session that stays open until this value ends.
+struct Open {
+    child: std::process::Child,
+    connection: u64,
+}
+
+impl Open {
+    fn begin(server: &Server, user: &str, statement: &str) -> Open {
+        use std::io::BufRead as _;
+
+        let mut child = Command::new(server.told("client"))
+            .args(["-BN", "-n", "-S", server.told("socket"), "-u", user, &format!("-p{PASSWORD}")])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let script = format!("{statement};\nSELECT connection_id();\n");
+        child.stdin.as_mut().unwrap().write_all(script.as_bytes()).unwrap();
+        let mut line = String::new();
+        let out = child.stdout.as_mut().unwrap();
+        std::io::BufReader::new(out).read_line(&mut line).unwrap();
+        Open { child, connection: line.trim().parse().unwrap() }
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        drop(self.child.stdin.take());
+        let _ = self.child.wait();
+    }
+}
+
+fn rollcall(folder: &Path, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_rollcall"))
+        .env("HOME", folder)
+        .env("TZ", "UTC")
+        .current_dir(folder)
+        .args(["--config", "rollcall.toml", "--ledger", "ledger.sqlite"])
+        .args(arguments)
+        .output()
+        .unwrap()
+}
+
+/// The only transaction that a `trace` tells.
+fn only(folder: &Path, arguments: &[&str]) -> Value {
+    let output = rollcall(folder, &[&["trace", "-o", "json"], arguments].concat());
+    assert!(output.status.success(), "{arguments:?}: {}", text(&output.stderr));
+    let lines = text(&output.stdout);
+    assert_eq!(lines.lines().count(), 1, "{arguments:?}: {lines}{}", text(&output.stderr));
+    serde_json::from_str(lines.trim()).unwrap()
+}
+
+#[test]
+fn a_server_by_name_gives_its_logs_names_and_logins() {
+    for kind in ["mariadb-10.11", "mariadb-11.8", "mysql-9.7"] {
+        let folder = folder();
+        let path = folder.path();
+        let server = Server::start(kind, &path.join("db"), &[]);
+        server_by_name(&server, path);
+    }
+}
+
+fn server_by_name(server: &Server, path: &Path) {
+    let metadata = if server.is_mysql() { "MINIMAL" } else { "NO_LOG" };
+    if !server.is_mysql() {
+        set_audit(server, "CONNECT");
+    }
+    server.admin(&format!(
+        "SET GLOBAL binlog_row_metadata='{metadata}';
+         CREATE DATABASE shop; CREATE DATABASE accesslog;
+         CREATE TABLE shop.parent (id INT PRIMARY KEY) ENGINE=InnoDB;
+         CREATE TABLE shop.child (id INT PRIMARY KEY, parent INT, amount INT UNSIGNED, note TEXT,
+           FOREIGN KEY (parent) REFERENCES shop.parent (id) ON DELETE CASCADE) ENGINE=InnoDB;
+         CREATE TABLE accesslog.accesslog (id INT NOT NULL AUTO_INCREMENT, thread_id INT DEFAULT NULL,
+           log_time TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP ON UPDATE CURRENT_TIMESTAMP,
+           localname VARCHAR(30) DEFAULT NULL, matchname VARCHAR(30) DEFAULT NULL, PRIMARY KEY (id));
+         CREATE USER dba@localhost IDENTIFIED BY '{PASSWORD}'; GRANT ALL PRIVILEGES ON *.* TO dba@localhost;
+         CREATE USER app@localhost IDENTIFIED BY '{PASSWORD}';
+         GRANT SELECT, INSERT, DELETE ON shop.* TO app@localhost;
+         GRANT INSERT ON accesslog.accesslog TO app@localhost;"
+    ));
+    let options = path.join("db1.cnf");
+    let socket = server.told("socket");
+    fs::write(&options, format!("[client]\nsocket={socket}\nuser=dba\npassword={PASSWORD}\n"))
+        .unwrap();
+    fs::set_permissions(&options, fs::Permissions::from_mode(0o600)).unwrap();
+    let audit = match server.is_mysql() {
+        true => String::new(),
+        false => format!("audit_logs = [\"{}\"]\n", server.audit_folder()),
+    };
+    let head = format!(
+        "[[server]]\nname = \"db1\"\ntime_zone = \"UTC\"\nbinlog_index = \"{}/binlog.index\"\n",
+        server.told("binlog")
+    );
+    let live = format!("defaults_file = \"{}\"\n", options.display());
+    let configure = |more: &[&str]| {
+        fs::write(path.join("rollcall.toml"), format!("{head}{}", more.concat())).unwrap();
+    };
+    // Of runs only records behind the second of the start are joined.
+    thread::sleep(Duration::from_secs(2));
+    let names_connection = server.told("kind") != "mariadb-10.11";
+
+    // A session that is still open.
+    let insert =
+        "INSERT INTO shop.parent VALUES (1); INSERT INTO shop.child VALUES (7, 1, 4000000000, 'x')";
+    let open = Open::begin(server, "app", insert);
+    configure(&[&live]);
+    let chosen = ["--server", "db1", "--table", "shop.child", "--where", "amount=4000000000"];
+    let found = only(path, &chosen);
+    if names_connection {
+        assert_eq!(found["login_evidence"], "processlist", "{found}");
+        assert_eq!((&found["user"], &found["exact"]), (&"app".into(), &true.into()));
+        assert_eq!(found["thread_id"], open.connection.to_string());
+    } else {
+        assert_eq!((&found["evidence"], &found["user"]), (&"unknown".into(), &Value::Null));
+    }
+    let rows = rollcall(path, &[&["trace", "--rows"], &chosen[..]].concat());
+    assert!(
+        text(&rows.stdout).contains("insert shop.child  id=7 parent=1 amount=4000000000 note='x'"),
+        "{}",
+        text(&rows.stdout)
+    );
+    assert!(text(&rows.stderr).contains("column names are those of now"), "{}", text(&rows.stderr));
+    // Without the server columns have numbers, and a name says how to write them.
+    let offline = rollcall(path, &[&["trace", "--offline"], &chosen[..]].concat());
+    assert!(text(&offline.stderr).contains("write --where @1=VALUE"), "{}", text(&offline.stderr));
+
+    // The ledger of a scan, and the audit log itself.
+    if !server.is_mysql() && names_connection {
+        configure(&[&audit]);
+        let scanned = rollcall(path, &["scan"]);
+        assert!(scanned.status.success(), "{}", text(&scanned.stderr));
+        let by_number = ["--server", "db1", "--table", "shop.child", "--where", "@1=7"];
+        assert_eq!(only(path, &by_number)["login_evidence"], "audit");
+        configure(&[]);
+        let found = only(path, &by_number);
+        assert_eq!((&found["login_evidence"], &found["user"]), (&"ledger".into(), &"app".into()));
+        fs::remove_file(path.join("ledger.sqlite")).unwrap();
+    }
+    drop(open);
+
+    // A session that is over, of which the table that logins write into knows.
+    server.admin(
+        "SET GLOBAL init_connect='insert into accesslog.accesslog values (null, connection_id(), now(), \
+         user(), current_user())';",
+    );
+    let over = Open::begin(server, "app", "INSERT INTO shop.child VALUES (8, 1, 1, 'y')");
+    let connection = over.connection;
+    drop(over);
+    configure(&[&live, "access_log = \"accesslog.accesslog\"\n"]);
+    let found = only(path, &["--server", "db1", "--table", "shop.child", "--where", "id=8"]);
+    if names_connection {
+        assert_eq!(found["login_evidence"], "accesslog", "{found}");
+        assert_eq!((&found["user"], &found["client_host"]), (&"app".into(), &"localhost".into()));
+        assert_eq!(found["thread_id"], connection.to_string());
+    }
+
+    // A foreign key removes rows, which MariaDB does not log.
+    server.admin("DELETE FROM shop.parent WHERE id = 1;");
+    let deleted = ["trace", "--server", "db1", "--table", "shop.child", "--kind", "delete"];
+    let output = rollcall(path, &deleted);
+    let said = text(&output.stdout);
+    match server.is_mysql() {
+        true => assert!(said.contains("shop.child") && !said.contains("Cannot appear"), "{said}"),
+        false => assert!(said.contains("shop.child by shop.parent"), "{said}"),
+    }
+}
+
+#[test]
+fn what_sessions_set_takes_exactness_away() {
+    for kind in ["mariadb-10.11", "mariadb-11.8", "mysql-9.7"] {
+        let folder = folder();
+        let path = folder.path();
+        fs::write(path.join("rollcall.toml"), "").unwrap();
+        let server = Server::start(kind, &path.join("db"), &[]);
+        let mut arguments = vec!["--table", "shop.t"];
+        let audit = if server.is_mysql() { String::new() } else { server.audit_folder() };
+        if !server.is_mysql() {
+            set_audit(&server, "CONNECT,QUERY,TABLE");
+            arguments.extend(["--audit-log", &audit]);
+        }
+        server.admin(
+            "CREATE DATABASE shop; CREATE TABLE shop.t (c BIGINT, kind VARCHAR(20)) ENGINE=InnoDB;",
+        );
+        thread::sleep(Duration::from_secs(2));
+        let real = server.admin(
+            "SELECT connection_id(); SET pseudo_thread_id=999;
+             INSERT INTO shop.t (c, kind) VALUES (1, 'pretended');",
+        );
+        server.admin(
+            "SET timestamp=1000000000; INSERT INTO shop.t (c, kind) VALUES (2, 'in the past');",
+        );
+        server.admin(
+            "SET timestamp=2000000000; INSERT INTO shop.t (c, kind) VALUES (3, 'in the future');",
+        );
+        server.admin("INSERT INTO shop.t (c, kind) VALUES (4, 'honest');");
+        server.admin("FLUSH BINARY LOGS;");
+        thread::sleep(Duration::from_secs(1));
+        let found = trace(&server, path, &arguments);
+        let of = |kind: &str| {
+            let found = found.iter().find(|it| it.kinds == [kind]);
+            &found.unwrap_or_else(|| panic!("{kind}: {found:?}")).record
+        };
+        assert_eq!(of("honest")["exact"], true, "{kind}: {:?}", of("honest"));
+        assert_eq!(of("in the past")["exact"], false, "{kind}: {:?}", of("in the past"));
+        let pretended = of("pretended");
+        match kind {
+            // Nothing in the log tells of it.
+            "mysql-9.7" => assert_eq!(pretended["thread_id"], "999"),
+            _ => assert_eq!(pretended["thread_id"], real.trim(), "{kind}: {pretended}"),
+        }
+        if kind == "mariadb-11.8" {
+            assert_eq!(pretended["exact"], false);
+            assert!(
+                pretended["reason"].as_str().unwrap().contains("pseudo_thread_id"),
+                "{pretended}"
+            );
+        }
+    }
+}

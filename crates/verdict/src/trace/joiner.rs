@@ -492,7 +492,7 @@ impl<'a> Joiner<'a> {
         let mut found = Attribution::exact(Evidence::XidQueryId, connection);
         let is_late = self.is_late(head, owner);
         let near = self.runs.is_near_start(owner.at);
-        if (is_late && near) || (self.zone_is_doubtful && near) {
+        if near && (is_late || self.zone_is_doubtful) {
             found.doubt(Reason::TooLate);
         } else if self.servers.len() > 1 {
             found.doubt(Reason::SeveralServers);
