@@ -27,8 +27,8 @@ impl Cell {
     /// Of a value that the image has.
     pub(crate) fn of(column: &Column, value: &Value<'_>) -> Cell {
         let value = match column.unsigned {
-            Some(true) => value.clone().as_unsigned(column),
-            _ => value.clone(),
+            Some(true) => value.as_unsigned(column),
+            _ => *value,
         };
         let text = |text: String| Cell::Text(text.into_bytes());
         match &value {

@@ -148,7 +148,7 @@ pub(crate) fn trace(job: &mut Job<'_>, tell: &mut Tell<'_>) -> Result<Summary> {
             }
             if selector.is_full() {
                 batches.push(selector.take());
-                break_if_done(job, &runs, &mut batches, &mut summary, tell)?;
+                trace_batches(job, &runs, &mut batches, &mut summary, tell)?;
             }
             if summary.is_limited {
                 break;
@@ -164,12 +164,12 @@ pub(crate) fn trace(job: &mut Job<'_>, tell: &mut Tell<'_>) -> Result<Summary> {
     summary.unnamed = std::mem::take(&mut selector.unnamed);
     drop(selector);
     *job.names = names;
-    break_if_done(job, &runs, &mut batches, &mut summary, tell)?;
+    trace_batches(job, &runs, &mut batches, &mut summary, tell)?;
     Ok(summary)
 }
 
 /// Traces the batches that are there.
-fn break_if_done(
+fn trace_batches(
     job: &mut Job<'_>,
     runs: &Runs,
     batches: &mut Vec<(Vec<Traced>, Vec<Head>)>,

@@ -8,11 +8,14 @@ use live::columns::LiveColumn;
 /// How many tables' names are held.
 const TABLES_MAX: usize = 10_000;
 
+/// Schema and table, raw.
+type Key = (Vec<u8>, Vec<u8>);
+
 /// A server that is asked, once a table.
 #[derive(Default)]
 pub(crate) struct Names {
     server: Option<live::Server>,
-    known: HashMap<(Vec<u8>, Vec<u8>), Option<Vec<LiveColumn>>>,
+    known: HashMap<Key, Option<Vec<LiveColumn>>>,
     /// A table got its names from the server.
     pub(crate) are_of_now: bool,
     /// Why the server could not be asked.

@@ -291,6 +291,7 @@ impl<'a> Selector<'a> {
             first_time: transaction.first_time,
             last_time: transaction.last_time,
             committed_by: transaction.last_time.max(self.last_time),
+            committed: transaction.committed_us.and_then(|it| u32::try_from(it / 1_000_000).ok()),
             seconds: transaction.seconds,
             texts,
         };

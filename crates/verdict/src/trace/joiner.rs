@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::runs::Runs;
+use super::session::{LATE_SECONDS, LATE_SECONDS_AT_END, Session, peer, same};
 use super::statement::{KEY_BYTES, has_mask, matches_trimmed, trimmed, unescaped};
 use super::{Attribution, Evidence, Head, LoginEvidence, Peer, Reason};
 
@@ -17,18 +18,8 @@ pub const CANDIDATES_MAX: usize = 100;
 /// How many users of candidates are named.
 const USERS_MAX: usize = 5;
 
-/// How much later than the commit a record may be, in seconds: it is written when the statement is
-/// over, by another thread than the log.
-const LATE_SECONDS: u32 = 2;
-
-/// The same where nothing in the log follows the transaction.
-const LATE_SECONDS_AT_END: u32 = 60;
-
 /// How many sessions that set `pseudo_thread_id` are told apart; beyond, all time is in doubt.
 const PRETENDERS_MAX: usize = 1000;
-
-/// How many changes of the user of one connection are kept.
-const CHANGES_MAX: usize = 1000;
 
 /// A user name in FAILED_CONNECT is cut here. What stands behind a name of this length, up to the
 /// DISCONNECT of its connection, may be part of it.
@@ -104,26 +95,6 @@ struct Owner {
     /// As a statement's record names them; a table's names definers of stored programs.
     peer: Option<Peer>,
     is_disputed: bool,
-    disagrees: bool,
-}
-
-/// A connection's user, for a while.
-#[derive(Debug, Clone)]
-struct Identity {
-    from: i64,
-    /// `None` behind a change whose record does not name the new user.
-    peer: Option<Peer>,
-    source: LoginEvidence,
-}
-
-/// What is known of a connection.
-#[derive(Debug, Clone, Default)]
-struct Session {
-    /// When its login was seen.
-    begun: Option<i64>,
-    /// When its end was seen.
-    ended: Option<i64>,
-    identities: Vec<Identity>,
     disagrees: bool,
 }
 
@@ -411,9 +382,8 @@ impl<'a> Joiner<'a> {
 
     /// The connections whose logins are not known yet, each with its run.
     pub fn lacking(&self) -> Vec<(usize, u64)> {
-        let lacks = |session: &Session| session.identities.iter().all(|it| it.peer.is_none());
-        let mut lacking: Vec<Key> =
-            self.sessions.iter().filter(|it| lacks(it.1)).map(|it| *it.0).collect();
+        let lacking = self.sessions.iter().filter(|(_, session)| !session.is_known());
+        let mut lacking: Vec<Key> = lacking.map(|(key, _)| *key).collect();
         lacking.sort_unstable();
         lacking
     }
@@ -421,16 +391,9 @@ impl<'a> Joiner<'a> {
     /// What another source tells of a connection; those that were asked for are used where audit records
     /// tell nothing.
     pub fn login(&mut self, login: Login) {
-        let Some(session) = self.sessions.get_mut(&(login.run, login.connection)) else { return };
-        let known = session.identities.iter().any(|it| it.peer.is_some());
-        if known || session.identities.len() >= CHANGES_MAX {
-            return;
+        if let Some(session) = self.sessions.get_mut(&(login.run, login.connection)) {
+            session.learn(login);
         }
-        session.begun = session.begun.or(login.from);
-        session.ended = session.ended.or(login.to);
-        let from = login.from.unwrap_or(i64::MIN);
-        let identity = Identity { from, peer: Some(login.peer), source: login.source };
-        session.identities.push(identity);
     }
 
     /// Who made the transaction of this number.
@@ -584,50 +547,6 @@ impl<'a> Joiner<'a> {
     }
 }
 
-impl Session {
-    /// A record of this connection.
-    fn tell(&mut self, at: i64, record: &AuditRecord<'_>) {
-        if record.kind == AuditKind::Connect {
-            self.begun = Some(self.begun.map_or(at, |begun| begun.min(at)));
-        }
-        if record.kind == AuditKind::ChangeUser {
-            // A change that succeeded is written with names that cannot be used; one that failed
-            // changes nothing.
-            if record.error == 0 && self.identities.len() < CHANGES_MAX {
-                self.identities.push(Identity { from: at, peer: None, source: record.source });
-            }
-            return;
-        }
-        let told = peer(record);
-        match self.identities.last_mut() {
-            Some(last) => match &mut last.peer {
-                Some(known) if same(known, &told) => known.port = known.port.or(told.port),
-                Some(_) => self.disagrees = true,
-                unknown => *unknown = Some(told),
-            },
-            None => {
-                let from = if record.kind == AuditKind::Connect { at } else { i64::MIN };
-                let peer = Some(told);
-                self.identities.push(Identity { from, peer, source: record.source });
-            }
-        }
-    }
-
-    /// Who it was when a transaction was committed.
-    fn at(&self, head: &Head) -> Option<&Identity> {
-        let then = i64::from(head.last_time);
-        let before = self.identities.iter().rev().find(|it| it.from <= then);
-        before.or(self.identities.first()).filter(|it| it.peer.is_some())
-    }
-
-    /// Whether it had ended before a transaction, or began after it.
-    fn is_closed(&self, head: &Head) -> bool {
-        let early = i64::from(head.first_time) - i64::from(LATE_SECONDS);
-        let late = i64::from(head.committed_by.saturating_add(LATE_SECONDS_AT_END));
-        self.ended.is_some_and(|at| at < early) || self.begun.is_some_and(|at| at > late)
-    }
-}
-
 impl Attribution {
     fn exact(evidence: Evidence, thread: u64) -> Attribution {
         Attribution {
@@ -660,18 +579,6 @@ impl Attribution {
         self.is_exact = false;
         self.reason.get_or_insert(reason);
     }
-}
-
-fn peer(record: &AuditRecord<'_>) -> Peer {
-    Peer { user: record.user.to_vec(), host: Some(record.host.to_vec()), port: record.port }
-}
-
-/// Whether two records name the same user. Names are cut at 128 bytes in some records and at 132 with
-/// one byte of garbage in others.
-fn same(one: &Peer, other: &Peer) -> bool {
-    const WHOLE_BYTES: usize = 128;
-    let start = |name: &Vec<u8>| name[..name.len().min(WHOLE_BYTES)].to_vec();
-    start(&one.user) == start(&other.user) && one.host == other.host
 }
 
 /// Whether a statement may set `pseudo_thread_id`.

@@ -29,6 +29,7 @@
 
 mod joiner;
 mod runs;
+mod session;
 mod statement;
 #[cfg(test)]
 mod tests;
@@ -214,6 +215,8 @@ pub struct Head {
     pub last_time: u32,
     /// It was committed by then, as far as the transactions around it tell; seconds since 1970.
     pub committed_by: u32,
+    /// When it was committed, where the log tells what sessions cannot set; seconds since 1970.
+    pub committed: Option<u32>,
     /// The longest duration of a statement, in seconds; absurd where times were set.
     pub seconds: u32,
     /// Its statements, where they may have to be looked for.
@@ -232,7 +235,13 @@ impl Head {
             run.started.unwrap_or_else(|| run.from.saturating_sub(STATEMENT_SECONDS_MAX));
         let before_start = self.last_time < earliest;
         let after_end = run.ended.is_some_and(|at| self.first_time > at);
-        self.seconds > STATEMENT_SECONDS_MAX || (self.is_own && (before_start || after_end))
+        let is_told = |at: u32| {
+            self.last_time <= at.saturating_add(1)
+                && at - self.last_time.min(at) <= STATEMENT_SECONDS_MAX
+        };
+        self.seconds > STATEMENT_SECONDS_MAX
+            || (self.is_own && (before_start || after_end))
+            || !self.committed.is_none_or(is_told)
     }
 }
 

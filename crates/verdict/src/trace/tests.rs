@@ -219,6 +219,21 @@ fn times_that_were_set_take_exactness_away() {
 }
 
 #[test]
+fn times_that_the_commit_contradicts_were_set() {
+    let at = START + 100;
+    for (committed, is_exact) in [
+        (at, true),
+        (at - 1, true),
+        (at - 2, false),
+        (at + STATEMENT_SECONDS_MAX, true),
+        (at + STATEMENT_SECONDS_MAX + 1, false),
+    ] {
+        let head = Head { committed: Some(committed), ..told(8, true, at) };
+        assert_eq!(one(head, &[]).is_exact, is_exact, "{committed}");
+    }
+}
+
+#[test]
 fn times_long_before_the_first_file_were_set() {
     let begun = STATEMENT_SECONDS_MAX + 1000;
     for (time, is_exact) in [(1000, true), (999, false)] {
