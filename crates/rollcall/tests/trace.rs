@@ -332,3 +332,42 @@ fn csv_has_one_heading_and_a_field_for_tables() {
     assert_eq!(out.matches("server_id,").count(), 1);
     assert!(out.contains("\"[{\"\"table\"\":\"\"bl_transactions.t\"\""), "{out}");
 }
+
+#[test]
+fn an_audit_log_alone_tells_who_used_a_table() {
+    let folder = fresh();
+    let path = folder.path();
+    let log = "\
+20260314 09:26:50,db1,app,10.0.0.7,41,0,CONNECT,shop,,0
+20260314 09:26:53,db1,app,10.0.0.7,41,7,READ,shop,orders,
+20260314 09:26:53,db1,app,10.0.0.7,41,7,WRITE,shop,old_orders,
+20260314 09:26:53,db1,app,10.0.0.7,41,7,QUERY,shop,'INSERT INTO old_orders SELECT * FROM orders',0
+20260314 09:26:54,db1,dba,localhost,42,8,RENAME,shop,orders|archive.orders_2025,
+20260314 09:26:54,db1,dba,localhost,42,8,QUERY,shop,'RENAME TABLE orders TO archive.orders_2025',0
+20260314 09:26:55,db1,dba,localhost,42,9,CREATE,shop,orders,
+20260314 09:26:55,db1,dba,localhost,42,9,QUERY,shop,'CREATE TABLE orders (a INT)',0
+20260314 09:26:56,db1,dba,localhost,42,10,ALTER,shop,orders,
+20260314 09:26:56,db1,dba,localhost,42,10,QUERY,shop,'ALTER TABLE orders ADD b INT COMMENT \\'password x\\'',1060
+20260314 09:26:57,db1,dba,localhost,42,11,DROP,shop,orders,
+";
+    fs::write(path.join("server_audit.log"), log).unwrap();
+    let output = run(path, &["--audit-log", "server_audit.log", "--table", "shop.orders"]);
+    assert_snapshot!(text(&output.stdout), @r#"
+    TIME                 USE     TABLE                              WHO                 CONNECTION  STATEMENT
+    2026-03-14 09:26:53  read    shop.orders                        app from 10.0.0.7           41  INSERT INTO old_orders SELECT * FROM orders
+    2026-03-14 09:26:54  rename  shop.orders → archive.orders_2025  dba from localhost          42  RENAME TABLE orders TO archive.orders_2025
+    2026-03-14 09:26:55  create  shop.orders                        dba from localhost          42  CREATE TABLE orders (a INT)
+    2026-03-14 09:26:56  alter   shop.orders                        dba from localhost          42  ALTER TABLE orders ADD b INT COMMENT \'password***** (error 1060)
+    2026-03-14 09:26:57  drop    shop.orders                        dba from localhost          42  –
+    5 queries, times in UTC
+    "#);
+    let records =
+        records(path, &["--audit-log", "server_audit.log", "--table", "archive.orders_2025"]);
+    assert_eq!(records.len(), 1);
+    assert_eq!(records[0]["uses"], "rename");
+    assert_eq!(records[0]["table"], "shop.orders");
+    assert_eq!(records[0]["renamed_to"], "archive.orders_2025");
+    assert_eq!((&records[0]["thread_id"], &records[0]["query_id"]), (&"42".into(), &"8".into()));
+    let output = run(path, &["--audit-log", "server_audit.log", "--table", "shop.none"]);
+    assert!(text(&output.stdout).starts_with("No query of the audit log used it."));
+}

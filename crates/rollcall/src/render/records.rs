@@ -318,4 +318,27 @@ mod tests {
         }
         csv.lines().for_each(assert_inert);
     }
+
+    #[test]
+    fn structured_values_are_inert_and_lose_nothing() {
+        for name in HOSTILE {
+            let object = Json::Object(vec![(name.to_vec(), Json::Text(name.to_vec()))]);
+            let text = object.to_text();
+            assert_inert(&text);
+            let back: serde_json::Value = serde_json::from_str(&text).unwrap();
+            let lossy = String::from_utf8_lossy(name).into_owned();
+            assert_eq!(back[&lossy], lossy);
+            let is_exact = std::str::from_utf8(name).is_ok();
+            let beside = back.get(format!("{lossy}_hex"));
+            assert_eq!(beside.is_none(), is_exact, "{text}");
+        }
+        let number = |digits: &str| Json::Number(digits.to_owned()).to_text();
+        assert_eq!(number("9007199254740992"), "9007199254740992");
+        assert_eq!(number("9007199254740993"), "\"9007199254740993\"");
+        assert_eq!(number("-9007199254740993"), "\"-9007199254740993\"");
+        assert_eq!(number("99999999999999999999"), "\"99999999999999999999\"");
+        assert_eq!(number("-1.5e300"), "-1.5e300");
+        let list = Json::List(vec![Json::Null, Json::Count(2), Json::text("a\"b")]);
+        assert_eq!(list.to_text(), r#"[null,2,"a\"b"]"#);
+    }
 }
