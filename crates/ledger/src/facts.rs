@@ -13,8 +13,9 @@
 
 use crate::batch::{Batch, is_cut};
 use crate::connections::{Fact, join};
+use crate::error::Error;
 use crate::keeping::Keeping;
-use crate::store::{Bytes, name, signed};
+use crate::store::{Bytes, Ledger, name, signed};
 use crate::tally::{LOGINS, Row, Sums, Tallies};
 use crate::timeline;
 use rusqlite::{Connection, OptionalExtension, Statement, params};
@@ -251,4 +252,55 @@ fn forget(db: &Connection, kind: &str, oldest: i64) -> rusqlite::Result<()> {
 pub(crate) fn prune(db: &Connection, keeping: &Keeping) -> rusqlite::Result<()> {
     forget(db, "NOT loose", keeping.connections_before())?;
     forget(db, "loose", keeping.gone_before())
+}
+
+/// Who a connection was, as logs that were read tell it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConnectionFact {
+    /// The user name, raw.
+    pub user: Vec<u8>,
+    /// The client host, raw.
+    pub host: Vec<u8>,
+    /// The client port, where told.
+    pub port: Option<u16>,
+    /// When it began, microseconds UTC; `None` where that was not read.
+    pub from: Option<i64>,
+    /// When it ended; `None` where that was not read.
+    pub to: Option<i64>,
+    /// The login was refused.
+    pub refused: bool,
+}
+
+impl Ledger {
+    /// What is kept of the connections with this id, of these servers (empty: all), the oldest first. Ids
+    /// begin again with each start of a server.
+    ///
+    /// # Errors
+    /// Where the ledger cannot be read.
+    pub fn connections(&self, servers: &[Vec<u8>], id: u64) -> Result<Vec<ConnectionFact>, Error> {
+        let rows = connections(&self.db, id).map_err(self.failed())?;
+        let is_of = |server: &Vec<u8>| servers.is_empty() || servers.contains(server);
+        Ok(rows.into_iter().filter(|(server, _)| is_of(server)).map(|(_, fact)| fact).collect())
+    }
+}
+
+fn connections(db: &Connection, id: u64) -> rusqlite::Result<Vec<(Vec<u8>, ConnectionFact)>> {
+    let mut query = db.prepare_cached(
+        "SELECT server.name, c.user, c.host, c.port, c.from_us, c.to_us, c.refused
+             FROM server CROSS JOIN source CROSS JOIN connection AS c
+             ON c.server = server.id AND c.source = source.id AND c.id = ?1
+             ORDER BY coalesce(c.from_us, c.to_us)",
+    )?;
+    let rows = query.query_map([signed(id)], |row| {
+        let fact = ConnectionFact {
+            user: name(row.get_ref(1)?),
+            host: name(row.get_ref(2)?),
+            port: row.get(3)?,
+            from: row.get(4)?,
+            to: row.get(5)?,
+            refused: row.get(6)?,
+        };
+        Ok((name(row.get_ref(0)?), fact))
+    })?;
+    rows.collect()
 }

@@ -126,6 +126,7 @@ pub use changes::{AccountChange, CHANGE_BYTES_MAX, ChangeKind, HISTORY_MAX};
 pub use clock::LocalClock;
 pub use counted::{COUNTED_MAX, Counted};
 pub use error::Error;
+pub use facts::ConnectionFact;
 pub use files::{Checkpoint, Gap, Mark};
 pub use former::{FORMERS_MAX, Former};
 pub use holdings::{DoubtTotal, Holdings, ReadFile};

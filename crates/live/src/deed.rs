@@ -369,6 +369,20 @@ fn make(
 /// # Errors
 /// [`LiveError::Refused`] without the right `PROCESS`: a server then shows a session its own ones only.
 pub fn sessions_of(server: &mut Server, name: &AccountName) -> Result<Vec<Session>, LiveError> {
+    let user = is_exactly("USER", &name.user);
+    let found = sessions_where(server, &format!(" WHERE {user}"))?;
+    Ok(found.into_iter().filter(|it| it.user == name.user).collect())
+}
+
+/// All open sessions but this one.
+///
+/// # Errors
+/// As [`sessions_of`].
+pub fn sessions(server: &mut Server) -> Result<Vec<Session>, LiveError> {
+    sessions_where(server, "")
+}
+
+fn sessions_where(server: &mut Server, condition: &str) -> Result<Vec<Session>, LiveError> {
     let doing = "listing sessions";
     let standing = snapshot::standing(server)?;
     let list = activity::table(server.version().family, &standing);
@@ -380,15 +394,10 @@ pub fn sessions_of(server: &mut Server, name: &AccountName) -> Result<Vec<Sessio
             remedy: grant("PROCESS ON *.*", server.own()),
         });
     }
-    let user = is_exactly("USER", &name.user);
-    let sql = format!("SELECT ID, USER, HOST, DB, COMMAND, TIME FROM {list} WHERE {user}");
+    let sql = format!("SELECT ID, USER, HOST, DB, COMMAND, TIME FROM {list}{condition}");
     let rows = server.ask(doing, sql.as_bytes())?;
     let own = server.connection_id();
-    Ok(rows
-        .iter()
-        .filter_map(session)
-        .filter(|found| found.user == name.user && found.id != own)
-        .collect())
+    Ok(rows.iter().filter_map(session).filter(|found| found.id != own).collect())
 }
 
 /// Ends a session, if it is still the one that was listed. Tells whether it was.

@@ -25,6 +25,7 @@
 #![forbid(unsafe_code)]
 
 pub mod access_log;
+pub mod columns;
 pub mod deed;
 pub mod error;
 pub mod facts;

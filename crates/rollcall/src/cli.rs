@@ -137,6 +137,8 @@ pub(crate) enum Command {
     Undo(UndoArgs),
     /// What was done, by whom, by which plan
     Journal(JournalArgs),
+    /// Who changed what: from binary logs to connections and logins
+    Trace(Box<TraceArgs>),
     /// What servers and their logs lack, what that costs, and what mends it
     Doctor(DoctorArgs),
     /// Whether rollcall itself is well: last commit, lag, sources, sizes
@@ -665,6 +667,71 @@ pub(crate) struct DoctorArgs {
     /// Look for secrets in so many MiB of a server's audit logs, the newest; 0: not at all
     #[arg(long, value_name = "MIB", default_value_t = 64)]
     pub(crate) secrets: u32,
+}
+
+/// `trace`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct TraceArgs {
+    /// Files of a binary log (also .gz, .zst), their folder, index or pattern, or - for standard input
+    /// [default: those of --server, by its binlog_index in the configuration]
+    #[arg(value_name = "BINLOG")]
+    pub(crate) binlogs: Vec<PathBuf>,
+    /// Audit logs of the same server, to join; without BINLOG, and with --table: what they alone tell of
+    /// that table [default: those of --server in the configuration]
+    #[arg(long = "audit-log", value_name = "PATH")]
+    pub(crate) audit_logs: Vec<PathBuf>,
+    /// The zone of the times in the audit logs [default: the configured one, else this machine's]
+    #[arg(long, value_name = "ZONE", allow_hyphen_values = true)]
+    pub(crate) time_zone: Option<String>,
+    /// Read audit logs as this dialect instead of recognising it (rollcall dialects)
+    #[arg(long, value_name = "NAME")]
+    pub(crate) dialect: Option<String>,
+    /// Only changes of this table: schema.table, or table in any schema
+    #[arg(long, value_name = "TABLE")]
+    pub(crate) table: Option<OsString>,
+    /// Only what this user did, or one of the candidates
+    #[arg(long, value_name = "NAME")]
+    pub(crate) user: Option<OsString>,
+    /// Only this kind of change
+    #[arg(long, value_enum, value_name = "KIND")]
+    pub(crate) kind: Option<TraceKind>,
+    /// Only rows that have this value before or after; the column by name or as @1; NULL for none (all
+    /// of several must hold)
+    #[arg(long = "where", value_name = "COL=VALUE")]
+    pub(crate) conditions: Vec<OsString>,
+    /// Only the transaction of this name
+    #[arg(long, value_name = "GTID")]
+    pub(crate) gtid: Option<String>,
+    /// Only what this connection did
+    #[arg(long, value_name = "ID")]
+    pub(crate) thread: Option<u64>,
+    /// Only where a statement holds this text, but for case
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) statement: Option<OsString>,
+    /// The rows as well, before and after
+    #[arg(long, conflicts_with = "stats")]
+    pub(crate) rows: bool,
+    /// Sums by user, table and hour, the largest and the longest transactions
+    #[arg(long)]
+    pub(crate) stats: bool,
+    /// At most so many transactions, the oldest
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<usize>,
+    #[command(flatten)]
+    pub(crate) live: LiveArgs,
+}
+
+/// Kinds of changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum TraceKind {
+    /// Rows were written
+    Insert,
+    /// Rows were changed
+    Update,
+    /// Rows were removed
+    Delete,
+    /// Tables and such were made, changed, dropped or emptied
+    Ddl,
 }
 
 impl From<StateArg> for ledger::EvidenceState {

@@ -31,6 +31,7 @@ mod scan;
 mod seal;
 mod setup;
 mod time;
+mod trace;
 mod watch;
 
 use std::process::ExitCode;

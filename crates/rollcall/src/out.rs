@@ -32,6 +32,16 @@ impl Out {
         stdout.flush()
     }
 
+    /// Puts further rows of an answer that is put out piece by piece, as CSV without a heading.
+    ///
+    /// # Errors
+    /// As [`Out::answer`].
+    pub(crate) fn more(&self, answer: &Answer) -> io::Result<()> {
+        let mut stdout = BufWriter::with_capacity(64 << 10, io::stdout().lock());
+        answer.write_more_csv(&mut stdout)?;
+        stdout.flush()
+    }
+
     /// A note on standard error.
     pub(crate) fn note(&self, text: &str) {
         if !self.quiet {

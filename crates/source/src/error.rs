@@ -124,6 +124,14 @@ pub enum Error {
         /// Files and folders in it that may not be read.
         denied: usize,
     },
+    /// A folder that holds no binary log at all.
+    #[error("{}: no binary log in this folder; {}", .path.display(), no_binlog(*.denied))]
+    NoBinlog {
+        /// Of the folder.
+        path: PathBuf,
+        /// Files in it that may not be read.
+        denied: usize,
+    },
     /// A folder with more entries than are looked at.
     #[error(
         "{}: more than {max} entries; what lies beyond was not looked at: name a smaller folder",
@@ -232,6 +240,7 @@ impl Error {
             | Error::Database { path }
             | Error::NoCompleteLine { path, .. }
             | Error::NothingFound { path, .. }
+            | Error::NoBinlog { path, .. }
             | Error::TooMany { path, .. }
             | Error::Io { path, .. }
             | Error::Shrunk { path, .. }
@@ -272,6 +281,16 @@ fn nothing_found(denied: usize) -> &'static str {
         _ => {
             "but not everything in it may be read (-v names it); run as root or add this user to the \
              group that owns it"
+        }
+    }
+}
+
+fn no_binlog(denied: usize) -> &'static str {
+    match denied {
+        0 => "SHOW VARIABLES LIKE 'log_bin_basename' tells where they are",
+        _ => {
+            "but not everything in it may be read; run as root or add this user to the group that \
+             owns it"
         }
     }
 }

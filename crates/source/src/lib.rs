@@ -19,6 +19,7 @@
 //! * Memory does not grow with the size of a file.
 #![forbid(unsafe_code)]
 
+mod binlogs;
 mod candidate;
 mod capture;
 mod decode;
@@ -33,6 +34,7 @@ mod rotation;
 mod sets;
 mod stream;
 
+pub use binlogs::{BinlogFile, Binlogs, binlogs};
 pub use candidate::Candidate;
 pub use capture::{Capture, Fingerprint, HEAD_BYTES, LineEnd, TAIL_BYTES};
 pub use decode::{Compression, ZSTD_WINDOW_LOG_MAX};

@@ -12,6 +12,7 @@
 //! accounts to lock or drop  ── plan ─────► statements with the facts they rest on, or why not
 //! user, client host         ── matching ─► the account row that a login belongs to
 //! settings, log files       ── checkup ──► what a server lacks, what that costs, what mends it
+//! transactions, audit records ── trace ─► who made a change, and how that is known
 //! ```
 //!
 //! What is decided here is said in every answer alike. Not here: reading logs (`formats`), counting
@@ -31,4 +32,5 @@ pub mod network;
 pub mod plan;
 pub mod references;
 pub mod secrets;
+pub mod trace;
 pub mod unused;

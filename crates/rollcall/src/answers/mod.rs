@@ -14,6 +14,8 @@ mod report;
 mod sealed;
 mod seen;
 mod status;
+mod trace;
+mod trace_stats;
 mod unused;
 
 use std::collections::HashMap;
@@ -31,6 +33,8 @@ pub(crate) use report::{ReportInput, report};
 pub(crate) use sealed::{sealed, verified};
 pub(crate) use seen::{SeenOptions, seen};
 pub(crate) use status::status;
+pub(crate) use trace::{Tally, TraceChunk, trace_tables};
+pub(crate) use trace_stats::trace_stats;
 pub(crate) use unused::{UnusedOptions, reasons, unused};
 
 use crate::render::{Answer, thousands};
@@ -365,6 +369,11 @@ pub(crate) mod tests {
         documented(&journal::PLAN_FIELDS);
         documented(&journal::KEEP_FIELDS);
         documented(&doctor::FIELDS);
+        documented(&trace::FIELDS);
+        documented(&trace::ROW_FIELDS);
+        documented(&trace::TABLE_FIELDS);
+        documented(&trace_stats::FIELDS);
+        documented(&trace_stats::LIST_FIELDS);
         documented(&failures::FIELDS);
         documented(&failures::HOST_FIELDS);
         documented(&failures::NETWORK_FIELDS);

@@ -24,7 +24,7 @@ use std::io::{self, Write};
 pub(crate) use escape::tests;
 pub(crate) use escape::{hex, inert, shown, shown_plain};
 pub(crate) use html::html_page;
-pub(crate) use records::{Records, Value};
+pub(crate) use records::{Json, Records, Value};
 pub(crate) use table::{Column, Table};
 pub(crate) use text::{page_text, spark, thousands, unit_bytes};
 
@@ -129,6 +129,14 @@ impl Answer {
             Format::Json => self.records.iter().try_for_each(|it| it.write_json(out)),
             Format::Csv => self.records.first().map_or(Ok(()), |it| it.write_csv(out)),
         }
+    }
+
+    /// Writes the rows of the first records as CSV, behind others with the same heading.
+    ///
+    /// # Errors
+    /// Those of `out`.
+    pub(crate) fn write_more_csv(&self, out: &mut impl Write) -> io::Result<()> {
+        self.records.first().map_or(Ok(()), |it| it.write_csv_rows(out))
     }
 
     /// The answer as text.

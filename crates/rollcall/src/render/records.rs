@@ -33,6 +33,80 @@ pub(crate) enum Value {
     /// A share in per cent, in tenths.
     Tenths(u64),
     Flag(bool),
+    /// Structured, as JSON; in CSV the same text.
+    Json(Json),
+}
+
+/// A structured value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Json {
+    Null,
+    /// A number that is counted.
+    Count(u64),
+    /// Digits of any number. Whole ones of more than 53 bits, which readers of JSON would round, become
+    /// texts.
+    Number(String),
+    /// Raw bytes.
+    Text(Vec<u8>),
+    List(Vec<Json>),
+    /// Names are raw bytes, too.
+    Object(Vec<(Vec<u8>, Json)>),
+}
+
+impl Json {
+    /// A text of ours.
+    pub(crate) fn text(text: &str) -> Json {
+        Json::Text(text.as_bytes().to_vec())
+    }
+
+    fn write(&self, out: &mut String) {
+        match self {
+            Json::Null => out.push_str("null"),
+            Json::Count(number) => out.push_str(&number.to_string()),
+            Json::Number(digits) if is_rounded(digits) => out.push_str(&json_string(digits)),
+            Json::Number(digits) => out.push_str(digits),
+            Json::Text(text) => out.push_str(&json_string(&String::from_utf8_lossy(text))),
+            Json::List(items) => {
+                out.push('[');
+                for (at, item) in items.iter().enumerate() {
+                    out.push_str(if at == 0 { "" } else { "," });
+                    item.write(out);
+                }
+                out.push(']');
+            }
+            Json::Object(fields) => {
+                out.push('{');
+                for (at, (name, value)) in fields.iter().enumerate() {
+                    out.push_str(if at == 0 { "" } else { "," });
+                    let name = String::from_utf8_lossy(name);
+                    out.push_str(&json_string(&name));
+                    out.push(':');
+                    value.write(out);
+                    if let Json::Text(text) = value
+                        && std::str::from_utf8(text).is_err()
+                    {
+                        let beside = json_string(&format!("{name}_hex"));
+                        out.push_str(&format!(",{beside}:\"{}\"", hex(text)));
+                    }
+                }
+                out.push('}');
+            }
+        }
+    }
+
+    fn to_text(&self) -> String {
+        let mut text = String::new();
+        self.write(&mut text);
+        text
+    }
+}
+
+/// Whether a whole number is beyond what doubles hold exactly.
+fn is_rounded(digits: &str) -> bool {
+    const EXACT_MAX: u64 = 1 << 53;
+    let whole = digits.strip_prefix('-').unwrap_or(digits);
+    let is_whole = whole.bytes().all(|byte| byte.is_ascii_digit());
+    is_whole && whole.parse::<u64>().map_or(true, |number| number > EXACT_MAX)
 }
 
 impl Value {
@@ -123,6 +197,18 @@ impl Records {
         }
         Ok(())
     }
+
+    /// The rows alone, without heading and without `_hex` columns: behind others that are out already.
+    ///
+    /// # Errors
+    /// Those of `out`.
+    pub(crate) fn write_csv_rows(&self, out: &mut impl Write) -> io::Result<()> {
+        for row in &self.rows {
+            let parts: Vec<String> = row.iter().map(csv_value).collect();
+            writeln!(out, "{}", parts.join(","))?;
+        }
+        Ok(())
+    }
 }
 
 fn is_inexact(value: &Value) -> bool {
@@ -134,6 +220,7 @@ fn json_value(value: &Value) -> String {
         Value::Absent => "null".to_owned(),
         Value::Name(name) => json_string(&String::from_utf8_lossy(name)),
         Value::Text(text) => json_string(text),
+        Value::Json(json) => json.to_text(),
         Value::Time(time) => json_string(&utc_text(*time)),
         Value::Number(_) | Value::Tenths(_) | Value::Flag(_) => csv_value(value),
     }
@@ -144,6 +231,7 @@ fn csv_value(value: &Value) -> String {
         Value::Absent => String::new(),
         Value::Name(name) => csv_field(&String::from_utf8_lossy(name)),
         Value::Text(text) => csv_field(text),
+        Value::Json(json) => csv_field(&json.to_text()),
         Value::Time(time) => utc_text(*time),
         Value::Number(number) => number.to_string(),
         Value::Tenths(tenths) => format!("{}.{}", tenths / 10, tenths % 10),
@@ -229,5 +317,28 @@ mod tests {
             assert_eq!(known, hex(name));
         }
         csv.lines().for_each(assert_inert);
+    }
+
+    #[test]
+    fn structured_values_are_inert_and_lose_nothing() {
+        for name in HOSTILE {
+            let object = Json::Object(vec![(name.to_vec(), Json::Text(name.to_vec()))]);
+            let text = object.to_text();
+            assert_inert(&text);
+            let back: serde_json::Value = serde_json::from_str(&text).unwrap();
+            let lossy = String::from_utf8_lossy(name).into_owned();
+            assert_eq!(back[&lossy], lossy);
+            let is_exact = std::str::from_utf8(name).is_ok();
+            let beside = back.get(format!("{lossy}_hex"));
+            assert_eq!(beside.is_none(), is_exact, "{text}");
+        }
+        let number = |digits: &str| Json::Number(digits.to_owned()).to_text();
+        assert_eq!(number("9007199254740992"), "9007199254740992");
+        assert_eq!(number("9007199254740993"), "\"9007199254740993\"");
+        assert_eq!(number("-9007199254740993"), "\"-9007199254740993\"");
+        assert_eq!(number("99999999999999999999"), "\"99999999999999999999\"");
+        assert_eq!(number("-1.5e300"), "-1.5e300");
+        let list = Json::List(vec![Json::Null, Json::Count(2), Json::text("a\"b")]);
+        assert_eq!(list.to_text(), r#"[null,2,"a\"b"]"#);
     }
 }

@@ -1,0 +1,312 @@
+//! Binary log files: opened, told apart, read in pieces.
+//!
+//! # Invariants
+//! * Memory does not grow with a file or a transaction: an event longer than [`HELD_BYTES_MAX`] is passed
+//!   over and told of.
+
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use binlog::{Error, Event, Format, Framer, Reader, Sink, Step};
+use source::{BinlogFile, Compression, FileReader, OpenFile, Stream};
+use verdict::trace::FileHead;
+
+/// Bytes asked for at once.
+const STEP_BYTES: usize = 256 << 10;
+
+/// The longest event that is held.
+pub(super) const HELD_BYTES_MAX: usize = 24 << 20;
+
+/// Where the format description ends at the latest: it has a fixed length for each kind of event.
+const HEAD_BYTES: usize = 4 << 10;
+
+/// A file of a binary log whose beginning was read.
+#[derive(Debug)]
+pub(crate) struct Log {
+    pub(crate) file: OpenFile,
+    /// What it is called: its path, or `-`.
+    pub(crate) name: PathBuf,
+    pub(crate) head: FileHead,
+    pub(crate) format: Format,
+    /// Folder and name that all files of the log have.
+    pub(crate) log: PathBuf,
+}
+
+/// Opens the files that the paths name, in order; what cannot be used is a message.
+pub(crate) fn open(paths: &[PathBuf]) -> (Vec<Log>, Vec<String>) {
+    let (mut logs, mut failed): (Vec<Log>, Vec<String>) = (Vec::new(), Vec::new());
+    let (piped, paths): (Vec<_>, Vec<_>) =
+        paths.iter().cloned().partition(|path| path == Path::new("-"));
+    let found = source::binlogs(&paths);
+    failed.extend(found.failures.iter().map(ToString::to_string));
+    failed.extend(found.missing.iter().map(|path| {
+        format!("{}: the index lists it, and it is not there (purged?)", path.display())
+    }));
+    let mut before: Option<&BinlogFile> = None;
+    for file in &found.files {
+        let follows = before.is_some_and(|before| file.follows(before));
+        match Log::open(file.file.clone(), file.log.clone(), file.file.path(), follows) {
+            Ok(log) => logs.push(log),
+            Err(message) => failed.push(message),
+        }
+        before = Some(file);
+    }
+    if !piped.is_empty() {
+        let name = Path::new("-");
+        let opened = spilled().and_then(|file| Log::open(file, name.to_owned(), name, false));
+        match opened {
+            Ok(log) => logs.push(log),
+            Err(message) => failed.push(message),
+        }
+    }
+    (logs, failed)
+}
+
+impl Log {
+    fn open(file: OpenFile, log: PathBuf, name: &Path, follows: bool) -> Result<Log, String> {
+        let failed = |what: String| format!("{}: {what}", name.display());
+        let mut bytes = vec![0; HEAD_BYTES];
+        let mut filled = 0;
+        let mut stream = file.stream(0).map_err(|error| error.to_string())?;
+        while filled < bytes.len() {
+            match stream.read(&mut bytes[filled..]) {
+                Ok(0) => break,
+                Ok(length) => filled += length,
+                Err(error) if error.ends_stream() => break,
+                Err(error) => return Err(error.to_string()),
+            }
+        }
+        let mut framer = Framer::new();
+        let text = |error| failed(explain(&error));
+        let event = match framer.next(&bytes[..filled]).map_err(text)? {
+            Step::Event(event) => event,
+            Step::Incomplete { .. } => {
+                return Err(failed("it ends before its first event does: nothing to trace".into()));
+            }
+        };
+        let Event::FormatDescription(format) = event.decode(framer.format()).map_err(text)? else {
+            return Err(failed("it does not begin as a binary log does".into()));
+        };
+        let head = FileHead {
+            server_id: event.header.server_id,
+            created: format.created(),
+            begun: event.header.timestamp,
+            follows,
+        };
+        Ok(Log { file, name: name.to_owned(), head, format: *format, log })
+    }
+
+    /// A reader at the beginning.
+    pub(crate) fn reader(&self) -> Result<LogReader, String> {
+        self.reader_over(Reader::new(), 0)
+    }
+
+    /// A reader at the beginning of a transaction.
+    pub(crate) fn reader_at(&self, position: u64) -> Result<LogReader, String> {
+        self.reader_over(Reader::resume(position, self.format), position)
+    }
+
+    fn reader_over(&self, reader: Reader, position: u64) -> Result<LogReader, String> {
+        let input = match self.file.compression() {
+            Compression::Plain => Input::Plain(self.file.clone()),
+            _ => {
+                let stream = self.file.stream(position).map_err(|error| error.to_string())?;
+                Input::Stream(Box::new(stream))
+            }
+        };
+        let name = self.name.clone();
+        Ok(LogReader { input, reader, name, buffer: vec![0; STEP_BYTES], filled: 0, at: position })
+    }
+}
+
+/// Standard input in a file without a name: it is read more than once.
+fn spilled() -> Result<OpenFile, String> {
+    let path = std::env::temp_dir().join(format!("rollcall-trace.{}", std::process::id()));
+    let failed = |error: std::io::Error| {
+        format!("standard input cannot be kept in {}: {error}; set TMPDIR", path.display())
+    };
+    let mut options = std::fs::OpenOptions::new();
+    let mut out = options.write(true).create_new(true).mode(0o600).open(&path).map_err(failed)?;
+    let copied = (|| {
+        let mut stream = Stream::new(std::io::stdin().lock(), Path::new("-"))
+            .map_err(|error| error.to_string())?;
+        let mut bytes = vec![0; STEP_BYTES];
+        loop {
+            match stream.read(&mut bytes) {
+                Ok(0) => return Ok(()),
+                Ok(length) => out.write_all(&bytes[..length]).map_err(failed)?,
+                Err(error) => return Err(error.to_string()),
+            }
+        }
+    })();
+    let opened = copied.and_then(|()| OpenFile::open(&path).map_err(|error| error.to_string()));
+    let _ = std::fs::remove_file(&path);
+    opened
+}
+
+/// What is wrong with a log, with the way round.
+pub(super) fn explain(error: &Error) -> String {
+    const FETCH: &str = "fetch it through the server, which writes it out plain: mariadb-binlog (or \
+        mysqlbinlog) --read-from-remote-server --raw --result-file=FOLDER/ NAME, and trace that";
+    match error {
+        Error::EncryptedFile => {
+            format!("this binary log is encrypted (MySQL binlog_encryption); {FETCH}")
+        }
+        Error::EncryptedFrom { position } => format!(
+            "from byte {position} on this binary log is encrypted (MariaDB encrypt_binlog); {FETCH}"
+        ),
+        Error::InsideInnoDb => format!(
+            "this is a binary log inside InnoDB (.ibb, MariaDB binlog_storage_engine=innodb), whose \
+             layout is the storage engine's own; {FETCH}"
+        ),
+        error => error.to_string(),
+    }
+}
+
+enum Input {
+    Plain(OpenFile),
+    Stream(Box<Stream<FileReader>>),
+}
+
+/// Reads one log.
+pub(crate) struct LogReader {
+    input: Input,
+    reader: Reader,
+    name: PathBuf,
+    buffer: Vec<u8>,
+    filled: usize,
+    /// Where the buffer begins in the log.
+    at: u64,
+}
+
+/// How a reading ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Read {
+    /// There is more.
+    More,
+    /// All of it is read.
+    Whole,
+}
+
+impl LogReader {
+    /// How far it has read.
+    pub(super) fn position(&self) -> u64 {
+        self.reader.position()
+    }
+
+    /// Reads a piece. What cannot be read is told to `problem`, and what follows is read all the same,
+    /// where it can be found.
+    pub(crate) fn read<S: Sink>(
+        &mut self,
+        sink: &mut S,
+        problem: &mut dyn FnMut(String),
+    ) -> Result<Read, String> {
+        let wanted = self.give(sink, problem)?;
+        if wanted > HELD_BYTES_MAX {
+            problem(format!(
+                "{}: byte {}: an event of {wanted} bytes is too long to be read here; passed over",
+                self.name.display(),
+                self.reader.position()
+            ));
+            return self.pass_over(sink);
+        }
+        if self.buffer.len() < wanted {
+            self.buffer.resize(wanted, 0);
+        } else if self.buffer.len() > STEP_BYTES
+            && wanted <= STEP_BYTES
+            && self.filled <= STEP_BYTES
+        {
+            self.buffer.truncate(STEP_BYTES);
+            self.buffer.shrink_to_fit();
+        }
+        if self.fill()? {
+            return Ok(Read::More);
+        }
+        let position = self.reader.position();
+        let end = self.reader.finish(sink);
+        if end.position < self.at + self.filled as u64 {
+            problem(format!(
+                "{}: ends amid the event at byte {position}: it is being written, or was cut there",
+                self.name.display()
+            ));
+        }
+        Ok(Read::Whole)
+    }
+
+    /// Gives the reader what is there; how many bytes it wants.
+    fn give<S: Sink>(
+        &mut self,
+        sink: &mut S,
+        problem: &mut dyn FnMut(String),
+    ) -> Result<usize, String> {
+        loop {
+            let read = self.reader.read(&self.buffer[..self.filled], sink);
+            let used = (self.reader.position() - self.at) as usize;
+            self.buffer.copy_within(used..self.filled, 0);
+            self.filled -= used;
+            self.at += used as u64;
+            let error = match read {
+                Ok(wanted) => return Ok(wanted),
+                Err(error) => error,
+            };
+            let message = format!("{}: {}", self.name.display(), explain(&error));
+            let is_damaged = matches!(error, Error::Checksum { .. } | Error::Malformed { .. });
+            if !is_damaged || !self.reader.skip(&self.buffer[..self.filled]) {
+                return Err(message);
+            }
+            problem(message);
+            self.drop_skipped()?;
+        }
+    }
+
+    /// Goes on behind an event that is not held.
+    fn pass_over<S: Sink>(&mut self, sink: &mut S) -> Result<Read, String> {
+        if !self.reader.skip(&self.buffer[..self.filled]) {
+            return Err(format!("{}: no event can be found any more", self.name.display()));
+        }
+        self.drop_skipped()?;
+        if self.fill()? {
+            return Ok(Read::More);
+        }
+        self.reader.finish(sink);
+        Ok(Read::Whole)
+    }
+
+    /// Lets go of what the reader has skipped, be it in the buffer or not.
+    fn drop_skipped(&mut self) -> Result<(), String> {
+        let skipped = self.reader.position() - self.at;
+        let held = skipped.min(self.filled as u64) as usize;
+        self.buffer.copy_within(held..self.filled, 0);
+        self.filled -= held;
+        self.at += held as u64;
+        let mut rest = skipped - held as u64;
+        if let Input::Stream(stream) = &mut self.input {
+            let mut bytes = vec![0; STEP_BYTES];
+            while rest > 0 {
+                let length = rest.min(STEP_BYTES as u64) as usize;
+                match stream.read(&mut bytes[..length]).map_err(|error| error.to_string())? {
+                    0 => break,
+                    length => rest -= length as u64,
+                }
+            }
+        }
+        self.at += skipped - held as u64;
+        Ok(())
+    }
+
+    /// Reads on; false where there is nothing more.
+    fn fill(&mut self) -> Result<bool, String> {
+        let place = &mut self.buffer[self.filled..];
+        if place.is_empty() {
+            return Ok(true);
+        }
+        let length = match &mut self.input {
+            Input::Plain(file) => file.read_full_at(place, self.at + self.filled as u64),
+            Input::Stream(stream) => stream.read(place),
+        };
+        let length = length.map_err(|error| error.to_string())?;
+        self.filled += length;
+        Ok(length > 0)
+    }
+}

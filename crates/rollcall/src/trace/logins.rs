@@ -1,0 +1,183 @@
+//! Who connections were, where audit logs do not tell: the table that logins write into, the ledger, the
+//! sessions that are open now.
+
+use anyhow::Result;
+use ledger::Ledger;
+use live::access_log::{AccessTable, TableName};
+use verdict::trace::{Joiner, Login, LoginEvidence, Peer, Runs};
+
+/// How near the start that a server tells must be to the one that its log tells, in seconds.
+const START_SECONDS_MAX: i64 = 5;
+
+/// Where logins are looked for.
+#[derive(Default)]
+pub(crate) struct Sources {
+    /// The ledger, and the server's name in it.
+    pub(crate) ledger: Option<(Ledger, Vec<Vec<u8>>)>,
+    /// The table that logins write into.
+    pub(crate) table: Option<AccessTable>,
+    /// The open sessions, with when the server started, seconds since 1970.
+    pub(crate) sessions: Option<(Vec<live::deed::Session>, i64)>,
+}
+
+impl Sources {
+    /// Asks a server for its sessions.
+    ///
+    /// # Errors
+    /// A message with the remedy.
+    pub(crate) fn ask_sessions(
+        &mut self,
+        server: &mut live::Server,
+    ) -> Result<(), live::LiveError> {
+        let sessions = live::deed::sessions(server)?;
+        let now = live::facts::clock(server)? / 1_000_000;
+        let status = live::facts::status(server, "Uptime")?;
+        let uptime = status.get("uptime").and_then(|it| it.parse::<i64>().ok());
+        self.sessions = uptime.map(|uptime| (sessions, now - uptime));
+        Ok(())
+    }
+
+    /// Opens the table that logins write into.
+    ///
+    /// # Errors
+    /// A message with the remedy.
+    pub(crate) fn open_table(
+        &mut self,
+        server: live::Server,
+        name: &TableName,
+    ) -> Result<(), live::LiveError> {
+        self.table = Some(AccessTable::open(server, name)?);
+        Ok(())
+    }
+}
+
+/// What the sources have told so far.
+#[derive(Default)]
+pub(crate) struct Logins {
+    sources: Sources,
+    /// Rows of the table by connection id: small, as one row is one login.
+    rows: Option<Vec<(u64, i64, Peer)>>,
+    /// What could not be read.
+    pub(crate) failed: Option<String>,
+}
+
+impl Logins {
+    /// From these sources.
+    pub(crate) fn of(sources: Sources) -> Logins {
+        Logins { sources, ..Logins::default() }
+    }
+
+    /// Tells a joiner what it lacks.
+    ///
+    /// # Errors
+    /// Those of the ledger.
+    pub(super) fn add(&mut self, joiner: &mut Joiner<'_>, runs: &Runs) -> Result<()> {
+        self.add_rows(joiner, runs);
+        self.add_ledger(joiner, runs)?;
+        self.add_sessions(joiner, runs);
+        Ok(())
+    }
+
+    fn add_rows(&mut self, joiner: &mut Joiner<'_>, runs: &Runs) {
+        let lacking = joiner.lacking();
+        if lacking.is_empty() || (self.sources.table.is_none() && self.rows.is_none()) {
+            return;
+        }
+        if self.rows.is_none() {
+            self.rows = Some(self.read_rows());
+        }
+        for (connection, at, peer) in self.rows.iter().flatten() {
+            let Some(run) = runs.at(*at) else { continue };
+            if lacking.binary_search(&(run, *connection)).is_ok() {
+                joiner.login(Login {
+                    run,
+                    connection: *connection,
+                    peer: peer.clone(),
+                    from: Some(*at),
+                    to: None,
+                    source: LoginEvidence::AccessLog,
+                });
+            }
+        }
+    }
+
+    fn read_rows(&mut self) -> Vec<(u64, i64, Peer)> {
+        /// The most rows that are held.
+        const ROWS_MAX: usize = 100_000;
+        let Some(mut table) = self.sources.table.take() else { return Vec::new() };
+        let (mut rows, mut last) = (std::collections::VecDeque::new(), 0);
+        loop {
+            let page = match table.rows_behind(last) {
+                Ok(page) if page.is_empty() => break,
+                Ok(page) => page,
+                Err(error) => {
+                    self.failed = Some(error.to_string());
+                    break;
+                }
+            };
+            for row in page {
+                last = last.max(row.id);
+                let Some(((thread, at), peer)) = row.thread.zip(row.at).zip(row.peer()) else {
+                    continue;
+                };
+                let peer = Peer { user: peer.user, host: Some(peer.host), port: None };
+                rows.push_back((thread, at.div_euclid(1_000_000), peer));
+                if rows.len() > ROWS_MAX {
+                    rows.pop_front();
+                }
+            }
+        }
+        rows.into()
+    }
+
+    fn add_ledger(&self, joiner: &mut Joiner<'_>, runs: &Runs) -> Result<()> {
+        let Some((ledger, servers)) = &self.sources.ledger else { return Ok(()) };
+        for (run, connection) in joiner.lacking() {
+            let second = |at: Option<i64>| at.map(|at| at.div_euclid(1_000_000));
+            let mut facts = ledger.connections(servers, connection)?;
+            facts.retain(|fact| {
+                let at = second(fact.from.or(fact.to));
+                !fact.refused && at.and_then(|at| runs.at(at)) == Some(run)
+            });
+            // The same login may have been read from several sources; different ones are a doubt.
+            let is_one = |fact: &ledger::ConnectionFact| {
+                (&fact.user, &fact.host) == (&facts[0].user, &facts[0].host)
+            };
+            if facts.is_empty() || !facts.iter().all(is_one) {
+                continue;
+            }
+            let fact = facts.swap_remove(0);
+            let (from, to) = (second(fact.from), second(fact.to));
+            let peer = Peer { user: fact.user, host: Some(fact.host), port: fact.port };
+            let source = LoginEvidence::Ledger;
+            joiner.login(Login { run, connection, peer, from, to, source });
+        }
+        Ok(())
+    }
+
+    fn add_sessions(&self, joiner: &mut Joiner<'_>, runs: &Runs) {
+        let Some((sessions, started)) = &self.sources.sessions else { return };
+        // Of the run that goes on, if its first file is there.
+        let Some(last) = runs.len().checked_sub(1) else { return };
+        let begun = runs.run(last).started.map(i64::from);
+        let is_it = match begun {
+            Some(begun) => (begun - started).abs() <= START_SECONDS_MAX,
+            None => i64::from(runs.run(last).from) >= *started,
+        };
+        if !is_it {
+            return;
+        }
+        for (run, connection) in joiner.lacking() {
+            let open = sessions.iter().find(|it| run == last && it.id == connection);
+            if let Some(open) = open {
+                let peer = Peer {
+                    user: open.user.clone(),
+                    host: Some(open.host.clone()),
+                    port: open.port,
+                };
+                let (from, to, source) = (None, None, LoginEvidence::Processlist);
+                joiner.login(Login { run, connection, peer, from, to, source });
+            }
+        }
+    }
+}

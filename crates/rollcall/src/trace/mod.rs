@@ -1,0 +1,264 @@
+//! From binary logs to who changed what: selecting, joining, telling.
+//!
+//! ```text
+//! log ─► select ── a batch of heads ──► verdict::trace::Joiner ◄── audit, twice; ledger, live server
+//!                                            │ attributions
+//!                                            ▼
+//!                                   told one by one ◄── rows (read again, of these transactions alone)
+//! ```
+//!
+//! # Invariants
+//! * Memory does not grow with logs, audit logs or transactions: heads are traced in batches of some
+//!   megabytes, events that are too long are passed over and told of.
+//! * Nothing is judged here; that is `verdict::trace`.
+
+mod audit;
+mod cell;
+mod log;
+mod logins;
+mod names;
+mod rows;
+mod select;
+mod stats;
+mod tables;
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use anyhow::Result;
+use binlog::Table;
+use verdict::trace::{Attribution, Head, Joiner, Runs};
+
+pub(crate) use audit::AuditLogs;
+pub(crate) use cell::Cell;
+pub(crate) use log::{Log, open};
+pub(crate) use logins::{Logins, Sources};
+pub(crate) use names::Names;
+pub(crate) use rows::RowChange;
+pub(crate) use select::{Condition, Filters, Sum, TablePattern, Traced, holds};
+pub(crate) use stats::{Stats, StatsLine};
+pub(crate) use tables::{TableRead, read_tables};
+
+use log::Read;
+use select::Selector;
+
+/// How many problems of one run are named; the others are counted.
+const PROBLEMS_MAX: usize = 20;
+
+/// `schema.table`, as people read it.
+pub(crate) fn table_name(table: &Table) -> String {
+    let shown = crate::render::shown_plain;
+    format!("{}.{}", shown(&table.database), shown(&table.name))
+}
+
+/// What is traced, with what.
+pub(crate) struct Job<'a> {
+    pub(crate) logs: &'a [Log],
+    pub(crate) filters: &'a Filters,
+    pub(crate) user: Option<&'a [u8]>,
+    pub(crate) thread: Option<u64>,
+    /// Rows are told, too.
+    pub(crate) rows: bool,
+    pub(crate) limit: Option<usize>,
+    pub(crate) audit: &'a AuditLogs,
+    pub(crate) logins: &'a mut Logins,
+    pub(crate) names: &'a mut Names,
+}
+
+/// Something that was found.
+pub(crate) enum Found<'a> {
+    /// A transaction.
+    Transaction(&'a Traced, &'a Attribution, &'a Log),
+    /// A row of the transaction before.
+    Row(&'a Traced, &'a RowChange),
+}
+
+/// Is told what was found.
+pub(crate) type Tell<'a> = dyn FnMut(Found<'_>) -> Result<()> + 'a;
+
+/// What there is to say afterwards.
+#[derive(Debug, Default)]
+pub(crate) struct Summary {
+    /// Transactions that were read.
+    pub(crate) seen: u64,
+    /// Transactions that were told.
+    pub(crate) told: usize,
+    /// The times of the transactions that were read, microseconds UTC.
+    pub(crate) reach: Option<(i64, i64)>,
+    /// Logs that could not be read to their end.
+    pub(crate) failed: Vec<String>,
+    /// What else could not be read.
+    pub(crate) problems: Vec<String>,
+    pub(crate) problems_more: u64,
+    /// Lines of the audit log that are no records, or cannot be trusted.
+    pub(crate) doubts: u64,
+    /// Records that a refused login's name may have made.
+    pub(crate) suspects: u64,
+    /// Tables whose columns have no names.
+    pub(crate) unnamed: BTreeSet<String>,
+    /// There is more than `--limit` lets through.
+    pub(crate) is_limited: bool,
+}
+
+impl Summary {
+    fn problem(&mut self, text: String) {
+        if self.problems.len() < PROBLEMS_MAX {
+            self.problems.push(text);
+        } else {
+            self.problems_more += 1;
+        }
+    }
+}
+
+/// Traces what is asked for.
+///
+/// # Errors
+/// Those of `tell`, and of the ledger.
+pub(crate) fn trace(job: &mut Job<'_>, tell: &mut Tell<'_>) -> Result<Summary> {
+    let heads: Vec<_> = job.logs.iter().map(|log| log.head).collect();
+    let runs = Runs::of(&heads);
+    let mut summary = Summary::default();
+    let mut names = std::mem::take(job.names);
+    let mut selector = Selector::new(job.filters, &mut names);
+    let mut batches = Vec::new();
+    for (number, log) in job.logs.iter().enumerate() {
+        if is_outside(job, number) {
+            continue;
+        }
+        selector.begin_log(number, log, runs.of_file(number));
+        let mut reader = match log.reader() {
+            Ok(reader) => reader,
+            Err(message) => {
+                summary.failed.push(message);
+                continue;
+            }
+        };
+        loop {
+            let read = reader.read(&mut selector, &mut |text| summary.problem(text));
+            for text in selector.problems.drain(..) {
+                summary.problem(format!("{}: {text}", log.name.display()));
+            }
+            match read {
+                Ok(Read::More) => {}
+                Ok(Read::Whole) => break,
+                Err(message) => {
+                    summary.failed.push(message);
+                    break;
+                }
+            }
+            if selector.is_full() {
+                batches.push(selector.take());
+                trace_batches(job, &runs, &mut batches, &mut summary, tell)?;
+            }
+            if summary.is_limited {
+                break;
+            }
+        }
+        if summary.is_limited {
+            break;
+        }
+    }
+    batches.push(selector.take());
+    summary.seen = selector.seen;
+    summary.reach = selector.reach;
+    summary.unnamed = std::mem::take(&mut selector.unnamed);
+    drop(selector);
+    *job.names = names;
+    trace_batches(job, &runs, &mut batches, &mut summary, tell)?;
+    Ok(summary)
+}
+
+/// Traces the batches that are there.
+fn trace_batches(
+    job: &mut Job<'_>,
+    runs: &Runs,
+    batches: &mut Vec<(Vec<Traced>, Vec<Head>)>,
+    summary: &mut Summary,
+    tell: &mut Tell<'_>,
+) -> Result<()> {
+    for (traced, heads) in batches.drain(..) {
+        batch(job, runs, &traced, &heads, summary, tell)?;
+    }
+    Ok(())
+}
+
+/// Whether no transaction of a log can lie within the times that are asked for. (One in a later file may
+/// have begun long before: what is told of it is when its last statement began.)
+fn is_outside(job: &Job<'_>, number: usize) -> bool {
+    const LONG: i64 = 24 * 3_600_000_000;
+    let begun = |log: &Log| i64::from(log.head.begun) * 1_000_000;
+    let next = job.logs.get(number + 1).filter(|log| log.head.follows);
+    let is_before = next.zip(job.filters.since).is_some_and(|(log, since)| begun(log) <= since);
+    let is_after = job
+        .filters
+        .until
+        .is_some_and(|until| begun(&job.logs[number]) > until.saturating_add(LONG));
+    is_before || is_after
+}
+
+/// Joins a batch and tells what of it was asked for.
+fn batch(
+    job: &mut Job<'_>,
+    runs: &Runs,
+    traced: &[Traced],
+    heads: &[Head],
+    summary: &mut Summary,
+    tell: &mut Tell<'_>,
+) -> Result<()> {
+    if traced.is_empty() || summary.is_limited {
+        return Ok(());
+    }
+    let mut joiner = Joiner::new(heads, runs);
+    if !job.audit.is_empty() {
+        let from = heads.iter().map(|head| runs.run(head.run).from).min().unwrap_or(0);
+        let from = i64::from(from) * 1_000_000;
+        let (doubts, failed) = job.audit.each(from, &mut |record, _| joiner.first(record));
+        summary.doubts = doubts;
+        // Each batch reads them again.
+        let is_new = |text: &String| !summary.failed.contains(text);
+        let failed: Vec<String> = failed.into_iter().filter(is_new).collect();
+        summary.failed.extend(failed);
+        joiner.turn();
+        job.audit.each(from, &mut |record, _| joiner.second(record));
+        summary.suspects = joiner.suspects();
+    } else {
+        joiner.turn();
+    }
+    job.logins.add(&mut joiner, runs)?;
+    let mut chosen = Vec::new();
+    for number in 0..traced.len() {
+        let attribution = joiner.attribution(number);
+        if !is_wanted(job, &attribution) {
+            continue;
+        }
+        if job.limit.is_some_and(|limit| summary.told + chosen.len() >= limit) {
+            summary.is_limited = true;
+            break;
+        }
+        chosen.push((number, attribution));
+    }
+    summary.told += chosen.len();
+    drop(joiner);
+    if job.rows {
+        return rows::tell(job, traced, &chosen, summary, tell);
+    }
+    for (number, attribution) in &chosen {
+        let it = &traced[*number];
+        tell(Found::Transaction(it, attribution, &job.logs[it.log]))?;
+    }
+    Ok(())
+}
+
+fn is_wanted(job: &Job<'_>, attribution: &Attribution) -> bool {
+    let is_user = |user: &[u8]| {
+        let who = attribution.who.as_ref().is_some_and(|who| who.user == user);
+        // One of several may be the user that is asked for.
+        who || attribution.users.iter().any(|it| it == user)
+    };
+    job.thread.is_none_or(|id| attribution.thread == Some(id)) && job.user.is_none_or(is_user)
+}
+
+/// A path as messages name it.
+pub(crate) fn place(path: &Path) -> String {
+    path.display().to_string()
+}
