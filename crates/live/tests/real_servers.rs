@@ -331,9 +331,9 @@ mod checks {
         }
     }
 
-    /// Creates accounts of these names, locks and unlocks each of them, all in one order, then all in the other, and
-    /// drops them. Before each statement the account's own row is looked at, so one that the statement for another
-    /// has reached as well is found in one of the two orders; behind each pass the whole table is looked at.
+    /// Creates accounts of these names, locks them in one order, unlocks them in the other, and drops them. Before
+    /// each statement the account's own row is looked at, so one that the statement for another has reached as well is
+    /// found in one of the two orders; behind each pass the whole table is looked at.
     fn touch(bench: &Bench, names: &[AccountName]) {
         let mut server = root(bench);
         let others = deed::lock_states(&mut server).unwrap();
@@ -355,10 +355,8 @@ mod checks {
             let expected: BTreeMap<_, _> = others.clone().into_iter().chain(own).collect();
             assert_eq!(deed::lock_states(&mut server).unwrap(), expected, "{kind:?}");
         };
-        for is_reversed in [false, true] {
-            check(DeedKind::Lock, State::Open, State::Locked, is_reversed);
-            check(DeedKind::Unlock, State::Locked, State::Open, is_reversed);
-        }
+        check(DeedKind::Lock, State::Open, State::Locked, false);
+        check(DeedKind::Unlock, State::Locked, State::Open, true);
         check(DeedKind::Drop, State::Open, State::Absent, false);
     }
 
