@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use ledger::{ProxyUsers, SQLITE_MAGIC};
 use live::deed::{self, Replication, State};
 use live::{LiveError, Server, Target, option_file};
-use verdict::account::{AccountName, Snapshot};
+use verdict::account::{AccountName, Identity, Snapshot};
 use verdict::matching::{Matcher, Rules as Order, Shown};
 use verdict::plan::{DeedKind, Rules, propose};
 use verdict::references::{self, Reference};
@@ -184,7 +184,7 @@ impl Hands for RealHands {
         let Some(mut facts) = deed::facts_of(&mut self.server, account).map_err(text)? else {
             return Ok(None);
         };
-        facts.server = Some(self.snapshot.identity());
+        facts.server = Some(self.identity());
         let place = self.names.iter().position(|name| name == account);
         let (mut sessions, mut doubtful_sessions) = (Vec::new(), 0);
         for session in deed::sessions_of(&mut self.server, account).map_err(text)? {
@@ -237,6 +237,10 @@ impl Hands for RealHands {
             .collect();
         let refused = propose(&targets, &rules).refused.into_iter();
         Ok(refused.map(|(_, account, refusal)| (account, refusal.to_string())).collect())
+    }
+
+    fn identity(&self) -> Identity {
+        self.snapshot.identity()
     }
 
     fn is_replica(&self) -> bool {

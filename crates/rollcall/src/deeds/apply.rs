@@ -9,7 +9,7 @@ use ledger::{Deed, DeedFilter, Intent, Ledger, Outcome, PlanState};
 use verdict::account::AccountName;
 use verdict::plan::{DeedKind, Way};
 
-use super::form::PlanStep;
+use super::form::{self, PlanStep};
 use super::{
     Basis, Doer, Done, Hands, Looked, Plan, Reach, Rebuilds, Sent, Session, StepDone, StepOutcome,
     look_again, settle,
@@ -369,12 +369,6 @@ impl Step<'_> {
     }
 
     fn intent(&self, kind: &str, sql: Vec<u8>, undo: Vec<Vec<u8>>) -> Intent {
-        let facts = self.step.facts();
-        let before = serde_json::json!({
-            "locked": facts.locked,
-            "plugin": facts.plugin,
-            "grants_hash": facts.grants_hash.map(|hash| format!("{hash:016x}")),
-        });
         Intent {
             plan: Some(self.order.id.to_owned()),
             undo_of: None,
@@ -384,7 +378,7 @@ impl Step<'_> {
             kind: kind.to_owned(),
             sql,
             undo,
-            before: before.to_string(),
+            before: form::before(&self.step.facts()),
             os_user: self.doer.os_user.clone(),
             host: self.doer.host.clone(),
             ticket: self.order.plan.ticket.clone(),

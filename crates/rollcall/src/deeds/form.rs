@@ -278,6 +278,31 @@ impl PlanStep {
     }
 }
 
+/// What was true before a deed, as the journal notes it.
+pub(super) fn before(facts: &Facts) -> String {
+    let mut text = serde_json::json!({
+        "locked": facts.locked,
+        "plugin": facts.plugin,
+        "grants_hash": facts.grants_hash.map(|hash| format!("{hash:016x}")),
+    });
+    if let Some(server) = &facts.server {
+        text["on"] = serde_json::json!(PlanServer::new(server));
+    }
+    text.to_string()
+}
+
+/// Such a note for the deed that takes one back: the server of that.
+pub(super) fn before_undo(note: &str) -> String {
+    let server = server_before(note).map(|it| PlanServer::new(&it));
+    server.map_or_else(|| "{}".to_owned(), |it| serde_json::json!({ "on": it }).to_string())
+}
+
+/// The server in such a note; `None` where it tells none.
+pub(super) fn server_before(note: &str) -> Option<Identity> {
+    let note: serde_json::Value = serde_json::from_str(note).ok()?;
+    serde_json::from_value::<PlanServer>(note.get("on")?.clone()).ok()?.identity()
+}
+
 /// Times beyond the calendar are moved to its ends.
 fn moment(micros: i64) -> Timestamp {
     let end = if micros < 0 { Timestamp::MIN } else { Timestamp::MAX };

@@ -1,6 +1,6 @@
 //! What deeds need of a server: to look, and to send one statement.
 
-use verdict::account::AccountName;
+use verdict::account::{AccountName, Identity};
 use verdict::plan::{DeedKind, Facts};
 
 /// A server within reach. Tests have one of their own, which dies at any moment.
@@ -22,6 +22,9 @@ pub(crate) trait Hands {
         accounts: &[AccountName],
         on_replica: bool,
     ) -> Result<Vec<(AccountName, String)>, String>;
+
+    /// Which server it is, whatever it is called.
+    fn identity(&self) -> Identity;
 
     /// Whether changes arrive here from another server.
     fn is_replica(&self) -> bool;

@@ -130,7 +130,10 @@ fn settle(
         if unsettled.contains_key(&server) {
             continue;
         }
-        let looked = reach(&server).and_then(|mut hands| ending(&deed, rebuilds, hands.as_mut()));
+        let looked = reach(&server).and_then(|mut hands| {
+            check_server(&deed, hands.as_ref())?;
+            ending(&deed, rebuilds, hands.as_mut())
+        });
         match looked {
             Ok((outcome, shown)) => {
                 let detail = format!("an earlier run was interrupted; {shown}");
@@ -153,6 +156,18 @@ fn open_deeds(ledger: &Ledger, plan: &str) -> anyhow::Result<Vec<Deed>> {
 
 fn server_of(deed: &Deed) -> String {
     String::from_utf8_lossy(&deed.intent.server).into_owned()
+}
+
+/// It is the server that the deed was sent to, as far as that was noted.
+fn check_server(deed: &Deed, hands: &dyn Hands) -> Result<(), String> {
+    match form::server_before(&deed.intent.before) {
+        Some(before) if hands.identity().is_other(&before) => Err(format!(
+            "{}: another server answers under this name than the one that was changed ({before}): nothing is taken \
+             back here; make a plan for it",
+            server_of(deed)
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// What the server shows of a deed whose end nobody saw, once no session is at it any more. An account of which

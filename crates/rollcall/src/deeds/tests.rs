@@ -56,8 +56,12 @@ impl Server {
     }
 }
 
-fn facts(locked: bool, uuid: &str) -> Facts {
-    let server = Identity { family: Family::MySql, uuid: uuid.to_owned(), hostname: Vec::new() };
+fn identity(is_other: bool) -> Identity {
+    let uuid = if is_other { "other" } else { "own" };
+    Identity { family: Family::MySql, uuid: uuid.to_owned(), hostname: Vec::new() }
+}
+
+fn facts(locked: bool, server: Identity) -> Facts {
     Facts { locked: Some(locked), plugin: "p".to_owned(), server: Some(server), ..Facts::default() }
 }
 
@@ -72,7 +76,7 @@ impl Hands for Server {
         };
         let sessions = world.sessions.get(account).map_or(&[][..], |it| it);
         Ok(world.accounts.get(account).map(|&locked| Looked {
-            facts: facts(locked, if world.is_other { "other" } else { "own" }),
+            facts: facts(locked, identity(world.is_other)),
             sessions: sessions.iter().map(session).collect(),
             doubtful_sessions: 0,
         }))
@@ -87,6 +91,10 @@ impl Hands for Server {
         let world = self.0.borrow();
         let forbidden = accounts.iter().filter(|it| world.forbidden.contains(it));
         Ok(forbidden.map(|it| (it.clone(), "protected".to_owned())).collect())
+    }
+
+    fn identity(&self) -> Identity {
+        identity(self.0.borrow().is_other)
     }
 
     fn is_replica(&self) -> bool {
@@ -180,7 +188,7 @@ impl House {
                 sql: kind.statement(&name(user), Way::Direct),
                 why: "no login in 90 days".to_owned(),
                 effects: Vec::new(),
-                facts: facts(locked, "own"),
+                facts: facts(locked, identity(false)),
             })
             .collect();
         let making = Making {
@@ -362,6 +370,46 @@ fn undo_leaves_alone_what_others_did_since() {
     let expected = [("a", false), ("b", false), ("other", true)];
     assert_eq!(house.locked(), expected.map(|(user, locked)| (user.to_owned(), locked)));
     assert_eq!(house.state(), PlanState::Undone);
+}
+
+/// A failover: the same name leads to a server on which rollcall did nothing.
+#[test]
+fn another_server_is_not_touched_by_undo() {
+    for kind in [DeedKind::Lock, DeedKind::Drop] {
+        let house = House::new(kind, Basis::Asked);
+        house.apply(false).unwrap().unwrap();
+        let (before, sent) = (house.locked(), house.world.borrow().sent.len());
+        house.world.borrow_mut().is_other = true;
+        let done = house.undo().unwrap().unwrap();
+        assert!(!done.is_good());
+        assert!(done.steps.iter().all(|it| it.detail.contains("another server answers")));
+        assert_eq!((house.locked(), house.world.borrow().sent.len()), (before, sent));
+        house.world.borrow_mut().is_other = false;
+        assert!(house.undo().unwrap().unwrap().is_good());
+    }
+}
+
+/// Nor is what an interrupted run left open judged by another server.
+#[test]
+fn another_server_does_not_tell_how_a_deed_ended() {
+    let house = House::new(DeedKind::Lock, Basis::Asked);
+    house.world.borrow_mut().dies_in = Some(1);
+    assert!(house.apply(false).is_none());
+    house.world.borrow_mut().is_other = true;
+    let done = house.undo().unwrap().unwrap();
+    assert!(!done.is_good(), "{:?}", done.steps);
+    let deeds = house.ledger().deeds(&DeedFilter::default()).unwrap();
+    assert_eq!(deeds[0].outcome, Outcome::Begun);
+    // A try that was broken off is judged by the same rule.
+    house.world.borrow_mut().is_other = false;
+    house.world.borrow_mut().dies_in = Some(1);
+    assert!(house.undo().is_none());
+    house.world.borrow_mut().is_other = true;
+    assert!(!house.undo().unwrap().unwrap().is_good());
+    house.world.borrow_mut().is_other = false;
+    // The server shows it done: nothing is left.
+    assert!(house.undo().unwrap().unwrap_err().to_string().contains("nothing to undo"));
+    assert_eq!(house.locked(), all([false; 4]));
 }
 
 #[test]

@@ -9,9 +9,10 @@ use ledger::{
 use verdict::plan::{DeedKind, Way};
 
 use super::apply::{outcome, step_outcome};
+use super::form::before_undo;
 use super::{
-    Doer, Done, Hands, Reach, Rebuilds, StepDone, StepOutcome, look_again, open_deeds, server_of,
-    settle,
+    Doer, Done, Hands, Reach, Rebuilds, StepDone, StepOutcome, check_server, look_again,
+    open_deeds, server_of, settle,
 };
 use crate::time::utc_text;
 
@@ -92,7 +93,7 @@ fn take_back(
 ) -> anyhow::Result<StepDone> {
     let account = &deed.intent.account;
     let skipped = |text: &str| Ok(one(deed, None, "", StepOutcome::Skipped, text));
-    let looked = match hands.look(account) {
+    let looked = match check_server(deed, hands).and_then(|()| hands.look(account)) {
         Ok(looked) => looked,
         Err(text) => return skipped(&text),
     };
@@ -246,7 +247,7 @@ fn intent(deed: &Deed, kind: &str, sql: Vec<u8>, doer: &Doer) -> Intent {
         kind: kind.to_owned(),
         sql,
         undo: Vec::new(),
-        before: "{}".to_owned(),
+        before: before_undo(&deed.intent.before),
         os_user: doer.os_user.clone(),
         host: doer.host.clone(),
         ticket: deed.intent.ticket.clone(),
