@@ -1,4 +1,4 @@
--- The ledger, schema version 7. Times are microseconds since 1970-01-01T00:00:00Z. Names are TEXT
+-- The ledger, schema version 8. Times are microseconds since 1970-01-01T00:00:00Z. Names are TEXT
 -- where they are UTF-8 without NUL, else BLOB. docs/ledger.md tells what each table is for.
 
 CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -86,6 +86,11 @@ CREATE TABLE segment (
   file INTEGER NOT NULL, server INTEGER NOT NULL, from_byte INTEGER NOT NULL,
   to_byte INTEGER NOT NULL, first_byte INTEGER NOT NULL, first_us INTEGER NOT NULL,
   login_byte INTEGER, login_us INTEGER, last_us INTEGER NOT NULL,
+  PRIMARY KEY (file, server, from_byte)) WITHOUT ROWID;
+
+-- The connections in a segment: how many, and those at its ends (src/id_ends.rs).
+CREATE TABLE segment_ids (
+  file INTEGER NOT NULL, server INTEGER NOT NULL, from_byte INTEGER NOT NULL, ids BLOB NOT NULL,
   PRIMARY KEY (file, server, from_byte)) WITHOUT ROWID;
 
 -- On which day (its beginning) a file was found last.

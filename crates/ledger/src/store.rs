@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// The schema this program writes, in `PRAGMA user_version`.
-pub(crate) const SCHEMA: i64 = 7;
+pub(crate) const SCHEMA: i64 = 8;
 
 /// What makes an empty file one of that schema.
 const MAKE: &str = include_str!("schema.sql");
@@ -300,7 +300,7 @@ impl Ledger {
 
 /// The number that a ledger was given when it was made; its copies have the same. `None`: made by schema 1,
 /// or not made yet.
-fn ledger_id(db: &Connection) -> rusqlite::Result<Option<String>> {
+pub(crate) fn ledger_id(db: &Connection) -> rusqlite::Result<Option<String>> {
     let tables: i64 =
         db.query_row("SELECT count(*) FROM sqlite_schema WHERE name = 'meta'", [], |row| {
             row.get(0)
@@ -327,8 +327,9 @@ const FROM_1: &str = "
 
 /// What the schema up to this version did not have: which files are consecutive pieces of one log; what a log
 /// itself says may be missing in it; which logins are not settled, or contradicted; accounts, what is to be done
-/// with them and what was; how far tables were read, and which accounts they name.
-const MADE_SINCE: [(i64, &str); 37] = [
+/// with them and what was; how far tables were read, and which accounts they name; connection ids at the ends of
+/// pieces of logs.
+const MADE_SINCE: [(i64, &str); 38] = [
     (2, "TABLE adjoin"),
     (3, "TABLE hole"),
     (3, "INDEX hole_file"),
@@ -366,6 +367,7 @@ const MADE_SINCE: [(i64, &str); 37] = [
     (5, "TRIGGER deed_end_kept"),
     (6, "TABLE access_mark"),
     (6, "TABLE matched"),
+    (7, "TABLE segment_ids"),
 ];
 
 /// Which files were forgotten: versions 3 and 4 made these when there was something to keep.
@@ -394,6 +396,16 @@ pub(crate) const DAMAGED: &str = "damaged: ";
 
 /// A name on its way into SQLite: TEXT where SQL can treat it as text, else BLOB.
 pub(crate) struct Bytes<'a>(pub(crate) &'a [u8]);
+
+impl Bytes<'_> {
+    /// As it stands in a column.
+    pub(crate) fn value(&self) -> Value {
+        match std::str::from_utf8(self.0) {
+            Ok(text) if !self.0.contains(&0) => Value::Text(text.to_owned()),
+            _ => Value::Blob(self.0.to_vec()),
+        }
+    }
+}
 
 impl ToSql for Bytes<'_> {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
