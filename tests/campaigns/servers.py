@@ -164,6 +164,10 @@ class Rollcall:
                 doubts[row["reason"]] += row["records"]
         return doubts
 
+    def missed(self):
+        """Where a file is said to be missing between two that follow one another."""
+        return [row["reason"] for row in self.rows("evidence") if "a log file is missing" in row["reason"]]
+
     def unsettled(self):
         return sum(row["unsettled"] for row in self.rows("status") if "unsettled" in row)
 

@@ -170,7 +170,8 @@ impl Ledger {
     /// Where SQLite fails.
     pub fn evidence(&self, filter: &Filter) -> Result<Vec<Evidence>, Error> {
         let (since, until) = (filter.since.unwrap_or(i64::MIN), filter.until.unwrap_or(i64::MAX));
-        let pieces = self.rows(
+        let mut ids = self.id_ends()?;
+        let mut pieces = self.rows(
             "SELECT server.name, source.location, from_us, to_us, 'covered', records, file.path,
                file.id, CASE WHEN print = zeroblob(16) THEN offset >= file.bytes ELSE drained END,
                print <> zeroblob(16), source.id, dialect, (SELECT min(login_us) FROM segment
@@ -188,9 +189,13 @@ impl Ledger {
                     by_plugin: row.get_ref(11)?.as_str()? != Dialect::AuditLogin.as_str(),
                     is_table: row.get_ref(11)?.as_str()? == ACCESS_LOG,
                     login: row.get(12)?,
+                    ids: None,
                 })
             },
         )?;
+        for piece in &mut pieces {
+            piece.ids = ids.remove(&(piece.file, piece.row.server.clone()));
+        }
         let adjoin = self.rows("SELECT file, before FROM adjoin", |row| {
             Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?))
         })?;

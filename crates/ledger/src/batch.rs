@@ -484,7 +484,7 @@ impl Batch {
         pairs: &[u32; BLOCK_LINES_MAX],
         moments: &Moments,
     ) -> usize {
-        let Batch { connections, servers, base, .. } = self;
+        let Batch { connections, servers, base, holes, .. } = self;
         let own = &mut servers[server as usize];
         let first = lines.start;
         if own.stretch.is_apart(moments.of[first % BLOCK_LINES_MAX].utc) {
@@ -518,6 +518,11 @@ impl Batch {
             Point { id: block.lines()[i].connection, at: moments.of[i].utc }
         };
         if logins != 0 {
+            let mut left = logins;
+            while left != 0 {
+                holes.connected(server, login(left.trailing_zeros()));
+                left &= left - 1;
+            }
             let ends = [logins.trailing_zeros(), logins.ilog2()].map(login);
             if !risen || !own.runs.rising(ends, moments.from..=moments.to) {
                 let all = of(lines).filter(|(line, ..)| line.turn == Turn::Login);
@@ -841,6 +846,7 @@ impl Batch {
         match event.kind {
             Kind::Connect => {
                 server.runs.connected(event.connection, at.utc);
+                self.holes.connected(number, Point { id: event.connection, at: at.utc });
                 self.connections.forget_change(number, event.connection);
                 let long = is_cut(event.peer.user());
                 let deed = if long { Deed::LoginLong } else { Deed::Login };
@@ -863,6 +869,7 @@ impl Batch {
                 let long = is_cut(event.peer.user());
                 let deed = if long { Deed::RefusedLong } else { Deed::Refused };
                 self.wary = WARY_BEHIND;
+                self.holes.connected(number, Point { id: event.connection, at: at.utc });
                 self.judge(span, number, pair, event, deed, Mark::RARE);
                 self.pairs.refused(pair, event.error, at);
                 let (id, port) = (event.connection, event.port.unwrap_or(0));

@@ -59,7 +59,8 @@ fn head_text(link: i64, hash: [u8; 32]) -> String {
     format!("{link} {hex}")
 }
 
-fn hash<'a>(
+/// The hash of a link behind the one with the hash `before`.
+pub(crate) fn hash<'a>(
     before: [u8; 32],
     table: &Table,
     values: impl Iterator<Item = ValueRef<'a>>,

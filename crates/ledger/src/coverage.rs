@@ -6,8 +6,8 @@
 //! ```
 //!
 //! Between the last record of one file and the first of the next the server was silent, if the one goes
-//! on where the other ends (`adjoin`). Where nothing shows that, something may be missing. Where it is
-//! known to be missing, the ledger has a gap; what is read later of the same time takes away from it. Holes
+//! on where the other ends (`adjoin`) and their connection ids do not speak against it (`id_ends`). Where nothing
+//! shows that, something may be missing. Where it is known to be missing, the ledger has a gap; what is read later of the same time takes away from it. Holes
 //! inside files (`missing`) are cut out of what they cover.
 //!
 //! # Invariants
@@ -15,6 +15,7 @@
 //! * A gap ends where it is proven to: what is left of one when other logs were read for a part of it is
 //!   unconfirmed, because nothing shows that they held the rest.
 
+use crate::id_ends::{self, IdEnds};
 use crate::missing::{self, KnownHole, Missing};
 use crate::rows::{Evidence, EvidenceState, Name};
 use std::collections::{BTreeMap, HashMap};
@@ -38,6 +39,8 @@ pub(crate) struct Piece {
     pub(crate) is_table: bool,
     /// Its first connection record, where it is known.
     pub(crate) login: Option<i64>,
+    /// Its connections, where they are known.
+    pub(crate) ids: Option<IdEnds>,
 }
 
 impl Piece {
@@ -125,7 +128,7 @@ fn join_server(
     missing: Vec<Missing>,
     rows: &mut Vec<Evidence>,
 ) {
-    prolong(&mut pieces, before, &gaps);
+    let broken = prolong(&mut pieces, before, &gaps);
     pieces.sort_by_key(|piece| (piece.from(), piece.to(), piece.file));
     let parts: Vec<Vec<(i64, i64)>> = pieces.iter().map(|it| parts(it, &missing)).collect();
     let covered = unite(parts.iter().flatten().copied());
@@ -175,7 +178,8 @@ fn join_server(
     for piece in &pieces {
         if let Some(newest) = newest.filter(|it| it.to() < piece.from()) {
             for (from, to) in without((newest.to(), piece.from()), &known) {
-                rows.push(between(newest, piece, from, to));
+                let why = broken.get(&(newest.file, piece.file));
+                rows.push(between(newest, piece, why, from, to));
             }
         }
         if newest.is_none_or(|it| it.to() < piece.to()) {
@@ -216,10 +220,16 @@ fn not_whole(piece: &Piece) -> String {
     format!("not read to its end, cut off or unreadable: {}", piece.row.reason)
 }
 
-/// Lets each piece begin where the one before it ends, where nothing lies between them.
-fn prolong(pieces: &mut [Piece], before: &HashMap<i64, Vec<i64>>, gaps: &[Evidence]) {
+/// Lets each piece begin where the one before it ends, where nothing lies between them. Tells of which files,
+/// older and newer, connection ids speak against that, and why.
+fn prolong(
+    pieces: &mut [Piece],
+    before: &HashMap<i64, Vec<i64>>,
+    gaps: &[Evidence],
+) -> HashMap<(i64, i64), String> {
     let ends: HashMap<i64, (i64, bool)> =
         pieces.iter().map(|piece| (piece.file, (piece.to(), piece.whole))).collect();
+    let broken = broken(pieces, before);
     let is_gap = |from: i64, to: i64| {
         gaps.iter()
             .any(|gap| gap.from.is_none_or(|it| it < to) && gap.to.is_none_or(|it| it > from))
@@ -227,6 +237,7 @@ fn prolong(pieces: &mut [Piece], before: &HashMap<i64, Vec<i64>>, gaps: &[Eviden
     for piece in pieces {
         let from = piece.from();
         let earlier = before.get(&piece.file).into_iter().flatten();
+        let earlier = earlier.filter(|file| !broken.contains_key(&(**file, piece.file)));
         let ends = earlier
             .filter_map(|file| ends.get(file))
             .filter(|(to, whole)| *whole && *to < from && !is_gap(*to, from));
@@ -234,19 +245,73 @@ fn prolong(pieces: &mut [Piece], before: &HashMap<i64, Vec<i64>>, gaps: &[Eviden
             piece.row.from = Some(end);
         }
     }
+    broken
+}
+
+/// Files that follow one another by all else, older and newer, between whose connection ids too many are
+/// missing, with the reason in words.
+fn broken(pieces: &[Piece], before: &HashMap<i64, Vec<i64>>) -> HashMap<(i64, i64), String> {
+    let known: HashMap<i64, &Piece> = pieces.iter().map(|piece| (piece.file, piece)).collect();
+    let mut broken = HashMap::new();
+    for newer in pieces {
+        for older in before.get(&newer.file).into_iter().flatten().filter_map(|it| known.get(it)) {
+            let Some(missing) = ids_between(older, newer).filter(|_| older.to() < newer.from())
+            else {
+                continue;
+            };
+            if !are_elsewhere(older, newer, pieces) {
+                broken.insert((older.file, newer.file), missing_ids(older, newer, missing));
+            }
+        }
+    }
+    broken
+}
+
+fn ids_between(older: &Piece, newer: &Piece) -> Option<id_ends::IdsBetween> {
+    id_ends::missing(older.ids.as_ref()?, newer.ids.as_ref()?)
+}
+
+/// Whether files of other names that lie between two go on from one to the other.
+fn are_elsewhere(older: &Piece, newer: &Piece, pieces: &[Piece]) -> bool {
+    let lies_between =
+        |it: &&Piece| it.from() >= older.to() && it.to() <= newer.from() && it.ids.is_some();
+    let mut others: Vec<&Piece> = pieces.iter().filter(lies_between).collect();
+    others.sort_by_key(|it| (it.from(), it.to(), it.file));
+    let mut last = older;
+    for next in others {
+        if ids_between(last, next).is_none() {
+            last = next;
+        }
+    }
+    last.file != older.file && ids_between(last, newer).is_none()
+}
+
+fn missing_ids(older: &Piece, newer: &Piece, missing: id_ends::IdsBetween) -> String {
+    let (id_ends::IdsBetween { from, to, restarted }, reason) = (missing, &newer.row.reason);
+    let older = &older.row.reason;
+    if restarted {
+        return format!(
+            "{reason} follows {older}, but the server started again between them and its first {to} \
+             connection ids are in neither: a log file is missing"
+        );
+    }
+    format!(
+        "{reason} follows {older}, but connection ids {from} to {to} are in neither: a log file is missing"
+    )
 }
 
 /// The time between two files of which nothing is known.
-fn between(older: &Piece, newer: &Piece, from: i64, to: i64) -> Evidence {
-    let (state, reason) = match older.whole {
-        true => (
+fn between(older: &Piece, newer: &Piece, why: Option<&String>, from: i64, to: i64) -> Evidence {
+    let (state, reason) = match (older.whole, why) {
+        (true, Some(why)) => (EvidenceState::Unconfirmed, why.clone()),
+        (true, None) => (
             EvidenceState::Unconfirmed,
             format!(
                 "nothing shows that {} goes on where {} ends",
                 newer.row.reason, older.row.reason
             ),
         ),
-        false => (EvidenceState::Gap, not_whole(older)),
+        (false, _) => (EvidenceState::Gap, not_whole(older)),
     };
     Evidence {
         server: newer.row.server.clone(),
@@ -303,8 +368,9 @@ mod tests {
 
     fn piece(file: i64, from: i64, to: i64) -> Piece {
         let (whole, packed, by_plugin, is_table, login) = (true, false, true, false, None);
+        let ids = None;
         let row = row(Covered, from, to);
-        Piece { row, file, source: 1, whole, packed, by_plugin, is_table, login }
+        Piece { row, file, source: 1, whole, packed, by_plugin, is_table, login, ids }
     }
 
     fn check(

@@ -98,6 +98,7 @@ impl Ingest<'_> {
         )?;
         for delete in [
             "DELETE FROM stretch WHERE file",
+            "DELETE FROM segment_ids WHERE file",
             "DELETE FROM adjoin WHERE file",
             "DELETE FROM adjoin WHERE before",
             // What goes last: the choice is made by these two.

@@ -1,6 +1,7 @@
 //! Reading: which files the ledger's counts rest on, for who reads them again.
 
 use crate::error::Error;
+use crate::links::Journal;
 use crate::rows::{Evidence, Filter, Name};
 use crate::store::{Ledger, name};
 use formats::Standing;
@@ -64,6 +65,31 @@ pub struct Holdings {
     pub forgotten: Vec<i64>,
     /// What was doubted, by source, standing and reason.
     pub doubts: Vec<DoubtTotal>,
+    /// Every table of which rows were read, by source.
+    pub tables: Vec<ReadTable>,
+    /// What was done to servers.
+    pub journal: Journal,
+}
+
+/// A table that logins write into, as far as it was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReadTable {
+    /// The source's path: `table`, schema and name.
+    pub location: Name,
+    /// The server's name, as the reader was told it.
+    pub server: Name,
+    /// When the server made the table, as it tells it.
+    pub made: String,
+    /// Rows counted.
+    pub rows: u64,
+    /// The highest number that was counted.
+    pub last_id: u64,
+    /// How many lower numbers were not there and are looked for.
+    pub missing: u64,
+    /// The oldest row's time, in microseconds UTC.
+    pub from: Option<i64>,
+    /// The newest row's time, in microseconds UTC.
+    pub to: Option<i64>,
 }
 
 impl Ledger {
@@ -87,7 +113,32 @@ impl Ledger {
         let evidence = self.evidence(&Filter::default())?;
         let forgotten = self.sources_with_forgotten_files().map_err(self.failed())?;
         let (files, doubts) = (self.read_files()?, self.doubt_totals()?);
-        Ok(Holdings { id, evidence, files, forgotten, doubts })
+        let (tables, journal) = (self.read_tables()?, self.journal_now()?);
+        Ok(Holdings { id, evidence, files, forgotten, doubts, tables, journal })
+    }
+
+    fn read_tables(&self) -> Result<Vec<ReadTable>, Error> {
+        let places = self.rows(
+            "SELECT location, label, coalesce(sum(records), 0), min(from_us), max(to_us)
+             FROM access_mark JOIN source ON source.id = access_mark.source
+             LEFT JOIN stretch ON stretch.source = source.id
+             GROUP BY source.id ORDER BY location, label",
+            |row| {
+                let (location, label) = (name(row.get_ref(0)?), name(row.get_ref(1)?));
+                Ok((location, label, row.get::<_, i64>(2)? as u64, row.get(3)?, row.get(4)?))
+            },
+        )?;
+        let mut tables = Vec::new();
+        for (location, server, rows, from, to) in places {
+            let Some(mark) = self.access_mark(&location, &server)? else { continue };
+            let missing = mark
+                .missing
+                .iter()
+                .fold(0u64, |sum, it| sum.saturating_add((it.to - it.from).saturating_add(1)));
+            let (made, last_id) = (mark.made, mark.last_id);
+            tables.push(ReadTable { location, server, made, rows, last_id, missing, from, to });
+        }
+        Ok(tables)
     }
 
     fn read_files(&self) -> Result<Vec<ReadFile>, Error> {

@@ -8,8 +8,9 @@
 use crate::batch::Batch;
 use crate::error::Error;
 use crate::holes::{ANY, HOLES_MAX, Hole, Place, Rest, Segment, Why, settle, trim};
+use crate::id_ends::IdEnds;
 use crate::missing::KnownHole;
-use crate::rows::{Evidence, EvidenceState};
+use crate::rows::{Evidence, EvidenceState, Name};
 use crate::store::{Ledger, damaged, name};
 use rusqlite::{Connection, Row, params};
 use std::collections::{BTreeMap, BTreeSet};
@@ -68,8 +69,10 @@ fn take_out(
     let begins = segments.iter().map(|it| it.from).min().unwrap_or(0);
     let known = db
         .prepare_cached(
-            "SELECT server, from_byte, to_byte, first_byte, first_us, login_byte, login_us, last_us
-             FROM segment WHERE file = ?1",
+            "SELECT segment.server, segment.from_byte, to_byte, first_byte, first_us, login_byte,
+               login_us, last_us, ids
+             FROM segment LEFT JOIN segment_ids USING (file, server, from_byte)
+             WHERE segment.file = ?1",
         )?
         .query_map([file], |row| {
             Ok(Segment {
@@ -80,6 +83,7 @@ fn take_out(
                 first: Place { byte: unsigned(row, 3)?, at: row.get(4)? },
                 login: place(row, 5)?,
                 last: row.get(7)?,
+                ids: ids(row, 8)?.map(Box::new),
             })
         })?
         .collect::<rusqlite::Result<Vec<Segment>>>()?;
@@ -108,7 +112,9 @@ fn put_back(
     segments: &[Segment],
     holes: &[Hole],
 ) -> rusqlite::Result<()> {
-    db.prepare_cached("DELETE FROM segment WHERE file = ?1")?.execute([file])?;
+    for table in ["segment", "segment_ids"] {
+        db.prepare_cached(&format!("DELETE FROM {table} WHERE file = ?1"))?.execute([file])?;
+    }
     let mut insert = db.prepare_cached(
         "INSERT INTO segment VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
          ON CONFLICT DO UPDATE SET to_byte = max(to_byte, excluded.to_byte)",
@@ -125,6 +131,13 @@ fn put_back(
             it.login.map(|place| place.at),
             it.last
         ])?;
+    }
+    let mut insert =
+        db.prepare_cached("INSERT OR REPLACE INTO segment_ids VALUES (?1, ?2, ?3, ?4)")?;
+    for it in segments {
+        if let Some(ids) = &it.ids {
+            insert.execute(params![file, back(it.server), it.from as i64, ids.encode()])?;
+        }
     }
     let mut insert = db.prepare_cached(
         "INSERT OR REPLACE INTO hole VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
@@ -211,6 +224,20 @@ impl Ledger {
         )
     }
 
+    /// The connections of each server in each file, by the file's number.
+    pub(crate) fn id_ends(&self) -> Result<BTreeMap<(i64, Name), IdEnds>, Error> {
+        let rows = self.rows(
+            "SELECT file, server.name, ids FROM segment_ids JOIN server ON server.id = server
+             ORDER BY file, server, from_byte",
+            |row| Ok((row.get::<_, i64>(0)?, name(row.get_ref(1)?), ids(row, 2)?)),
+        )?;
+        let mut ends: BTreeMap<(i64, Name), IdEnds> = BTreeMap::new();
+        for (file, server, ids) in rows {
+            ends.entry((file, server)).or_default().join(&ids.unwrap_or_default());
+        }
+        Ok(ends)
+    }
+
     /// What is told of holes that are not kept.
     pub(crate) fn hole_rests(&self) -> Result<Vec<Evidence>, Error> {
         self.rows(
@@ -259,6 +286,14 @@ fn hole(row: &Row<'_>) -> rusqlite::Result<Hole> {
         before: place(row, 6)?,
         behind: place(row, 8)?,
     })
+}
+
+fn ids(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<IdEnds>> {
+    let bytes: Option<Vec<u8>> = row.get(column)?;
+    let decode = |bytes: Vec<u8>| {
+        IdEnds::decode(&bytes).ok_or_else(|| damaged("connection ids in segment_ids"))
+    };
+    bytes.map(decode).transpose()
 }
 
 fn unsigned(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {

@@ -19,6 +19,8 @@
 //! * Holes of no length are none. Beyond [`HOLES_MAX`] the longest are kept, and how many others there were,
 //!   and when.
 
+use crate::id_ends::IdEnds;
+use crate::runs::Point;
 use crate::switches::{self, Logins, Stop, Switch};
 use formats::{Doubt, Event, Kind, Reason};
 use std::collections::BTreeMap;
@@ -137,6 +139,8 @@ pub(crate) struct Segment {
     pub(crate) login: Option<Place>,
     /// The time of the last record; only of [`ANY`].
     pub(crate) last: i64,
+    /// Its connections, where there are any.
+    pub(crate) ids: Option<Box<IdEnds>>,
 }
 
 /// Holes with both ends that were not kept: how many, from when to when.
@@ -161,6 +165,7 @@ struct Here {
     login: Option<Place>,
     stop: Option<Hole>,
     logins: Option<Hole>,
+    ids: IdEnds,
 }
 
 /// The holes of a batch.
@@ -247,7 +252,7 @@ impl Holes {
     }
 
     fn open(&self, last: i64) -> (Vec<Segment>, Vec<Hole>) {
-        let of = |server: u32, first: Place, login: Option<Place>| Segment {
+        let of = |server: u32, first: Place, login: Option<Place>, ids: IdEnds| Segment {
             file: self.file,
             server,
             from: self.from.unwrap_or(0),
@@ -255,12 +260,13 @@ impl Holes {
             first,
             login,
             last,
+            ids: (!ids.is_empty()).then(|| Box::new(ids)),
         };
         let servers = self.here.iter().zip(0..);
         let mut segments: Vec<Segment> = servers
-            .filter_map(|(here, server)| Some(of(server, here.first?, here.login)))
+            .filter_map(|(here, server)| Some(of(server, here.first?, here.login, here.ids)))
             .collect();
-        segments.extend(self.first.map(|first| of(ANY, first, None)));
+        segments.extend(self.first.map(|first| of(ANY, first, None, IdEnds::default())));
         let open = self.here.iter().flat_map(|here| here.stop.iter().chain(&here.logins));
         (segments, open.chain(&self.doubt).cloned().collect())
     }
@@ -290,6 +296,14 @@ impl Holes {
         let any = self.first.is_none() || self.doubt.is_some();
         let login = here.login.is_none() || here.logins.is_some();
         any || here.first.is_none() || here.stop.is_some() || login && !statements()
+    }
+
+    /// A connection of a server that a record was seen of, in the current piece: one that was let in or refused.
+    #[inline(always)]
+    pub(crate) fn connected(&mut self, server: u32, connection: Point) {
+        if let Some(here) = self.here.get_mut(server as usize) {
+            here.ids.connected(connection);
+        }
     }
 
     /// A record of a server, at `place`.
@@ -423,6 +437,10 @@ fn unite(segments: &mut Vec<Segment>) {
     let join = |into: &mut Segment, next: &Segment| {
         (into.to, into.last) = (into.to.max(next.to), next.last);
         into.login = into.login.or(next.login);
+        match (&mut into.ids, &next.ids) {
+            (Some(ids), Some(behind)) => ids.join(behind),
+            (ids, behind) => *ids = ids.take().or_else(|| behind.clone()),
+        }
     };
     let mut united: Vec<Segment> = Vec::with_capacity(segments.len());
     for next in segments.drain(..) {
@@ -573,6 +591,7 @@ mod tests {
             first: Place { byte: from, at: 0 },
             login: None,
             last: 0,
+            ids: None,
         };
         for (count, left) in [(SEGMENTS_MAX, SEGMENTS_MAX), (SEGMENTS_MAX + 1, SEGMENTS_MAX)] {
             let mut apart: Vec<Segment> = (0..count as u64).map(|i| segment(i * 2)).collect();

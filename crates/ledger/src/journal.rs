@@ -18,10 +18,11 @@
 
 use crate::chain::{DEED, DEED_END, add, head, verify};
 use crate::error::Error;
+use crate::links::End;
 use crate::rows::Name;
 use crate::store::{Bytes, Ledger, damaged, name};
-use rusqlite::types::{ToSqlOutput, Value};
-use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
+use rusqlite::types::Value;
+use rusqlite::{Connection, OptionalExtension, Row, params};
 use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
@@ -188,7 +189,12 @@ impl Ledger {
                 Some(Outcome::Begun | Outcome::Unknown) => {}
                 Some(_) => return Err(ledger.refused(format!("deed {id} has ended already"))),
             }
-            end(&ledger.db, id, ended_us, outcome, (error_code, detail)).map_err(ledger.failed())
+            let end = End { ended_us, outcome, error_code, detail: detail.to_owned() };
+            let note = || {
+                let (link, before) = head(&ledger.db)?;
+                add(&ledger.db, DEED_END, end_row(link + 1, id, &end), before, link + 1)
+            };
+            note().map_err(ledger.failed())
         })
     }
 
@@ -356,13 +362,7 @@ impl Ledger {
         )?;
         for deed in &mut deeds {
             let end = ends.query_row([deed.id], |row| {
-                let outcome = match row.get_ref(1)?.as_str()? {
-                    "done" => Outcome::Done,
-                    "failed" => Outcome::Failed,
-                    "unknown" => Outcome::Unknown,
-                    _ => return Err(damaged("an outcome in the journal")),
-                };
-                Ok((row.get(0)?, outcome, row.get(2)?, row.get(3)?))
+                Ok((row.get(0)?, outcome(row.get_ref(1)?.as_str()?)?, row.get(2)?, row.get(3)?))
             });
             if let Some((ended, outcome, error_code, detail)) = end.optional()? {
                 deed.ended_us = Some(ended);
@@ -381,7 +381,18 @@ impl Ledger {
     }
 }
 
-fn deed(row: &Row<'_>) -> rusqlite::Result<Deed> {
+/// How a deed ended.
+pub(crate) fn outcome(word: &str) -> rusqlite::Result<Outcome> {
+    match word {
+        "done" => Ok(Outcome::Done),
+        "failed" => Ok(Outcome::Failed),
+        "unknown" => Ok(Outcome::Unknown),
+        _ => Err(damaged("an outcome in the journal")),
+    }
+}
+
+/// The first fifteen columns as [`Ledger::select`] names them.
+pub(crate) fn deed(row: &Row<'_>) -> rusqlite::Result<Deed> {
     let undo = unpack(row.get_ref(9)?.as_blob()?);
     let intent = Intent {
         plan: row.get(1)?,
@@ -427,18 +438,24 @@ fn begin(db: &Connection, intent: &Intent) -> rusqlite::Result<i64> {
     let id: i64 = db
         .prepare_cached("SELECT coalesce(max(id), 0) + 1 FROM deed")?
         .query_row([], |row| row.get(0))?;
+    let (link, before) = head(db)?;
+    add(db, DEED, intent_row(id, link + 1, intent), before, link + 1)?;
+    Ok(id)
+}
+
+/// What stands of it in the columns of [`DEED`].
+pub(crate) fn intent_row(id: i64, link: i64, intent: &Intent) -> Vec<Value> {
     let text = |text: &str| Value::Text(text.to_owned());
     let optional = |text: &Option<String>| text.clone().map_or(Value::Null, Value::Text);
-    let (link, before) = head(db)?;
-    let row = vec![
+    vec![
         Value::Integer(id),
-        Value::Integer(link + 1),
+        Value::Integer(link),
         optional(&intent.plan),
         intent.undo_of.map_or(Value::Null, Value::Integer),
         Value::Integer(intent.step.into()),
-        owned(&intent.server)?,
-        owned(&intent.account.user)?,
-        owned(&intent.account.host)?,
+        Bytes(&intent.server).value(),
+        Bytes(&intent.account.user).value(),
+        Bytes(&intent.account.host).value(),
         text(&intent.kind),
         Value::Blob(intent.sql.clone()),
         Value::Blob(pack(&intent.undo)),
@@ -447,35 +464,17 @@ fn begin(db: &Connection, intent: &Intent) -> rusqlite::Result<i64> {
         text(&intent.host),
         optional(&intent.ticket),
         Value::Integer(intent.begun_us),
-    ];
-    add(db, DEED, row, before, link + 1)?;
-    Ok(id)
+    ]
 }
 
-fn end(
-    db: &Connection,
-    id: i64,
-    ended_us: i64,
-    outcome: Outcome,
-    (error_code, detail): (Option<u32>, &str),
-) -> rusqlite::Result<()> {
-    let (link, before) = head(db)?;
-    let row = vec![
-        Value::Integer(link + 1),
-        Value::Integer(id),
-        Value::Integer(ended_us),
-        Value::Text(outcome.as_str().to_owned()),
-        error_code.map_or(Value::Null, |code| Value::Integer(code.into())),
-        Value::Text(detail.to_owned()),
-    ];
-    add(db, DEED_END, row, before, link + 1)
-}
-
-/// A name as it stands in a column.
-fn owned(name: &[u8]) -> rusqlite::Result<Value> {
-    Ok(match Bytes(name).to_sql()? {
-        ToSqlOutput::Borrowed(value) => value.try_into()?,
-        ToSqlOutput::Owned(value) => value,
-        _ => Value::Blob(name.to_vec()),
-    })
+/// What stands of an end in the columns of [`DEED_END`].
+pub(crate) fn end_row(link: i64, deed: i64, end: &End) -> Vec<Value> {
+    vec![
+        Value::Integer(link),
+        Value::Integer(deed),
+        Value::Integer(end.ended_us),
+        Value::Text(end.outcome.as_str().to_owned()),
+        end.error_code.map_or(Value::Null, |code| Value::Integer(code.into())),
+        Value::Text(end.detail.clone()),
+    ]
 }

@@ -48,7 +48,8 @@ impl Ledger {
             return Ok(());
         }
         let ids = self.known_ids()?;
-        for row in rows.iter_mut().filter(|row| open(row)) {
+        let told = |row: &Evidence| row.reason.contains("connection id");
+        for row in rows.iter_mut().filter(|row| open(row) && !told(row)) {
             let (Some(from), Some(to)) = (row.from, row.to) else { continue };
             let known = ids.get(&(row.server.clone(), row.source.clone()));
             match known.and_then(|ids| ids.lost(from, to)) {

@@ -174,6 +174,16 @@ impl Ledger {
     }
 }
 
+impl Ledger {
+    /// Plans of which something was sent, the oldest first.
+    pub(crate) fn sent_plans(&self) -> rusqlite::Result<Vec<Plan>> {
+        let mut query = self.db.prepare_cached(&format!(
+            "{SELECT} WHERE id IN (SELECT plan FROM deed) ORDER BY number"
+        ))?;
+        query.query_map([], plan)?.collect()
+    }
+}
+
 const SELECT: &str = "SELECT id, hash, kind, author, made_us, expires_us, text, state FROM plan";
 
 fn plan(row: &Row<'_>) -> rusqlite::Result<Plan> {

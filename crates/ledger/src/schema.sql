@@ -88,6 +88,11 @@ CREATE TABLE segment (
   login_byte INTEGER, login_us INTEGER, last_us INTEGER NOT NULL,
   PRIMARY KEY (file, server, from_byte)) WITHOUT ROWID;
 
+-- The connections in a segment: how many, and those at its ends (src/id_ends.rs).
+CREATE TABLE segment_ids (
+  file INTEGER NOT NULL, server INTEGER NOT NULL, from_byte INTEGER NOT NULL, ids BLOB NOT NULL,
+  PRIMARY KEY (file, server, from_byte)) WITHOUT ROWID;
+
 -- On which day (its beginning) a file was found last.
 CREATE TABLE sighting (file INTEGER PRIMARY KEY, day_us INTEGER NOT NULL);
 

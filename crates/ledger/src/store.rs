@@ -300,7 +300,7 @@ impl Ledger {
 
 /// The number that a ledger was given when it was made; its copies have the same. `None`: made by schema 1,
 /// or not made yet.
-fn ledger_id(db: &Connection) -> rusqlite::Result<Option<String>> {
+pub(crate) fn ledger_id(db: &Connection) -> rusqlite::Result<Option<String>> {
     let tables: i64 =
         db.query_row("SELECT count(*) FROM sqlite_schema WHERE name = 'meta'", [], |row| {
             row.get(0)
@@ -328,8 +328,8 @@ const FROM_1: &str = "
 /// What the schema up to this version did not have: which files are consecutive pieces of one log; what a log
 /// itself says may be missing in it; which logins are not settled, or contradicted; accounts, what is to be done
 /// with them and what was; how far tables were read, and which accounts they name; which servers answered under a
-/// name before, and what servers count of sessions.
-const MADE_SINCE: [(i64, &str); 39] = [
+/// name before, and what servers count of sessions; connection ids at the ends of pieces of logs.
+const MADE_SINCE: [(i64, &str); 40] = [
     (2, "TABLE adjoin"),
     (3, "TABLE hole"),
     (3, "INDEX hole_file"),
@@ -369,6 +369,7 @@ const MADE_SINCE: [(i64, &str); 39] = [
     (6, "TABLE matched"),
     (7, "TABLE former"),
     (7, "TABLE counted"),
+    (7, "TABLE segment_ids"),
 ];
 
 /// Which files were forgotten: versions 3 and 4 made these when there was something to keep.
@@ -402,6 +403,14 @@ impl Bytes<'_> {
     /// Does it become TEXT?
     pub(crate) fn is_text(&self) -> bool {
         std::str::from_utf8(self.0).is_ok() && !self.0.contains(&0)
+    }
+
+    /// As it stands in a column.
+    pub(crate) fn value(&self) -> Value {
+        match std::str::from_utf8(self.0) {
+            Ok(text) if !self.0.contains(&0) => Value::Text(text.to_owned()),
+            _ => Value::Blob(self.0.to_vec()),
+        }
     }
 }
 

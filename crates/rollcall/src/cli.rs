@@ -274,11 +274,12 @@ pub(crate) struct EvidenceArgs {
     /// Coverage per month
     #[arg(long, value_enum, value_name = "WHAT")]
     pub(crate) by: Option<EvidenceBy>,
-    /// Write what all evidence rests on to a new file: coverage, and hashes and line totals of each
-    /// log that was read
+    /// Write what all evidence rests on to a new file: coverage, hashes and line totals of each log
+    /// that was read, and all deeds
     #[arg(long, value_name = "FILE", conflicts_with_all = ["by", "state", "limit", "verify"])]
     pub(crate) seal: Option<PathBuf>,
-    /// Prove that logs still are what this seal says, without ledger or network
+    /// Prove that logs and deeds still are what this seal says, without network, and without ledger
+    /// unless it is at hand
     #[arg(long, value_name = "FILE", conflicts_with_all = ["by", "state", "limit"])]
     pub(crate) verify: Option<PathBuf>,
     /// Where the sealed logs are looked for, by content: files, folders, globs [default: where they

@@ -15,11 +15,11 @@ use std::time::Instant;
 
 use anyhow::{anyhow, bail};
 use jiff::Timestamp;
-use ledger::{EvidenceState, Filter, Ledger};
+use ledger::{EvidenceState, Filter, Journal, Ledger};
 use verdict::plan::DeedKind;
 
 use crate::answers::{
-    self, Doubts, EvidenceOptions, FailuresOptions, ReportInput, SeenOptions, View,
+    self, DeedsTold, Doubts, EvidenceOptions, FailuresOptions, ReportInput, SeenOptions, View,
 };
 use crate::cli::{
     Cli, Command, Condition, EvidenceArgs, FailuresArgs, Global, ReadArgs, ReportArgs, ScanArgs,
@@ -32,7 +32,7 @@ use crate::job::ReadJob;
 use crate::out::{Out, new_file, replace_file};
 use crate::render::{Answer, Format, html_page, shown};
 use crate::scan::{Follower, ReadDone, scan};
-use crate::seal::{self, Seal, Verdict};
+use crate::seal::{self, BadSeal, Seal, Verdict};
 use crate::setup::{self, AccessLog, AuditOptions, LockNames, MonitorOptions, ServerFacts};
 use crate::time::{Zone, parse_time, table_text};
 use crate::watch::{self, watch};
@@ -370,7 +370,8 @@ impl<'a> Session<'a> {
     fn seal(&self, path: &Path) -> anyhow::Result<Exit> {
         if self.filter != Filter::default() {
             bail!(
-                "--seal: a seal is of the whole ledger; leave --server, --group, --since and --until out"
+                "--seal: a seal is of the whole ledger, and a chain of deeds proves itself from its first link on \
+                 only; leave --server, --group, --since and --until out"
             );
         }
         let holdings = Ledger::open(&self.ledger()?)?.holdings()?;
@@ -380,7 +381,7 @@ impl<'a> Session<'a> {
                 for text in &differences {
                     self.out.error(text);
                 }
-                bail!("nothing was sealed: logs hold other records than were counted");
+                bail!("nothing was sealed: what is there is not what the ledger has noted");
             }
         };
         let (text, sha256) = seal.text();
@@ -391,9 +392,15 @@ impl<'a> Session<'a> {
 
     /// Holds logs against a seal.
     fn verify(&self, path: &Path, paths: &[PathBuf]) -> anyhow::Result<Exit> {
+        if self.filter != Filter::default() {
+            bail!(
+                "--verify: a seal is proven as a whole; leave --server, --group, --since and --until out"
+            );
+        }
         let text = seal::read(path)?;
         let seal = match Seal::parse(&text) {
             Ok(seal) => seal,
+            Err(error @ BadSeal::Form(_)) => bail!("{}: {error}", path.display()),
             Err(error) => {
                 self.out.error(&format!("{}: {error}", path.display()));
                 return Ok(Exit::Differs);
@@ -403,15 +410,60 @@ impl<'a> Session<'a> {
         for text in &failed {
             self.out.error(text);
         }
+        let (compared, journal, exit) = self.journal_at_hand(&seal);
+        let (deeds, added) = seal::verify_deeds(&seal.plans, &seal.links, journal.as_ref());
         let made = table_text(seal.made, &self.zone);
-        let answer = answers::verified(&seal, &seal.text().1, &made, &proofs);
+        let deeds = DeedsTold { proofs: deeds, added, compared };
+        let answer = answers::verified(&seal, &made, &proofs, &deeds);
         put(self.out, &answer, self.global.output)?;
-        let worst = proofs.iter().map(|proof| match proof.verdict {
+        let of_deeds = deeds.proofs.iter().map(|proof| proof.verdict);
+        let worst = proofs.iter().map(|proof| proof.verdict).chain(of_deeds).map(|it| match it {
             Verdict::Proven => Exit::Done,
             Verdict::Missing => Exit::Partial,
             Verdict::Differs => Exit::Differs,
         });
-        Ok(worst.max().unwrap_or(Exit::Done))
+        Ok(worst.max().unwrap_or(Exit::Done).max(exit))
+    }
+
+    /// The journal that a seal can be held against, if its ledger is at hand; in words what it was held
+    /// against, and what that makes of the exit code.
+    fn journal_at_hand(&self, seal: &Seal) -> (String, Option<Journal>, Exit) {
+        if seal.form == 1 {
+            let what =
+                "seals of this form hold no deeds: make another (rollcall evidence --seal FILE)";
+            return (what.to_owned(), None, Exit::Done);
+        }
+        let alone = |why: String| format!("{why}: proven by the seal alone");
+        let path = match self.ledger() {
+            Ok(path) if path.exists() => path,
+            Ok(path) => {
+                return (alone(format!("no ledger at {}", path.display())), None, Exit::Done);
+            }
+            Err(_) => return (alone("no ledger".to_owned()), None, Exit::Done),
+        };
+        let journal = match Ledger::open(&path).and_then(|ledger| ledger.journal()) {
+            Ok(journal) => journal,
+            Err(error) => {
+                self.out.error(&error.to_string());
+                let exit = match error {
+                    ledger::Error::Damaged { .. } => Exit::Differs,
+                    _ => Exit::Partial,
+                };
+                return (alone("the ledger cannot be read".to_owned()), None, exit);
+            }
+        };
+        if journal.ledger != seal.ledger {
+            // Who names a ledger wants to know.
+            let exit = if self.global.ledger.is_some() { Exit::Partial } else { Exit::Done };
+            let what = format!("{} is not the ledger that was sealed", path.display());
+            return (alone(what), None, exit);
+        }
+        let mut exit = Exit::Done;
+        if let Some(deed) = journal.broken {
+            self.out.error(&format!("the ledger's journal was changed at deed {deed}"));
+            exit = Exit::Differs;
+        }
+        (format!("held against {}", path.display()), Some(journal), exit)
     }
 
     fn evidence(&self, args: &EvidenceArgs) -> anyhow::Result<Exit> {

@@ -46,5 +46,5 @@ pub use found::{Discovery, Failure, LogFile, LogSet, Redirected, SkipReason, Ski
 pub use identity::{Decision, Resume, decide};
 pub use known::{Known, KnownFile, Raw};
 pub use open::{Facts, FileReader, OpenFile};
-pub use rotation::neighbours;
+pub use rotation::{Succession, neighbours};
 pub use stream::Stream;

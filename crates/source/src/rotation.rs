@@ -56,16 +56,20 @@ impl Turn {
         }
     }
 
-    /// Whether the name alone shows that a newer file goes on where this one ends.
-    fn adjoins(&self, newer: &Turn) -> bool {
-        match (self, newer) {
-            (Turn::Number(ours), Turn::Number(theirs)) => *ours == theirs + 1,
-            (Turn::Number(ours), Turn::Live) => *ours <= 1,
+    /// What the names alone show of a newer file.
+    fn succession(&self, newer: &Turn) -> Succession {
+        let adjoin = match (self, newer) {
+            (Turn::Number(ours), Turn::Number(theirs)) if *ours > theirs + 1 => {
+                return Succession::Apart;
+            }
+            (Turn::Number(ours), Turn::Live) if *ours > 1 => return Succession::Apart,
+            (Turn::Number(_), Turn::Number(_) | Turn::Live) => true,
             (Turn::Time(ours, n), Turn::Time(theirs, m)) if ours == theirs => n + 1 == *m,
             (Turn::Time(ours, _), Turn::Time(theirs, 0)) => day_number(ours)
                 .is_some_and(|day| day_number(theirs).is_some_and(|next| next == day + 1)),
             _ => false,
-        }
+        };
+        if adjoin { Succession::Adjoin } else { Succession::Untold }
     }
 
     /// The way of naming; the live file is always the newest.
@@ -86,10 +90,20 @@ pub(crate) enum Style {
     Live,
 }
 
-/// Which of a log's files follow one another: numbers of the older and the newer one, and whether their
-/// names show that nothing was between them (`.2` and `.1`, two days in succession). Paths are those of
-/// one log, in any order.
-pub fn neighbours(paths: &[&Path]) -> Vec<(usize, usize, bool)> {
+/// What the names of two files show of what was between them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Succession {
+    /// Nothing: `.2` and `.1`, two days in succession.
+    Adjoin,
+    /// Another file: `.3` and `.1`.
+    Apart,
+    /// Neither: dates tell when, not how often.
+    Untold,
+}
+
+/// Which of a log's files follow one another: numbers of the older and the newer one, and what their names
+/// show of what was between them. Paths are those of one log, in any order.
+pub fn neighbours(paths: &[&Path]) -> Vec<(usize, usize, Succession)> {
     let name = |path: &Path| parse(path.file_name().unwrap_or_default().as_bytes());
     let mut names: Vec<(usize, Name)> =
         paths.iter().enumerate().map(|(at, path)| (at, name(path))).collect();
@@ -101,9 +115,9 @@ pub fn neighbours(paths: &[&Path]) -> Vec<(usize, usize, bool)> {
     for pair in groups.windows(2) {
         let (older, newer) = (&pair[0][0].1, &pair[1][0].1);
         if older.stem == newer.stem {
-            let adjoin = older.turn.adjoins(&newer.turn);
+            let shown = older.turn.succession(&newer.turn);
             let both = pair[0].iter().flat_map(|a| pair[1].iter().map(move |b| (a.0, b.0)));
-            pairs.extend(both.map(|(older, newer)| (older, newer, adjoin)));
+            pairs.extend(both.map(|(older, newer)| (older, newer, shown)));
         }
     }
     pairs
@@ -274,18 +288,19 @@ mod tests {
 
     #[test]
     fn neighbours_by_name() {
-        let check = |names: &[&str], expected: &[(usize, usize, bool)]| {
+        use Succession::{Adjoin, Apart, Untold};
+        let check = |names: &[&str], expected: &[(usize, usize, Succession)]| {
             let paths: Vec<&Path> = names.iter().map(Path::new).collect();
             assert_eq!(neighbours(&paths), expected, "{names:?}");
         };
         let all = ["a.log", "x/a.log.1", "a.log.2.gz", "a.log.4"];
-        check(&all, &[(3, 2, false), (2, 1, true), (1, 0, true)]);
-        check(&["a.log.2", "a.log"], &[(0, 1, false)]);
-        check(&["a.log.1", "a.log.1.gz", "a.log"], &[(0, 2, true), (1, 2, true)]);
-        check(&["a-20240228", "a-20240229", "a-20240301"], &[(0, 1, true), (1, 2, true)]);
-        check(&["a-20230228", "a-20230301", "a-20230303"], &[(0, 1, true), (1, 2, false)]);
-        check(&["a-20251231", "a-20260101", "a-20260101.1"], &[(0, 1, true), (1, 2, true)]);
-        check(&["a-20251231", "a"], &[(0, 1, false)]);
+        check(&all, &[(3, 2, Apart), (2, 1, Adjoin), (1, 0, Adjoin)]);
+        check(&["a.log.2", "a.log"], &[(0, 1, Apart)]);
+        check(&["a.log.1", "a.log.1.gz", "a.log"], &[(0, 2, Adjoin), (1, 2, Adjoin)]);
+        check(&["a-20240228", "a-20240229", "a-20240301"], &[(0, 1, Adjoin), (1, 2, Adjoin)]);
+        check(&["a-20230228", "a-20230301", "a-20230303"], &[(0, 1, Adjoin), (1, 2, Untold)]);
+        check(&["a-20251231", "a-20260101", "a-20260101.1"], &[(0, 1, Adjoin), (1, 2, Adjoin)]);
+        check(&["a-20251231", "a"], &[(0, 1, Untold)]);
         check(&["a.log.1", "b.log"], &[]);
         check(&[], &[]);
     }

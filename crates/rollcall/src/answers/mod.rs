@@ -30,7 +30,7 @@ pub(crate) use failures::{FailuresOptions, failures};
 pub(crate) use journal::{journal, kept};
 pub(crate) use plan::{done, proposed};
 pub(crate) use report::{ReportInput, report};
-pub(crate) use sealed::{sealed, verified};
+pub(crate) use sealed::{DeedsTold, sealed, verified};
 pub(crate) use seen::{SeenOptions, seen};
 pub(crate) use status::status;
 pub(crate) use trace::{Tally, TraceChunk, trace_tables};
@@ -383,6 +383,7 @@ pub(crate) mod tests {
         documented(&evidence::SAMPLE_FIELDS);
         documented(&sealed::SEALED_FIELDS);
         documented(&sealed::PROOF_FIELDS);
+        documented(&sealed::DEED_PROOF_FIELDS);
         documented(&status::SOURCE_FIELDS);
         documented(&status::LEDGER_FIELDS);
         documented(&status::TROUBLE_FIELDS);

@@ -1,11 +1,12 @@
 //! `evidence --seal` and `--verify`: what was sealed, and what of it is proven.
 
+use super::accounts::account_cell;
 use super::plural;
-use crate::render::{Answer, Column, Records, Table, Value, shown_plain, thousands};
-use crate::seal::{Proof, Seal, Totals, Verdict};
+use crate::render::{Answer, Column, Records, Table, Value, inert, shown, shown_plain, thousands};
+use crate::seal::{DeedProof, Proof, Seal, Totals, Verdict};
 use std::os::unix::ffi::OsStrExt as _;
 
-pub(super) const SEALED_FIELDS: [&str; 11] = [
+pub(super) const SEALED_FIELDS: [&str; 14] = [
     "sha256",
     "files",
     "missing",
@@ -17,6 +18,24 @@ pub(super) const SEALED_FIELDS: [&str; 11] = [
     "others",
     "continued",
     "unended",
+    "tables",
+    "plans",
+    "deeds",
+];
+pub(super) const DEED_PROOF_FIELDS: [&str; 13] = [
+    "deed",
+    "verdict",
+    "in_ledger",
+    "plan",
+    "undo_of",
+    "server",
+    "user",
+    "host",
+    "kind",
+    "begun",
+    "who",
+    "outcome",
+    "reason",
 ];
 pub(super) const PROOF_FIELDS: [&str; 14] = [
     "file",
@@ -49,6 +68,8 @@ pub(crate) fn sealed(seal: &Seal, sha256: &str) -> Answer {
         Value::Number(bytes),
     ];
     values.extend(counts(&totals));
+    let others = [seal.tables.len(), seal.plans.len(), seal.deeds()];
+    values.extend(others.map(|count| Value::Number(count as u64)));
     let mut records = Records::new(&SEALED_FIELDS);
     records.push(values);
     answer.records.push(records);
@@ -67,6 +88,21 @@ fn summary(answer: &mut Answer, seal: &Seal) {
         answer.page.line(format!(
             "{} not available when the seal was made: their counts are in it, no hashes",
             plural(seal.missing.len() as u64, "file"),
+        ));
+    }
+    if !seal.tables.is_empty() {
+        let rows = seal.tables.iter().map(|table| table.rows).sum();
+        answer.page.line(format!(
+            "{} with {}: as the ledger counted them; rows cannot be proven",
+            plural(seal.tables.len() as u64, "table"),
+            plural(rows, "row")
+        ));
+    }
+    if !seal.links.is_empty() {
+        answer.page.line(format!(
+            "{} of {}",
+            plural(seal.deeds() as u64, "deed"),
+            plural(seal.plans.len() as u64, "plan")
         ));
     }
 }
@@ -96,11 +132,20 @@ fn counts(totals: &Totals) -> [Value; 7] {
     [lines, events, rejected, quarantined, others, continued, unended].map(Value::Number)
 }
 
+/// What is told of the deeds of a seal.
+pub(crate) struct DeedsTold {
+    pub(crate) proofs: Vec<DeedProof>,
+    /// Links of the journal since.
+    pub(crate) added: usize,
+    /// What they were held against, in words.
+    pub(crate) compared: String,
+}
+
 /// What of a seal is proven; `made` is the time of the seal as text.
-pub(crate) fn verified(seal: &Seal, sha256: &str, made: &str, proofs: &[Proof]) -> Answer {
-    let mut answer = Answer { rows: proofs.len(), ..Answer::default() };
+pub(crate) fn verified(seal: &Seal, made: &str, proofs: &[Proof], deeds: &DeedsTold) -> Answer {
+    let mut answer = Answer { rows: proofs.len() + deeds.proofs.len(), ..Answer::default() };
     answer.page.line(format!("The seal is whole: {}, made {made}", seal.program));
-    answer.page.line(format!("sha256 {sha256}"));
+    answer.page.line(format!("sha256 {}", seal.text().1));
     summary(&mut answer, seal);
     let count = |verdict| proofs.iter().filter(|it| it.verdict == verdict).count() as u64;
     answer.page.line(format!(
@@ -148,10 +193,81 @@ pub(crate) fn verified(seal: &Seal, sha256: &str, made: &str, proofs: &[Proof]) 
         });
         records.push(values);
     }
+    deeds_line(&mut answer, deeds);
     if !proofs.is_empty() {
         answer.page.blank();
         answer.page.table(table);
     }
     answer.records.push(records);
+    add_deeds(&mut answer, &deeds.proofs);
     answer
+}
+
+fn deeds_line(answer: &mut Answer, deeds: &DeedsTold) {
+    let count = |verdict| deeds.proofs.iter().filter(|it| it.verdict == verdict).count() as u64;
+    let (proven, differ) = (count(Verdict::Proven), count(Verdict::Differs));
+    let mut text = match deeds.proofs.len() {
+        0 => "No deeds".to_owned(),
+        _ => format!("Deeds: {} proven · {} differ", thousands(proven), thousands(differ)),
+    };
+    text += &format!(" · {}", inert(&deeds.compared));
+    if deeds.added > 0 {
+        text += &format!(", to which {} were added since", plural(deeds.added as u64, "link"));
+    }
+    answer.page.line(text);
+}
+
+fn add_deeds(answer: &mut Answer, proofs: &[DeedProof]) {
+    if proofs.is_empty() {
+        return;
+    }
+    let mut table = Table::new(vec![
+        Column::fixed("VERDICT"),
+        Column::number("DEED"),
+        Column::fixed("PLAN").dispensable(2),
+        Column::name("SERVER").dispensable(1),
+        Column::name("ACCOUNT"),
+        Column::fixed("WHAT"),
+        Column::fixed("OUTCOME"),
+        Column::prose("WHY"),
+    ]);
+    let mut records = Records::new(&DEED_PROOF_FIELDS);
+    for proof in proofs {
+        let it = &proof.intent;
+        let what = match it.undo_of {
+            Some(undone) => format!("{} (undoes {undone})", it.kind),
+            None => it.kind.clone(),
+        };
+        table.push(vec![
+            proof.verdict.as_str().to_owned(),
+            proof.deed.to_string(),
+            inert(it.plan.as_deref().unwrap_or("–")),
+            shown(&it.server),
+            account_cell(&it.account),
+            inert(&what),
+            proof.outcome.as_str().to_owned(),
+            inert(&proof.reason),
+        ]);
+        records.push(vec![
+            Value::Number(proof.deed.unsigned_abs()),
+            Value::word(proof.verdict.as_str()),
+            proof.in_ledger.map_or(Value::Absent, Value::Flag),
+            it.plan.as_deref().map_or(Value::Absent, Value::word),
+            it.undo_of.map_or(Value::Absent, |id| Value::Number(id.unsigned_abs())),
+            Value::server(&it.server),
+            Value::Name(it.account.user.clone()),
+            Value::Name(it.account.host.clone()),
+            Value::word(it.kind.as_str()),
+            Value::Time(it.begun_us),
+            Value::word(format!("{}@{}", it.os_user, it.host)),
+            Value::word(proof.outcome.as_str()),
+            match proof.reason.as_str() {
+                "" => Value::Absent,
+                why => Value::word(why),
+            },
+        ]);
+    }
+    answer.page.blank();
+    answer.page.table(table);
+    answer.records.push(records);
 }

@@ -2,12 +2,14 @@
 //! when they are gone.
 //!
 //! That one goes on where the other ends is shown by their names (`.2` and `.1`), or by the ledger: what
-//! was written to when it was read last, and stands before the next file now.
+//! was written to when it was read last, and stands before the next file now. Whether connection ids speak
+//! against it is looked at when an answer is asked for.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 
 use ledger::{Ingest, Mark};
+use source::Succession;
 
 use super::inputs::{Found, Group};
 
@@ -40,9 +42,14 @@ pub(super) fn note(
     }
     for files in logs.into_values() {
         let paths: Vec<&Path> = files.iter().map(|(path, _)| *path).collect();
-        for (older, newer, adjoin) in source::neighbours(&paths) {
+        for (older, newer, shown) in source::neighbours(&paths) {
             let (older, newer) = (files[older].1, files[newer].1);
-            if adjoin || was_live.contains(&older) {
+            let adjoin = match shown {
+                Succession::Adjoin => true,
+                Succession::Apart => false,
+                Succession::Untold => was_live.contains(&older),
+            };
+            if adjoin {
                 ingest.adjoin(newer, older)?;
             }
         }

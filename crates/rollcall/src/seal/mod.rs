@@ -3,14 +3,16 @@
 //! ```text
 //! make     ledger::Holdings ─ files found by content ─ recount ─► Seal ─► text
 //! verify   text ─► Seal ─ files found by content ─ recount ─► Proof, one a file
+//!                   └──── chain of the journal ─ ledger, if there is one ─► DeedProof, one a deed
 //! ```
 //!
 //! # Invariants
 //! * Files are read from their beginning, by the code that a scan reads them with; a seal is made only
 //!   where that counts what the ledger counted.
 //! * A file is found by what it holds, whatever it is called and however it is compressed.
-//! * Neither asks for the network, and verifying asks for no ledger.
+//! * Neither asks for the network, and verifying asks for no ledger: one that is at hand is looked at as well.
 
+mod deeds;
 mod form;
 mod recount;
 
@@ -24,8 +26,10 @@ use ledger::{DoubtTotal, Holdings, ReadFile};
 use sha2::{Digest as _, Sha256};
 use source::{Error, OpenFile};
 
-pub(crate) use form::Seal;
-use form::{Coverage, MissingFile, SEAL_BYTES_MAX, SealedFile};
+use deeds::SealedLink;
+pub(crate) use deeds::{DeedProof, verify as verify_deeds};
+pub(crate) use form::{BadSeal, Seal};
+use form::{Coverage, FORM, MissingFile, SEAL_BYTES_MAX, SealedFile, SealedTable};
 pub(crate) use recount::Totals;
 use recount::{Candidate, HEAD_BYTES, Recount, length, raw_hash, recount};
 
@@ -87,6 +91,12 @@ pub(crate) fn make(holdings: &Holdings, now: i64) -> Result<Result<Seal, Differe
             differences.extend(sum.differences(file, &holdings.doubts));
         }
     }
+    let journal = &holdings.journal;
+    if let Some(deed) = journal.broken {
+        differences.push(format!(
+            "the journal was changed at deed {deed}: it proves nothing (rollcall journal)"
+        ));
+    }
     if !differences.is_empty() {
         return Ok(Err(differences));
     }
@@ -99,13 +109,27 @@ pub(crate) fn make(holdings: &Holdings, now: i64) -> Result<Result<Seal, Differe
         records: row.records,
         reason: row.reason.clone(),
     });
+    let tables = holdings.tables.iter().map(|table| SealedTable {
+        table: table.location.clone(),
+        server: table.server.clone(),
+        made: table.made.clone(),
+        rows: table.rows,
+        last_id: table.last_id,
+        missing_ids: table.missing,
+        from: table.from,
+        to: table.to,
+    });
     Ok(Ok(Seal {
+        form: FORM,
         program: concat!("rollcall ", env!("CARGO_PKG_VERSION")).to_owned(),
         made: now,
         ledger: holdings.id.clone(),
         coverage: coverage.collect(),
         files: sealed,
         missing,
+        tables: tables.collect(),
+        plans: journal.plans.clone(),
+        links: journal.links.iter().map(SealedLink::new).collect(),
     }))
 }
 

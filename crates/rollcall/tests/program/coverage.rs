@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 
-use super::house::{House, sessions};
+use super::house::{House, session_at, sessions, sessions_at};
 
 const LOG: &str = "server_audit.log";
 
@@ -43,7 +43,7 @@ fn a_rotated_log_is_covered_over_all_its_files() {
     house.remove("server_audit.log.2");
     house.rename("server_audit.log.1", "server_audit.log.2");
     house.rename(LOG, "server_audit.log.1");
-    house.write(LOG, sessions(100..110));
+    house.write(LOG, sessions_at(50, 100..110));
     house.scan(&["."]);
     let longer = [&all[..], &["covered 01T00:49:05Z 01T01:49:05Z"]].concat();
     assert_eq!(coverage(&house), longer);
@@ -83,12 +83,112 @@ fn a_hole_in_the_numbers_is_unconfirmed() {
     assert_eq!(coverage(&house).len(), 3);
 }
 
+/// What is said of the only stretch that is unconfirmed.
+fn unconfirmed(house: &House) -> String {
+    let rows = house.json(&["evidence", "--state", "unconfirmed", "-q"]);
+    assert_eq!(rows.len(), 1, "{rows:?}");
+    let folder = house.folder().canonicalize().unwrap();
+    rows[0]["reason"].as_str().unwrap().replace(folder.to_str().unwrap(), "FOLDER")
+}
+
+#[test]
+fn a_file_that_is_gone_from_among_numbered_ones_is_missed_by_its_connection_ids() {
+    // The oldest was renamed to take the place of the one that is gone.
+    let house = House::new();
+    house.write("server_audit.log.1", sessions(0..100));
+    house.write(LOG, sessions(200..300));
+    house.run(&["scan", "."]);
+    let expected = [
+        "covered 01T00:00:00Z 01T01:39:05Z",
+        "unconfirmed 01T01:39:05Z 01T03:20:00Z",
+        "covered 01T03:20:00Z 01T04:59:05Z",
+    ];
+    assert_eq!(coverage(&house), expected);
+    assert_eq!(
+        unconfirmed(&house),
+        "FOLDER/server_audit.log follows FOLDER/server_audit.log.1, but connection ids 100 to 199 are in \
+         neither: a log file is missing"
+    );
+    // Read piece by piece it is the same.
+    let pieces = House::new();
+    pieces.write(LOG, sessions(0..50));
+    pieces.scan(&["."]);
+    pieces.append(LOG, sessions(50..100));
+    pieces.scan(&["."]);
+    pieces.rename(LOG, "server_audit.log.1");
+    pieces.write(LOG, sessions(200..207));
+    pieces.run(&["scan", "."]);
+    pieces.append(LOG, sessions(207..300));
+    pieces.run(&["scan", "."]);
+    assert_eq!(coverage(&pieces), expected);
+    // What was missing is found, under whatever name.
+    house.write("saved.log", sessions(100..200));
+    house.run(&["scan", "."]);
+    assert!(coverage(&house).iter().all(|it| it.starts_with("covered")), "{:?}", coverage(&house));
+}
+
+#[test]
+fn the_first_ids_of_a_life_are_missed_when_the_server_started_again_between_two_files() {
+    let house = House::new();
+    house.write("server_audit.log.1", sessions_at(5000, 0..100));
+    house.write(LOG, sessions_at(300, 400..500));
+    house.run(&["scan", "."]);
+    assert_eq!(
+        unconfirmed(&house),
+        "FOLDER/server_audit.log follows FOLDER/server_audit.log.1, but the server started again between \
+         them and its first 299 connection ids are in neither: a log file is missing"
+    );
+    // A restart alone is nothing to wonder at.
+    let house = House::new();
+    house.write("server_audit.log.1", sessions_at(5000, 0..100));
+    house.write(LOG, sessions_at(4, 400..500));
+    house.scan(&["."]);
+    assert!(coverage(&house).iter().all(|it| it.starts_with("covered")), "{:?}", coverage(&house));
+}
+
+#[test]
+fn ids_that_are_missing_all_through_are_no_sign() {
+    // Two of three ids are those of events, and the log was rotated in a silence of eight hours.
+    let events = |id: u32, minutes: std::ops::Range<u32>| -> String {
+        (0..).zip(minutes).map(|(n, minute)| session_at("app", id + 3 * n, minute)).collect()
+    };
+    let house = House::new();
+    house.write("server_audit.log.1", events(1, 0..100));
+    house.write(LOG, events(301 + 2 * 480, 580..680));
+    house.scan(&["."]);
+    assert!(coverage(&house).iter().all(|it| it.starts_with("covered")), "{:?}", coverage(&house));
+    // Where logins are not audited names alone are the proof.
+    let house = House::new();
+    let queries = |id: u32, minutes: std::ops::Range<u32>| -> String {
+        let query = |(id, minute): (u32, u32)| {
+            let (hour, minute) = (minute / 60, minute % 60);
+            format!("20261101 {hour:02}:{minute:02}:00,db1,app,h,{id},9,QUERY,,'select 1',0\n")
+        };
+        (id..).zip(minutes).map(query).collect()
+    };
+    house.write("server_audit.log.1", queries(1, 0..100));
+    house.write(LOG, queries(5000, 200..300));
+    house.run(&["scan", "."]);
+    assert!(coverage(&house).iter().all(|it| it.starts_with("covered")), "{:?}", coverage(&house));
+}
+
+#[test]
+fn numbers_between_which_one_is_missing_are_no_neighbours_though_the_older_was_followed() {
+    let house = House::new();
+    house.write(LOG, sessions(0..10));
+    house.scan(&["."]);
+    house.rename(LOG, "server_audit.log.2");
+    house.write(LOG, sessions(12..20));
+    house.run(&["scan", "."]);
+    assert_eq!(coverage(&house)[1], "unconfirmed 01T00:09:05Z 01T00:12:00Z");
+}
+
 #[test]
 fn dated_files_follow_by_the_day_or_by_what_was_seen() {
     let house = House::new();
     house.write("server_audit.log-20261101", sessions(0..10));
-    house.write("server_audit.log-20261102", sessions(1500..1510));
-    house.write(LOG, sessions(3000..3010));
+    house.write("server_audit.log-20261102", sessions_at(10, 1500..1510));
+    house.write(LOG, sessions_at(20, 3000..3010));
     house.scan(&["."]);
     // A date does not tell that no file is missing before the live one.
     let states = |house: &House| -> Vec<String> {
@@ -97,7 +197,7 @@ fn dated_files_follow_by_the_day_or_by_what_was_seen() {
     assert_eq!(states(&house), ["covered", "covered", "unconfirmed", "covered"]);
     // It was the live one.
     house.rename(LOG, "server_audit.log-20261109");
-    house.write(LOG, sessions(6000..6010));
+    house.write(LOG, sessions_at(30, 6000..6010));
     house.scan(&["."]);
     assert_eq!(states(&house), ["covered", "covered", "unconfirmed", "covered", "covered"]);
 }
@@ -135,7 +235,7 @@ fn a_torn_file_leaves_a_gap() {
     encoder.write_all(sessions(0..500).as_bytes()).unwrap();
     let archive = encoder.finish().unwrap();
     house.write("server_audit.log.1.gz", &archive[..archive.len() / 2]);
-    house.write(LOG, sessions(600..610));
+    house.write(LOG, sessions_at(500, 600..610));
     house.run(&["scan", "."]);
     let torn = coverage(&house);
     assert_eq!(torn.len(), 3);

@@ -207,7 +207,12 @@ pub(crate) fn count(row: &Value, field: &str) -> u64 {
 /// One login of `user` from 10.0.0.1 and its end, with the connection id `id`, that many minutes after the
 /// first of November.
 pub(crate) fn session(user: &str, id: u32) -> String {
-    let (day, hour, minute) = (1 + id / 60 / 24, id / 60 % 24, id % 60);
+    session_at(user, id, id)
+}
+
+/// The same so many minutes after the first of November.
+pub(crate) fn session_at(user: &str, id: u32, minute: u32) -> String {
+    let (day, hour, minute) = (1 + minute / 60 / 24, minute / 60 % 24, minute % 60);
     format!(
         "202611{day:02} {hour:02}:{minute:02}:00,db1,{user},10.0.0.1,{id},0,CONNECT,shop,,0\n\
          202611{day:02} {hour:02}:{minute:02}:05,db1,{user},10.0.0.1,{id},0,DISCONNECT,shop,,0\n"
@@ -217,4 +222,9 @@ pub(crate) fn session(user: &str, id: u32) -> String {
 /// Sessions with these ids, of three users.
 pub(crate) fn sessions(ids: std::ops::Range<u32>) -> String {
     ids.map(|id| session(["app", "cms", "etl"][id as usize % 3], id)).collect()
+}
+
+/// Sessions with ids from this one on, one a minute.
+pub(crate) fn sessions_at(id: u32, minutes: std::ops::Range<u32>) -> String {
+    (id..).zip(minutes).map(|(id, minute)| session_at("app", id, minute)).collect()
 }

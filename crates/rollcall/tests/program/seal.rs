@@ -2,7 +2,10 @@
 
 use std::io::Write as _;
 
+use ledger::{Intent, Ledger, NewPlan, Outcome};
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+use verdict::account::AccountName;
 
 use super::house::{House, count, sessions};
 
@@ -87,6 +90,155 @@ fn what_is_sealed_is_proven() {
         text.contains("1,003 lines = 1,000 records + 1 rejected + 0 quarantined + 2 blank"),
         "{text}"
     );
+}
+
+/// A house with a sealed log and a journal of two deeds, the second of which undoes the first.
+fn sealed_deeds() -> House {
+    let house = sealed();
+    house.remove("seal");
+    let mut ledger = Ledger::open(&house.path("ledger.sqlite")).unwrap();
+    let text = "{\"n\":1}".to_owned();
+    let plan = NewPlan {
+        hash: Sha256::digest(&text).into(),
+        kind: "lock".to_owned(),
+        author: "ann@admin1".to_owned(),
+        made_us: 1,
+        expires_us: 2,
+        text,
+    };
+    let plan = ledger.store_plan(&plan).unwrap();
+    let lock = intent(Some(&plan), None, "LOCK");
+    for intent in [&lock, &intent(Some(&plan), Some(1), "UNLOCK")] {
+        let id = ledger.begin_deed(intent).unwrap();
+        ledger.end_deed(id, 9, Outcome::Done, None, "").unwrap();
+    }
+    drop(ledger);
+    let text = house.run(&["evidence", "--seal", "seal"]);
+    assert!(text.starts_with("exit 0\n") && text.contains("2 deeds of 1 plan"), "{text}");
+    house
+}
+
+fn intent(plan: Option<&str>, undo_of: Option<i64>, what: &str) -> Intent {
+    let account = AccountName::new(b"caf\xe9", "%");
+    Intent {
+        plan: plan.map(str::to_owned),
+        undo_of,
+        step: 1,
+        server: b"db1".to_vec(),
+        kind: what.to_lowercase(),
+        sql: [&b"ALTER USER 'caf\xe9'@'%' ACCOUNT "[..], what.as_bytes()].concat(),
+        undo: vec![b"ALTER USER 'caf\xe9'@'%' ACCOUNT UNLOCK".to_vec()],
+        account,
+        before: "{}".to_owned(),
+        os_user: "ann".to_owned(),
+        host: "admin1".to_owned(),
+        ticket: Some("OPS-7".to_owned()),
+        begun_us: 8,
+    }
+}
+
+/// Changes a ledger as somebody would who knows how, triggers and all.
+fn tamper(house: &House, sql: &str) {
+    let ledger = rusqlite::Connection::open(house.path("ledger.sqlite")).unwrap();
+    for trigger in
+        ["deed_once", "deed_fixed", "deed_kept", "deed_end_once", "deed_end_fixed", "deed_end_kept"]
+    {
+        ledger.execute_batch(&format!("DROP TRIGGER {trigger}")).unwrap();
+    }
+    ledger.execute_batch(sql).unwrap();
+}
+
+/// Exit code, and the rows of deeds.
+fn deeds(house: &House) -> (i32, Vec<Value>) {
+    let output = house.command(&["evidence", "--verify", "seal", "-o", "json"]).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let rows = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    (output.status.code().unwrap(), rows.filter(|row| row.get("deed").is_some()).collect())
+}
+
+#[test]
+fn deeds_are_proven_by_the_seal_alone_and_by_the_ledger() {
+    let house = sealed_deeds();
+    let (code, rows) = deeds(&house);
+    assert_eq!((code, rows.len()), (0, 2), "{rows:?}");
+    for row in &rows {
+        assert_eq!((&row["verdict"], &row["in_ledger"]), (&"proven".into(), &true.into()));
+    }
+    assert_eq!(rows[0]["user_hex"], "636166e9");
+    assert_eq!((&rows[1]["undo_of"], &rows[1]["who"]), (&1.into(), &"ann@admin1".into()));
+    // What is done since is told, and no difference.
+    let mut ledger = Ledger::open(&house.path("ledger.sqlite")).unwrap();
+    ledger.begin_deed(&intent(None, None, "LOCK")).unwrap();
+    drop(ledger);
+    let text = house.run(&["evidence", "--verify", "seal"]);
+    assert!(text.starts_with("exit 0\n"), "{text}");
+    assert!(text.contains("Deeds: 2 proven · 0 differ · held against ledger.sqlite, to which 1 link were added since"), "{text}");
+    house.remove("ledger.sqlite");
+    let (code, rows) = deeds(&house);
+    assert_eq!((code, rows.len()), (0, 2));
+    assert!(rows.iter().all(|row| row["verdict"] == "proven" && row["in_ledger"].is_null()));
+}
+
+#[test]
+fn a_journal_that_is_not_the_sealed_one_is_named_deed_by_deed() {
+    for (sql, deed, reason) in [
+        ("UPDATE deed SET os_user = 'bob' WHERE id = 1", 0, "it was changed in the ledger"),
+        ("DELETE FROM deed_end WHERE deed = 1", 0, "its end was removed"),
+        (
+            "DELETE FROM deed_end WHERE deed = 2; DELETE FROM deed WHERE id = 2;
+             UPDATE meta SET value = '2 ' || (SELECT lower(hex(hash)) FROM deed_end WHERE link = 2)
+             WHERE key = 'journal_head'",
+            1,
+            "whose journal ends before it",
+        ),
+        ("DROP TRIGGER plan_fixed; DELETE FROM plan", 0, "is gone from the ledger"),
+    ] {
+        let house = sealed_deeds();
+        tamper(&house, sql);
+        let (code, rows) = deeds(&house);
+        assert_eq!((code, &rows[deed]["verdict"]), (4, &"differs".into()), "{sql}: {rows:?}");
+        assert!(rows[deed]["reason"].as_str().unwrap().contains(reason), "{sql}: {rows:?}");
+        assert_eq!(rows[1 - deed]["verdict"] == "proven", !sql.contains("plan"), "{sql}: {rows:?}");
+        // Neither is a changed journal sealed.
+        let text = house.run(&["evidence", "--seal", "other"]);
+        assert_eq!(
+            text.contains("the journal was changed at deed"),
+            deed == 0 && !sql.contains("plan")
+        );
+    }
+}
+
+#[test]
+fn another_ledger_and_an_old_seal_are_said() {
+    let house = sealed_deeds();
+    tamper(&house, "UPDATE meta SET value = 'ff' WHERE key = 'ledger_id'");
+    let text = house.run(&["evidence", "--verify", "seal"]);
+    assert!(text.starts_with("exit 3\n"), "{text}");
+    assert!(text.contains("ledger.sqlite is not the ledger that was sealed"), "{text}");
+    // The form of before holds no deeds, and says what to do.
+    let seal = String::from_utf8(house.read("seal")).unwrap();
+    let kept = seal.lines().filter(|line| {
+        !["{\"plan\"", "{\"deed", "{\"undo\"", "{\"ended\"", "{\"sha256\""]
+            .iter()
+            .any(|it| line.starts_with(it))
+    });
+    let body = kept.map(|line| format!("{line}\n")).collect::<String>().replacen(
+        "rollcall 2",
+        "rollcall 1",
+        1,
+    ) + "{\"deeds\":[]}\n";
+    let hash: String = Sha256::digest(&body).iter().map(|byte| format!("{byte:02x}")).collect();
+    house.write("seal", format!("{body}{{\"sha256\":\"{hash}\"}}\n"));
+    let text = house.run(&["evidence", "--verify", "seal"]);
+    assert!(text.starts_with("exit 0\n") && text.contains("2 proven"), "{text}");
+    assert!(text.contains("seals of this form hold no deeds"), "{text}");
+    let later = body.replacen("rollcall 1", "rollcall 9", 1);
+    let hash: String = Sha256::digest(&later).iter().map(|byte| format!("{byte:02x}")).collect();
+    house.write("seal", format!("{later}{{\"sha256\":\"{hash}\"}}\n"));
+    let text = house.run(&["evidence", "--verify", "seal"]);
+    assert!(text.starts_with("exit 2\n") && text.contains("or a newer one"), "{text}");
+    let text = house.run(&["evidence", "--verify", "seal", "--since", "90d"]);
+    assert!(text.starts_with("exit 2\n") && text.contains("proven as a whole"), "{text}");
 }
 
 #[test]
