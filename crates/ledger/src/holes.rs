@@ -6,6 +6,7 @@
 //! (nothing is written)                                    │ a hole: from the switch to the next record
 //! 11:40:10 … CONNECT                                      ┘ of this server
 //! 11:40:12 … something torn                             a hole of its source, from 11:40:10 to the next
+//! 11:41:00 … line 7, 11:43:10 … line 9                  a hole between them: line 8 is missing
 //! ```
 //!
 //! A hole has two ends, each a record of the same file. One whose end is not in the piece of log that is
@@ -19,6 +20,7 @@
 //! * Holes of no length are none. Beyond [`HOLES_MAX`] the longest are kept, and how many others there were,
 //!   and when.
 
+use crate::numbers::{Numbered, Numbers};
 use crate::switches::{self, Logins, Stop, Switch};
 use formats::{Doubt, Event, Kind, Reason};
 use std::collections::BTreeMap;
@@ -54,11 +56,13 @@ pub(crate) enum Why {
     Moved,
     LoginsLeftOut,
     LoginsUnknown,
+    LinesMissing,
+    Reloaded,
     Doubt(Reason),
 }
 
 impl Why {
-    const PLAIN: [(Why, &'static str); 9] = [
+    const PLAIN: [(Why, &'static str); 11] = [
         (Why::Off, "off"),
         (Why::Uninstalled, "uninstalled"),
         (Why::MaybeOff, "maybe-off"),
@@ -68,6 +72,8 @@ impl Why {
         (Why::Moved, "moved"),
         (Why::LoginsLeftOut, "logins-left-out"),
         (Why::LoginsUnknown, "logins-unknown"),
+        (Why::LinesMissing, "lines-missing"),
+        (Why::Reloaded, "reloaded"),
     ];
 
     /// As it is stored.
@@ -111,7 +117,7 @@ pub(crate) struct Hole {
     pub(crate) why: Why,
     /// Who switched: user, comma, host. Empty where the record does not tell.
     pub(crate) by: Vec<u8>,
-    /// What was set, of a path.
+    /// What was set, of a path; of missing lines their number, and how many of them could not be written.
     pub(crate) detail: Vec<u8>,
     /// The switch, or the record before a doubt.
     pub(crate) before: Option<Place>,
@@ -137,6 +143,8 @@ pub(crate) struct Segment {
     pub(crate) login: Option<Place>,
     /// The time of the last record; only of [`ANY`].
     pub(crate) last: i64,
+    /// The numbers of its lines, where they have some.
+    pub(crate) numbers: Option<Numbers>,
 }
 
 /// Holes with both ends that were not kept: how many, from when to when.
@@ -161,6 +169,7 @@ struct Here {
     login: Option<Place>,
     stop: Option<Hole>,
     logins: Option<Hole>,
+    numbers: Option<Numbers>,
 }
 
 /// The holes of a batch.
@@ -247,7 +256,7 @@ impl Holes {
     }
 
     fn open(&self, last: i64) -> (Vec<Segment>, Vec<Hole>) {
-        let of = |server: u32, first: Place, login: Option<Place>| Segment {
+        let of = |server: u32, first: Place, login: Option<Place>, numbers| Segment {
             file: self.file,
             server,
             from: self.from.unwrap_or(0),
@@ -255,12 +264,13 @@ impl Holes {
             first,
             login,
             last,
+            numbers,
         };
         let servers = self.here.iter().zip(0..);
         let mut segments: Vec<Segment> = servers
-            .filter_map(|(here, server)| Some(of(server, here.first?, here.login)))
+            .filter_map(|(here, server)| Some(of(server, here.first?, here.login, here.numbers)))
             .collect();
-        segments.extend(self.first.map(|first| of(ANY, first, None)));
+        segments.extend(self.first.map(|first| of(ANY, first, None, None)));
         let open = self.here.iter().flat_map(|here| here.stop.iter().chain(&here.logins));
         (segments, open.chain(&self.doubt).cloned().collect())
     }
@@ -297,6 +307,20 @@ impl Holes {
         let quiet = self.calm == server && !matches!(event.kind, Kind::Query | Kind::AuditConfig);
         if !quiet {
             self.see_closely(server, place, event);
+        }
+        if let Some(numbered) = Numbered::of(place, event) {
+            self.count(server, numbered);
+        }
+    }
+
+    /// A line with a number; its server was seen before.
+    fn count(&mut self, server: u32, numbered: Numbered) {
+        let Some(here) = self.here.get_mut(server as usize) else { return };
+        let before = here.numbers.map(|it| it.last);
+        let first = here.numbers.map_or(numbered, |it| it.first);
+        here.numbers = Some(Numbers { first, last: numbered });
+        if let Some(hole) = before.and_then(|it| it.hole(numbered, self.file, server)) {
+            self.close(hole, numbered.place);
         }
     }
 
@@ -415,12 +439,16 @@ pub(crate) fn settle(holes: &mut Vec<Hole>, segments: &mut Vec<Segment>) {
             }
         }
     }
+    unite(holes, segments);
     holes.retain(|it| it.length().is_none_or(|length| length > 0));
-    unite(segments);
 }
 
-fn unite(segments: &mut Vec<Segment>) {
+fn unite(holes: &mut Vec<Hole>, segments: &mut Vec<Segment>) {
     let join = |into: &mut Segment, next: &Segment| {
+        into.numbers = match (into.numbers, next.numbers) {
+            (Some(into), Some(next)) => Some(Numbers { first: into.first, last: next.last }),
+            (into, next) => into.or(next),
+        };
         (into.to, into.last) = (into.to.max(next.to), next.last);
         into.login = into.login.or(next.login);
     };
@@ -429,7 +457,12 @@ fn unite(segments: &mut Vec<Segment>) {
         let key = (next.file, next.server);
         let same = |it: &Segment| (it.file, it.server) == key;
         match united.last_mut().filter(|it| same(it)) {
-            Some(last) if last.to >= next.from => join(last, &next),
+            Some(last) if last.to >= next.from => {
+                let ends = last.numbers.zip(next.numbers);
+                let hole = ends.and_then(|(a, b)| a.last.hole(b.first, next.file, next.server));
+                holes.extend(hole);
+                join(last, &next);
+            }
             _ => united.push(next),
         }
         let many = united.iter().rev().take_while(|it| same(it)).count();
@@ -573,6 +606,7 @@ mod tests {
             first: Place { byte: from, at: 0 },
             login: None,
             last: 0,
+            numbers: None,
         };
         for (count, left) in [(SEGMENTS_MAX, SEGMENTS_MAX), (SEGMENTS_MAX + 1, SEGMENTS_MAX)] {
             let mut apart: Vec<Segment> = (0..count as u64).map(|i| segment(i * 2)).collect();

@@ -183,7 +183,8 @@ fn set(
         let uncovered = uncovered(ledger, &name, window)?;
         let of_server = Filter { servers: vec![name.clone().into_bytes()], ..Filter::default() };
         let matched = ledger.matched(&of_server)?;
-        members.push(Member { name, snapshot, known, matched, uncovered, stale });
+        let let_in = ledger.let_in(name.as_bytes())?;
+        members.push(Member { name, snapshot, known, matched, let_in, uncovered, stale });
         changes.push(history);
     }
     let seen: Vec<Seen> = without_superseded(ledger.seen(&filter)?);

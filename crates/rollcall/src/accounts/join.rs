@@ -7,13 +7,16 @@
 //! user and client host, all that is known of them is its own. Where it is not, the logins that name an account are
 //! signs of it, and the rest stays possible for each of several.
 //!
+//! The login plugin tells the user part of that account: where it is always the same one, only accounts of that user
+//! are possible.
+//!
 //! # Invariants
 //! * An account that is not among those that the server's rules allow (a proxied one, which `CURRENT_USER()` names, or
 //!   one that was dropped) takes nothing away from these.
 
 use std::collections::HashMap;
 
-use ledger::Matched;
+use ledger::{LetIn, Matched};
 use verdict::account::{AccountName, ActivityKind, Snapshot};
 use verdict::matching::{Found, Matcher, Shown};
 use verdict::unused::Signs;
@@ -23,6 +26,8 @@ use verdict::unused::Signs;
 pub(crate) enum MatchedBy {
     /// The server names the account.
     AccessLog,
+    /// The login plugin names the account's user, and only this account of that user fits.
+    AccountUser,
     /// Only this account fits user name and client host.
     Host,
     /// It is one of several that fit.
@@ -34,6 +39,7 @@ impl MatchedBy {
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             MatchedBy::AccessLog => "access-log",
+            MatchedBy::AccountUser => "account-user",
             MatchedBy::Host => "host",
             MatchedBy::Candidates => "candidates",
         }
@@ -60,8 +66,9 @@ struct Naming<'a> {
     row: &'a Matched,
 }
 
-/// Which accounts an access log names, by user and client host.
+/// Which accounts an access log names, and which of their users the login plugin, by user and client host.
 pub(super) struct Told<'a> {
+    let_in: HashMap<(&'a [u8], &'a [u8]), Vec<&'a LetIn>>,
     by_pair: HashMap<&'a [u8], HashMap<&'a [u8], Vec<Naming<'a>>>>,
     /// How many accounts there are.
     accounts: usize,
@@ -71,18 +78,35 @@ pub(super) struct Told<'a> {
 
 impl<'a> Told<'a> {
     /// From the rows of one server.
-    pub(super) fn new(rows: &'a [Matched], names: &[AccountName], from: i64) -> Told<'a> {
+    pub(super) fn new(
+        rows: &'a [Matched],
+        let_in: &'a [LetIn],
+        names: &[AccountName],
+        from: i64,
+    ) -> Told<'a> {
         let places: HashMap<&AccountName, usize> = names.iter().zip(0..).collect();
         let mut by_pair: HashMap<&[u8], HashMap<&[u8], Vec<Naming<'_>>>> = HashMap::new();
         for row in rows {
             let naming = Naming { account: places.get(&row.account).copied(), row };
             by_pair.entry(&row.user).or_default().entry(&row.host).or_default().push(naming);
         }
-        Told { by_pair, accounts: names.len(), from }
+        let mut users: HashMap<_, Vec<&LetIn>> = HashMap::new();
+        for row in let_in {
+            users.entry((&row.user[..], &row.host[..])).or_default().push(row);
+        }
+        Told { let_in: users, by_pair, accounts: names.len(), from }
     }
 
     fn of(&self, user: &[u8], host: &[u8]) -> &[Naming<'a>] {
         self.by_pair.get(user).and_then(|it| it.get(host)).map_or(&[][..], Vec::as_slice)
+    }
+
+    /// The only account's user that was named within the window.
+    fn account_user(&self, user: &[u8], host: &[u8]) -> Option<&'a [u8]> {
+        let rows = self.let_in.get(&(user, host))?;
+        let mut named = rows.iter().filter(|it| it.last >= self.from);
+        let only = named.next()?;
+        named.next().is_none().then_some(&only.account_user)
     }
 
     /// The only account that was named within the window, if it is one of these.
@@ -100,8 +124,8 @@ impl Joined {
         self.matched_by = Some(MatchedBy::AccessLog);
     }
 
-    fn add(&mut self, signs: &Signs, candidates: usize) {
-        let by = if candidates > 1 { MatchedBy::Candidates } else { MatchedBy::Host };
+    fn add(&mut self, signs: &Signs, candidates: usize, sure: MatchedBy) {
+        let by = if candidates > 1 { MatchedBy::Candidates } else { sure };
         if candidates > 1 {
             self.possible.add(signs);
             self.rivals = self.rivals.max(candidates);
@@ -131,7 +155,13 @@ pub(super) fn join<'a>(
             last_error: row.last_error,
             contested: row.contested,
         };
-        let found = matcher.seen(&row.user, Shown::NameOrAddress(&row.host), None);
+        let shown = Shown::NameOrAddress(&row.host);
+        let by_user = told
+            .account_user(&row.user, &row.host)
+            .map(|it| matcher.seen(&row.user, shown, Some(it)))
+            .filter(|it| !it.rows().is_empty());
+        let sure = if by_user.is_some() { MatchedBy::AccountUser } else { MatchedBy::Host };
+        let found = by_user.unwrap_or_else(|| matcher.seen(&row.user, shown, None));
         if let Some(only) = told.only(&row.user, &row.host, found.rows()) {
             joined[only].add_told(&signs);
             continue;
@@ -147,7 +177,7 @@ pub(super) fn join<'a>(
                 });
             }
         }
-        give(&mut joined, found, &signs);
+        give(&mut joined, found, &signs, sure);
     }
     for activity in &snapshot.activity {
         let at = match activity.kind {
@@ -164,15 +194,16 @@ pub(super) fn join<'a>(
         if activity.kind == ActivityKind::Processlist {
             found.rows().iter().for_each(|&row| joined[row].open += activity.open);
         }
-        give(&mut joined, found, &Signs { last_active: Some(at), ..Signs::default() });
+        let signs = Signs { last_active: Some(at), ..Signs::default() };
+        give(&mut joined, found, &signs, MatchedBy::Host);
     }
     joined
 }
 
-fn give(joined: &mut [Joined], found: Found, signs: &Signs) {
+fn give(joined: &mut [Joined], found: Found, signs: &Signs, sure: MatchedBy) {
     let rows = found.rows();
     for &row in rows {
-        joined[row].add(signs, rows.len());
+        joined[row].add(signs, rows.len(), sure);
     }
 }
 
@@ -231,7 +262,7 @@ mod tests {
         assert_eq!(version.family, Family::MariaDb);
         let matcher = Matcher::new(Rules::of(&version), &names[..2], false);
         let snapshot = snapshot(version);
-        let told = Told::new(&told, &names, 500);
+        let told = Told::new(&told, &[], &names, 500);
         let joined = join(&matcher, &told, rows.iter(), &snapshot);
         let found: Vec<_> = joined
             .iter()
@@ -280,6 +311,37 @@ mod tests {
         check(&row, &[("web-1", 0, (1, NOW)), ("web-1", 1, (2, NOW))], {
             [(1, 5, "access-log"), (2, 5, "access-log"), none]
         });
+    }
+
+    #[test]
+    fn the_user_of_the_account_narrows() {
+        let names = [AccountName::new("sam", "%"), AccountName::new("", "web-1")];
+        let version = Version::parse("10.11.6-MariaDB").unwrap();
+        let matcher = Matcher::new(Rules::of(&version), &names, false);
+        let let_in = |account_user: &str, last| LetIn {
+            server: b"db1".to_vec(),
+            user: b"sam".to_vec(),
+            host: b"web-1".to_vec(),
+            account_user: account_user.into(),
+            count: 1,
+            first: 1,
+            last,
+        };
+        let found = |rows: &[LetIn]| {
+            let told = Told::new(&[], rows, &names, 500);
+            let joined =
+                join(&matcher, &told, [seen("web-1", 5)].iter(), &snapshot(version.clone()));
+            let by = |it: &Joined| it.matched_by.map_or("", MatchedBy::as_str);
+            joined.iter().map(|it| (it.sure.logins, it.possible.logins, by(it))).collect::<Vec<_>>()
+        };
+        let none = (0, 0, "");
+        let unknown = found(&[]);
+        assert_eq!(found(&[let_in("", NOW)]), [none, (5, 0, "account-user")]);
+        assert_eq!(found(&[let_in("sam", NOW)]), [(5, 0, "account-user"), none]);
+        // What was before the window, both, or one that does not fit, says nothing.
+        assert_eq!(found(&[let_in("sam", 499)]), unknown);
+        assert_eq!(found(&[let_in("sam", NOW), let_in("", NOW)]), unknown);
+        assert_eq!(found(&[let_in("boss", NOW)]), unknown);
     }
 
     #[test]

@@ -33,6 +33,8 @@ pub(crate) struct Member {
     pub(crate) known: BTreeMap<AccountName, Known>,
     /// Which accounts its access log names, by user and client host.
     pub(crate) matched: Vec<ledger::Matched>,
+    /// Users of accounts that the login plugin names.
+    pub(crate) let_in: Vec<ledger::LetIn>,
     /// What of the window evidence does not tell, in order.
     pub(crate) uncovered: Vec<Uncovered>,
     /// Why its accounts could not be read now, if they are of before.
@@ -162,7 +164,7 @@ fn on_server(
     let rules = Rules::of(&snapshot.version);
     let matcher = Matcher::new(rules, &names, snapshot.skip_name_resolve);
     let own = seen.iter().filter(|row| row.server == member.name.as_bytes());
-    let told = Told::new(&member.matched, &names, window.from);
+    let told = Told::new(&member.matched, &member.let_in, &names, window.from);
     let mut joined = join(&matcher, &told, own, snapshot);
     let unreachable = matcher.unreachable().into_iter();
     let mut unreachable: BTreeMap<usize, String> =

@@ -350,6 +350,7 @@ mod tests {
                 missing: Vec::new(),
             },
             matched: Vec::new(),
+            let_in: Vec::new(),
             uncovered,
             stale: None,
         }
