@@ -147,6 +147,7 @@ impl<'a> Block<'a> {
             }
         };
         Event {
+            series: None,
             time: Stamp::Local(line.time),
             server: self.server,
             peer: self.peer(line),

@@ -37,6 +37,17 @@ pub struct Event<'a> {
     /// Whether a column stands behind the error number, where there is one: MariaDB Enterprise and Amazon RDS
     /// write it in all records, MariaDB in none.
     pub further: bool,
+    /// Where the line stands among those of its writer, where the dialect tells.
+    pub series: Option<Series>,
+}
+
+/// Where a line stands among those that its writer has made since it was loaded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Series {
+    /// Its number, from 1 on; lines that could not be written have numbers, too.
+    pub line: u64,
+    /// How many of these could not be written until then.
+    pub lost: u64,
 }
 
 /// User name and client host in one slice with one separator byte between them, because logs write

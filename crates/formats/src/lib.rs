@@ -36,7 +36,7 @@ pub use audit_login::encode::{
 pub use block::{BLOCK_LINES_MAX, Block, LINE_USER_BYTES_MAX, Line, Turn};
 pub use dialect::{DETECT_BYTES_MAX, Dialect, UnknownDialect, detect};
 pub use event::{
-    Doubt, Event, Input, Kind, Peer, RECORD_BYTES_MAX, Reason, Sink, Span, Stamp, Standing,
+    Doubt, Event, Input, Kind, Peer, RECORD_BYTES_MAX, Reason, Series, Sink, Span, Stamp, Standing,
 };
 pub use reader::{Reader, SHOWN_BYTES_MAX};
 pub use span::{SPAN_BYTES_MAX, SPAN_LINES_MAX};

@@ -1,8 +1,8 @@
 //! Lines of the encoder are JSON by another's parser, and are read as what they were made of.
 
 use formats::{
-    Dialect, Doubt, Event, Input, Kind, LOGIN_LINE_BYTES_MAX, LoginKind, LoginRecord, Reader, Sink,
-    Span, Stamp, login_line,
+    Dialect, Doubt, Event, Input, Kind, LOGIN_LINE_BYTES_MAX, LoginKind, LoginRecord, Reader,
+    Series, Sink, Span, Stamp, login_line,
 };
 use proptest::prelude::*;
 
@@ -21,6 +21,7 @@ struct Told {
     error: u32,
     database: Vec<u8>,
     account_user: Option<Vec<u8>>,
+    series: Option<Series>,
 }
 
 impl Sink for Collected {
@@ -35,6 +36,7 @@ impl Sink for Collected {
             error: event.error,
             database: event.database.to_vec(),
             account_user: event.account_user.map(<[u8]>::to_vec),
+            series: event.series,
         });
     }
 
@@ -102,6 +104,8 @@ proptest! {
         thread: u64,
         status in 0..5000_u32,
         duration_ms: Option<u64>,
+        seq: u64,
+        dropped: u64,
     ) {
         let [user, priv_user, host, ip, database, proxy_user, external_user] = names;
         let record = LoginRecord {
@@ -121,8 +125,8 @@ proptest! {
             proxy_user: proxy_user.as_deref(),
             external_user: external_user.as_deref(),
             connection_type: None,
-            seq: 1,
-            dropped: 0,
+            seq,
+            dropped,
             duration_ms,
         };
         let mut buffer = Box::new([0; LOGIN_LINE_BYTES_MAX]);
@@ -163,6 +167,7 @@ proptest! {
             error: status,
             database: database.unwrap_or_default(),
             account_user: priv_user.filter(|_| succeeded),
+            series: Some(Series { line: seq, lost: dropped }),
         }]);
     }
 }

@@ -88,16 +88,97 @@ pub struct Matched {
     pub last: i64,
 }
 
+/// The user part of the account that let a user in from a client host, as the login plugin tells it (`priv_user`;
+/// empty for the anonymous account).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LetIn {
+    /// The audited server.
+    pub server: Name,
+    /// The user name as attempted.
+    pub user: Name,
+    /// The client host.
+    pub host: Name,
+    /// The account's user name.
+    pub account_user: Name,
+    /// How many logins say so.
+    pub count: u64,
+    /// The oldest of them, in microseconds UTC.
+    pub first: i64,
+    /// The newest of them, in microseconds UTC.
+    pub last: i64,
+}
+
+/// How many logins say something, the oldest and the newest of them in microseconds UTC.
+type Sum = (u64, i64, i64);
+
+/// User names of accounts that the logins of a batch name, by the number of the pair.
+#[derive(Debug, Default)]
+pub(crate) struct LetIns(BTreeMap<u32, BTreeMap<Vec<u8>, Sum>>);
+
+impl LetIns {
+    pub(crate) fn add(&mut self, pair: u32, account_user: &[u8], at: i64) {
+        self.add_some(pair, account_user, (1, at, at));
+    }
+
+    fn add_some(&mut self, pair: u32, user: &[u8], (count, first, last): Sum) {
+        let users = self.0.entry(pair).or_default();
+        match users.get_mut(user) {
+            Some(sum) => *sum = (sum.0 + count, sum.1.min(first), sum.2.max(last)),
+            None => drop(users.insert(user.to_vec(), (count, first, last))),
+        }
+    }
+
+    fn all(&self) -> impl Iterator<Item = (u32, &[u8], Sum)> {
+        let users = |(pair, users): (&u32, _)| {
+            let pair = *pair;
+            let users: &BTreeMap<Vec<u8>, Sum> = users;
+            users.iter().map(move |(user, sum)| (pair, &user[..], *sum))
+        };
+        self.0.iter().flat_map(users)
+    }
+
+    /// Adds those of `other`; `pairs` gives this batch's number for each pair of that one.
+    pub(crate) fn absorb(&mut self, other: &LetIns, pairs: &[u32]) {
+        for (pair, user, sum) in other.all() {
+            self.add_some(pairs[pair as usize], user, sum);
+        }
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.all().map(|(_, user, _)| user.len() + 128).sum()
+    }
+
+    /// Adds them to the ledger; `names` gives a pair's server, user and host.
+    pub(crate) fn store<'a>(
+        &self,
+        db: &Connection,
+        source: i64,
+        names: impl Fn(u32) -> (i64, &'a [u8], &'a [u8]),
+    ) -> rusqlite::Result<()> {
+        let mut add = db.prepare_cached(
+            "INSERT INTO let_in VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+             ON CONFLICT DO UPDATE SET count = count + excluded.count,
+               first_us = min(first_us, excluded.first_us), last_us = max(last_us, excluded.last_us)",
+        )?;
+        for (pair, account, (count, first, last)) in self.all() {
+            let (server, user, host) = names(pair);
+            let (user, host, account) = (Bytes(user), Bytes(host), Bytes(account));
+            add.execute(params![server, source, user, host, account, count as i64, first, last])?;
+        }
+        Ok(())
+    }
+}
+
 /// Accounts that the rows of a batch name, by the number of the pair.
 #[derive(Debug, Default)]
-pub(crate) struct Named(BTreeMap<(u32, AccountName), (u64, i64, i64)>);
+pub(crate) struct Named(BTreeMap<(u32, AccountName), Sum>);
 
 impl Named {
     pub(crate) fn add(&mut self, pair: u32, account: AccountName, at: i64) {
         self.add_some((pair, account), (1, at, at));
     }
 
-    fn add_some(&mut self, key: (u32, AccountName), (count, first, last): (u64, i64, i64)) {
+    fn add_some(&mut self, key: (u32, AccountName), (count, first, last): Sum) {
         let sum = self.0.entry(key).or_insert((0, first, last));
         *sum = (sum.0 + count, sum.1.min(first), sum.2.max(last));
     }
@@ -221,6 +302,31 @@ impl Ledger {
         });
         Ok(rows)
     }
+
+    /// Which users of accounts the login plugin says let a server's logins in, sorted by user, host and account.
+    ///
+    /// # Errors
+    /// Where SQLite fails.
+    pub fn let_in(&self, server: &[u8]) -> Result<Vec<LetIn>, Error> {
+        let mut rows = self.rows(
+            "SELECT server.name, user, host, account_user, sum(count), min(first_us), max(last_us)
+             FROM let_in JOIN server ON server.id = server GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4",
+            |row| {
+                let text = |column| Ok::<_, rusqlite::Error>(name(row.get_ref(column)?));
+                Ok(LetIn {
+                    server: text(0)?,
+                    user: text(1)?,
+                    host: text(2)?,
+                    account_user: text(3)?,
+                    count: row.get::<_, i64>(4)? as u64,
+                    first: row.get(5)?,
+                    last: row.get(6)?,
+                })
+            },
+        )?;
+        rows.retain(|row| row.server == server);
+        Ok(rows)
+    }
 }
 
 fn mark(
@@ -298,6 +404,7 @@ mod tests {
 
     fn event(peer: Peer<'_>, at: i64, connection: u64) -> Event<'_> {
         Event {
+            series: None,
             time: Stamp::Utc(at),
             server: b"db1",
             peer,

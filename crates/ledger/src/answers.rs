@@ -10,6 +10,7 @@ use crate::clock::HOUR;
 use crate::coverage::{self, Piece};
 use crate::error::Error;
 use crate::ingest::run_part;
+use crate::numbers;
 use crate::rows::{
     DoubtSample, Evidence, EvidenceState, Failure, Filter, Name, Period, Run, Seen, SourceStatus,
     Status,
@@ -196,10 +197,10 @@ impl Ledger {
         for piece in &mut pieces {
             piece.ids = ids.remove(&(piece.file, piece.row.server.clone()));
         }
-        let adjoin = self.rows("SELECT file, before FROM adjoin", |row| {
+        let mut adjoin = self.rows("SELECT file, before FROM adjoin", |row| {
             Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?))
         })?;
-        let gaps = self.rows(
+        let mut gaps = self.rows(
             "SELECT coalesce(server.name, source.label), source.location, from_us,
                coalesce(to_us, noticed_us),
                'gap', 0, reason || coalesce(', from byte ' || from_byte, '') || ': ' || path
@@ -207,6 +208,9 @@ impl Ledger {
                SELECT min(server) FROM progress WHERE progress.source = gap.source)",
             evidence,
         )?;
+        let (follows, missing) = numbers::between(&pieces, &self.numbers()?);
+        adjoin.extend(follows);
+        gaps.extend(missing);
         let mut rows = coverage::join(pieces, &adjoin, gaps, self.holes()?);
         self.add_lost_ids(&mut rows)?;
         rows.extend(self.hole_rests()?);

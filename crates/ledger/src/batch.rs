@@ -4,7 +4,7 @@
 //! samples, so its size depends on how many different users and hosts there are, not on the length of
 //! the log. Batches can be united in any order ([`Batch::absorb`]).
 
-use crate::access::Named;
+use crate::access::{LetIns, Named};
 use crate::clock::LocalClock;
 use crate::connections::{Beginning, Connections, End, Fact, HALVES_NOTED, Usual, join_all};
 use crate::contested::Contested;
@@ -78,6 +78,8 @@ pub struct Batch {
     pub(crate) contested: Contested,
     /// Accounts that rows of a table name.
     pub(crate) named: Named,
+    /// The users of accounts that logins name.
+    pub(crate) let_ins: LetIns,
     holes: Holes,
     pub(crate) unnamed_changes: u64,
     ambiguous_times: u64,
@@ -130,6 +132,7 @@ impl Batch {
             stretches: Vec::new(),
             contested: Contested::default(),
             named: Named::default(),
+            let_ins: LetIns::default(),
             holes: Holes::new(file),
             unnamed_changes: 0,
             ambiguous_times: 0,
@@ -296,6 +299,7 @@ impl Batch {
             + self.doubts.bytes()
             + self.contested.bytes()
             + self.named.bytes()
+            + self.let_ins.bytes()
             + self.stretches().map(|(_, stretch)| stretch.bytes()).sum::<usize>()
             + self.holes.bytes()
             + self.servers.iter().map(|server| server.runs.bytes()).sum::<usize>()
@@ -329,6 +333,7 @@ impl Batch {
         self.trim_facts();
         self.contested.absorb(std::mem::take(&mut other.contested), &pairs);
         self.named.absorb(std::mem::take(&mut other.named), &pairs);
+        self.let_ins.absorb(&other.let_ins, &pairs);
         for (server, mut stretch) in std::mem::take(&mut other.stretches) {
             stretch.renumber(|pair| pairs[pair as usize]);
             self.add_stretch(numbers[server as usize], stretch);
@@ -848,6 +853,10 @@ impl Batch {
                 server.runs.connected(event.connection, at.utc);
                 self.holes.connected(number, Point { id: event.connection, at: at.utc });
                 self.connections.forget_change(number, event.connection);
+                // Of a line without a number a name may have written a part.
+                if let (Some(account_user), true) = (event.account_user, event.series.is_some()) {
+                    self.let_ins.add(pair, account_user, at.utc);
+                }
                 let long = is_cut(event.peer.user());
                 let deed = if long { Deed::LoginLong } else { Deed::Login };
                 self.judge(span, number, pair, event, deed, 0);

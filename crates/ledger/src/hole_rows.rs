@@ -10,10 +10,11 @@ use crate::error::Error;
 use crate::holes::{ANY, HOLES_MAX, Hole, Place, Rest, Segment, Why, settle, trim};
 use crate::id_ends::IdEnds;
 use crate::missing::KnownHole;
+use crate::numbers::{Numbered, Numbers};
 use crate::rows::{Evidence, EvidenceState, Name};
 use crate::store::{Ledger, damaged, name};
 use rusqlite::{Connection, Row, params};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// A server's number in the ledger; 0 stands for all of a source.
 fn stored(server: u32, servers: &[i64]) -> i64 {
@@ -69,9 +70,12 @@ fn take_out(
     let begins = segments.iter().map(|it| it.from).min().unwrap_or(0);
     let known = db
         .prepare_cached(
-            "SELECT segment.server, segment.from_byte, to_byte, first_byte, first_us, login_byte,
-               login_us, last_us, ids
+            "SELECT segment.server, segment.from_byte, to_byte, segment.first_byte, segment.first_us,
+               login_byte, login_us, segment.last_us, ids, series.first_byte, series.first_us,
+               first_line, first_lost, first_thread, last_byte, series.last_us, last_line, last_lost,
+               last_thread
              FROM segment LEFT JOIN segment_ids USING (file, server, from_byte)
+               LEFT JOIN series USING (file, server, from_byte)
              WHERE segment.file = ?1",
         )?
         .query_map([file], |row| {
@@ -84,6 +88,7 @@ fn take_out(
                 login: place(row, 5)?,
                 last: row.get(7)?,
                 ids: ids(row, 8)?.map(Box::new),
+                numbers: numbers(row, 9)?,
             })
         })?
         .collect::<rusqlite::Result<Vec<Segment>>>()?;
@@ -112,9 +117,10 @@ fn put_back(
     segments: &[Segment],
     holes: &[Hole],
 ) -> rusqlite::Result<()> {
-    for table in ["segment", "segment_ids"] {
+    for table in ["segment", "segment_ids", "series"] {
         db.prepare_cached(&format!("DELETE FROM {table} WHERE file = ?1"))?.execute([file])?;
     }
+    put_numbers(db, file, segments)?;
     let mut insert = db.prepare_cached(
         "INSERT INTO segment VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
          ON CONFLICT DO UPDATE SET to_byte = max(to_byte, excluded.to_byte)",
@@ -155,6 +161,32 @@ fn put_back(
             it.before.map(|place| place.at),
             it.behind.map(|place| place.byte as i64),
             it.behind.map(|place| place.at)
+        ])?;
+    }
+    Ok(())
+}
+
+fn put_numbers(db: &Connection, file: i64, segments: &[Segment]) -> rusqlite::Result<()> {
+    let mut insert = db.prepare_cached(
+        "INSERT OR REPLACE INTO series
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+    )?;
+    for it in segments {
+        let Some(Numbers { first, last }) = it.numbers else { continue };
+        insert.execute(params![
+            file,
+            back(it.server),
+            it.from as i64,
+            first.place.byte as i64,
+            first.place.at,
+            first.line as i64,
+            first.lost as i64,
+            first.connection as i64,
+            last.place.byte as i64,
+            last.place.at,
+            last.line as i64,
+            last.lost as i64,
+            last.connection as i64
         ])?;
     }
     Ok(())
@@ -238,6 +270,21 @@ impl Ledger {
         Ok(ends)
     }
 
+    /// The numbers of the first and the last line of each file, by file and server.
+    pub(crate) fn numbers(&self) -> Result<HashMap<(i64, Vec<u8>), Numbers>, Error> {
+        let pieces = self.rows(
+            "SELECT file, server.name, first_byte, first_us, first_line, first_lost, first_thread,
+               last_byte, last_us, last_line, last_lost, last_thread
+             FROM series JOIN server ON server.id = series.server ORDER BY file, from_byte",
+            |row| Ok(((row.get::<_, i64>(0)?, name(row.get_ref(1)?)), numbers(row, 2)?)),
+        )?;
+        let mut files: HashMap<(i64, Vec<u8>), Numbers> = HashMap::new();
+        for (file, piece) in pieces.into_iter().filter_map(|(file, it)| Some((file, it?))) {
+            files.entry(file).and_modify(|it| it.last = piece.last).or_insert(piece);
+        }
+        Ok(files)
+    }
+
     /// What is told of holes that are not kept.
     pub(crate) fn hole_rests(&self) -> Result<Vec<Evidence>, Error> {
         self.rows(
@@ -305,6 +352,22 @@ fn place(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Place>> {
     let byte: Option<i64> = row.get(column)?;
     let at: Option<i64> = row.get(column + 1)?;
     Ok(byte.zip(at).map(|(byte, at)| Place { byte: byte as u64, at }))
+}
+
+/// The first and the last line of a piece, in five columns each, of which all or none are NULL.
+fn numbers(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Numbers>> {
+    let numbered = |column| {
+        let Some(place) = place(row, column)? else { return Ok(None) };
+        let number = |column| unsigned(row, column);
+        Ok::<_, rusqlite::Error>(Some(Numbered {
+            place,
+            line: number(column + 2)?,
+            lost: number(column + 3)?,
+            connection: number(column + 4)?,
+        }))
+    };
+    let ends = numbered(column)?.zip(numbered(column + 5)?);
+    Ok(ends.map(|(first, last)| Numbers { first, last }))
 }
 
 #[cfg(test)]

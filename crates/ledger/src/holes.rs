@@ -6,6 +6,7 @@
 //! (nothing is written)                                    │ a hole: from the switch to the next record
 //! 11:40:10 … CONNECT                                      ┘ of this server
 //! 11:40:12 … something torn                             a hole of its source, from 11:40:10 to the next
+//! 11:41:00 … line 7, 11:43:10 … line 9                  a hole between them: line 8 is missing
 //! ```
 //!
 //! A hole has two ends, each a record of the same file. One whose end is not in the piece of log that is
@@ -20,6 +21,7 @@
 //!   and when.
 
 use crate::id_ends::IdEnds;
+use crate::numbers::{Numbered, Numbers};
 use crate::runs::Point;
 use crate::switches::{self, Logins, Stop, Switch};
 use formats::{Doubt, Event, Kind, Reason};
@@ -56,11 +58,13 @@ pub(crate) enum Why {
     Moved,
     LoginsLeftOut,
     LoginsUnknown,
+    LinesMissing,
+    Reloaded,
     Doubt(Reason),
 }
 
 impl Why {
-    const PLAIN: [(Why, &'static str); 9] = [
+    const PLAIN: [(Why, &'static str); 11] = [
         (Why::Off, "off"),
         (Why::Uninstalled, "uninstalled"),
         (Why::MaybeOff, "maybe-off"),
@@ -70,6 +74,8 @@ impl Why {
         (Why::Moved, "moved"),
         (Why::LoginsLeftOut, "logins-left-out"),
         (Why::LoginsUnknown, "logins-unknown"),
+        (Why::LinesMissing, "lines-missing"),
+        (Why::Reloaded, "reloaded"),
     ];
 
     /// As it is stored.
@@ -113,7 +119,7 @@ pub(crate) struct Hole {
     pub(crate) why: Why,
     /// Who switched: user, comma, host. Empty where the record does not tell.
     pub(crate) by: Vec<u8>,
-    /// What was set, of a path.
+    /// What was set, of a path; of missing lines their number, and how many of them could not be written.
     pub(crate) detail: Vec<u8>,
     /// The switch, or the record before a doubt.
     pub(crate) before: Option<Place>,
@@ -141,6 +147,8 @@ pub(crate) struct Segment {
     pub(crate) last: i64,
     /// Its connections, where there are any.
     pub(crate) ids: Option<Box<IdEnds>>,
+    /// The numbers of its lines, where they have some.
+    pub(crate) numbers: Option<Numbers>,
 }
 
 /// Holes with both ends that were not kept: how many, from when to when.
@@ -166,6 +174,7 @@ struct Here {
     stop: Option<Hole>,
     logins: Option<Hole>,
     ids: IdEnds,
+    numbers: Option<Numbers>,
 }
 
 /// The holes of a batch.
@@ -252,7 +261,7 @@ impl Holes {
     }
 
     fn open(&self, last: i64) -> (Vec<Segment>, Vec<Hole>) {
-        let of = |server: u32, first: Place, login: Option<Place>, ids: IdEnds| Segment {
+        let of = |server: u32, first: Place, login: Option<Place>, ids: IdEnds, numbers| Segment {
             file: self.file,
             server,
             from: self.from.unwrap_or(0),
@@ -261,12 +270,15 @@ impl Holes {
             login,
             last,
             ids: (!ids.is_empty()).then(|| Box::new(ids)),
+            numbers,
         };
         let servers = self.here.iter().zip(0..);
         let mut segments: Vec<Segment> = servers
-            .filter_map(|(here, server)| Some(of(server, here.first?, here.login, here.ids)))
+            .filter_map(|(here, server)| {
+                Some(of(server, here.first?, here.login, here.ids, here.numbers))
+            })
             .collect();
-        segments.extend(self.first.map(|first| of(ANY, first, None, IdEnds::default())));
+        segments.extend(self.first.map(|first| of(ANY, first, None, IdEnds::default(), None)));
         let open = self.here.iter().flat_map(|here| here.stop.iter().chain(&here.logins));
         (segments, open.chain(&self.doubt).cloned().collect())
     }
@@ -311,6 +323,20 @@ impl Holes {
         let quiet = self.calm == server && !matches!(event.kind, Kind::Query | Kind::AuditConfig);
         if !quiet {
             self.see_closely(server, place, event);
+        }
+        if let Some(numbered) = Numbered::of(place, event) {
+            self.count(server, numbered);
+        }
+    }
+
+    /// A line with a number; its server was seen before.
+    fn count(&mut self, server: u32, numbered: Numbered) {
+        let Some(here) = self.here.get_mut(server as usize) else { return };
+        let before = here.numbers.map(|it| it.last);
+        let first = here.numbers.map_or(numbered, |it| it.first);
+        here.numbers = Some(Numbers { first, last: numbered });
+        if let Some(hole) = before.and_then(|it| it.hole(numbered, self.file, server)) {
+            self.close(hole, numbered.place);
         }
     }
 
@@ -429,12 +455,16 @@ pub(crate) fn settle(holes: &mut Vec<Hole>, segments: &mut Vec<Segment>) {
             }
         }
     }
+    unite(holes, segments);
     holes.retain(|it| it.length().is_none_or(|length| length > 0));
-    unite(segments);
 }
 
-fn unite(segments: &mut Vec<Segment>) {
+fn unite(holes: &mut Vec<Hole>, segments: &mut Vec<Segment>) {
     let join = |into: &mut Segment, next: &Segment| {
+        into.numbers = match (into.numbers, next.numbers) {
+            (Some(into), Some(next)) => Some(Numbers { first: into.first, last: next.last }),
+            (into, next) => into.or(next),
+        };
         (into.to, into.last) = (into.to.max(next.to), next.last);
         into.login = into.login.or(next.login);
         match (&mut into.ids, &next.ids) {
@@ -447,7 +477,12 @@ fn unite(segments: &mut Vec<Segment>) {
         let key = (next.file, next.server);
         let same = |it: &Segment| (it.file, it.server) == key;
         match united.last_mut().filter(|it| same(it)) {
-            Some(last) if last.to >= next.from => join(last, &next),
+            Some(last) if last.to >= next.from => {
+                let ends = last.numbers.zip(next.numbers);
+                let hole = ends.and_then(|(a, b)| a.last.hole(b.first, next.file, next.server));
+                holes.extend(hole);
+                join(last, &next);
+            }
             _ => united.push(next),
         }
         let many = united.iter().rev().take_while(|it| same(it)).count();
@@ -592,6 +627,7 @@ mod tests {
             login: None,
             last: 0,
             ids: None,
+            numbers: None,
         };
         for (count, left) in [(SEGMENTS_MAX, SEGMENTS_MAX), (SEGMENTS_MAX + 1, SEGMENTS_MAX)] {
             let mut apart: Vec<Segment> = (0..count as u64).map(|i| segment(i * 2)).collect();

@@ -145,6 +145,10 @@ impl Ingest<'_> {
             let pair = batch.pairs.get(pair);
             (servers[pair.server as usize], pair.user, pair.host)
         })?;
+        batch.let_ins.store(db, source, |pair| {
+            let pair = batch.pairs.get(pair);
+            (servers[pair.server as usize], pair.user, pair.host)
+        })?;
         edges::add_contested(db, source, &batch.contested, &batch.pairs, &servers)?;
         edges::add_contested(db, source, &settled.contested, &settled.pairs, &servers)?;
         self.add_doubts(source, &batch.doubts)?;

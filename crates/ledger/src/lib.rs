@@ -117,11 +117,14 @@ mod coverage;
 mod holdings;
 mod lost_ids;
 mod missing;
+mod numbers;
 mod rows;
 mod united;
 mod window;
 
-pub use access::{ACCESS_LOG, ANCHORS_MAX, AccessMark, Anchor, MISSING_MAX, Matched, MissingIds};
+pub use access::{
+    ACCESS_LOG, ANCHORS_MAX, AccessMark, Anchor, LetIn, MISSING_MAX, Matched, MissingIds,
+};
 pub use accounts::{OutOfSight, StoredSnapshot};
 pub use batch::{Batch, BatchOptions};
 pub use changes::{AccountChange, CHANGE_BYTES_MAX, ChangeKind, HISTORY_MAX};

@@ -7,6 +7,7 @@
 
 use crate::coverage::Piece;
 use crate::holes::{Hole, Why};
+use crate::numbers;
 use crate::rows::{Evidence, EvidenceState, Name};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -115,9 +116,12 @@ fn missing_of(known: &KnownHole, server: &Name, pieces: &[Piece]) -> Option<Miss
         return None;
     }
     let state = match hole.why {
-        Why::Off | Why::Uninstalled | Why::LoginsLeftOut | Why::ToSyslog | Why::ToFile => {
-            EvidenceState::Gap
-        }
+        Why::Off
+        | Why::Uninstalled
+        | Why::LoginsLeftOut
+        | Why::ToSyslog
+        | Why::ToFile
+        | Why::LinesMissing => EvidenceState::Gap,
         _ => EvidenceState::Unconfirmed,
     };
     let row = Evidence {
@@ -156,6 +160,12 @@ fn reason(known: &KnownHole) -> String {
         Why::ToFile => format!("audited to a file, {set}"),
         Why::ToPath => format!("audited to another file, perhaps, {set}"),
         Why::Moved => format!("audited to elsewhere, perhaps, {set}"),
+        Why::LinesMissing => {
+            let text = String::from_utf8_lossy(&hole.detail);
+            let (count, lost) = text.split_once(',').unwrap_or((&text, "0"));
+            numbers::missing(count.parse().unwrap_or(1), lost.parse().unwrap_or(0))
+        }
+        Why::Reloaded => numbers::RELOADED.to_owned(),
         Why::Doubt(reason) => format!(
             "torn or unreadable at byte {} of {}: {}",
             hole.byte,

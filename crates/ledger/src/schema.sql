@@ -93,6 +93,16 @@ CREATE TABLE segment_ids (
   file INTEGER NOT NULL, server INTEGER NOT NULL, from_byte INTEGER NOT NULL, ids BLOB NOT NULL,
   PRIMARY KEY (file, server, from_byte)) WITHOUT ROWID;
 
+-- Of segments whose lines have numbers (src/numbers.rs): the first and the last of these lines, how many could
+-- not be written until then, and their connection ids.
+CREATE TABLE series (
+  file INTEGER NOT NULL, server INTEGER NOT NULL, from_byte INTEGER NOT NULL,
+  first_byte INTEGER NOT NULL, first_us INTEGER NOT NULL, first_line INTEGER NOT NULL,
+  first_lost INTEGER NOT NULL, first_thread INTEGER NOT NULL,
+  last_byte INTEGER NOT NULL, last_us INTEGER NOT NULL, last_line INTEGER NOT NULL,
+  last_lost INTEGER NOT NULL, last_thread INTEGER NOT NULL,
+  PRIMARY KEY (file, server, from_byte)) WITHOUT ROWID;
+
 -- On which day (its beginning) a file was found last.
 CREATE TABLE sighting (file INTEGER PRIMARY KEY, day_us INTEGER NOT NULL);
 
@@ -154,6 +164,12 @@ CREATE TABLE matched (
   account_user NOT NULL, account_host NOT NULL,
   count INTEGER NOT NULL, first_us INTEGER NOT NULL, last_us INTEGER NOT NULL,
   PRIMARY KEY (server, source, user, host, account_user, account_host)) WITHOUT ROWID;
+
+-- Which user of an account the login plugin says let a user in from a client host, and in how many logins.
+CREATE TABLE let_in (
+  server INTEGER NOT NULL, source INTEGER NOT NULL, user NOT NULL, host NOT NULL,
+  account_user NOT NULL, count INTEGER NOT NULL, first_us INTEGER NOT NULL, last_us INTEGER NOT NULL,
+  PRIMARY KEY (server, source, user, host, account_user)) WITHOUT ROWID;
 
 -- Input that is no record, or none that can be trusted: totals, and a bounded sample.
 CREATE TABLE doubt (

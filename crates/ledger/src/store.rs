@@ -328,8 +328,9 @@ const FROM_1: &str = "
 /// What the schema up to this version did not have: which files are consecutive pieces of one log; what a log
 /// itself says may be missing in it; which logins are not settled, or contradicted; accounts, what is to be done
 /// with them and what was; how far tables were read, and which accounts they name; which servers answered under a
-/// name before, and what servers count of sessions; connection ids at the ends of pieces of logs.
-const MADE_SINCE: [(i64, &str); 40] = [
+/// name before, and what servers count of sessions; connection ids at the ends of pieces of logs; numbers of lines,
+/// and which users of accounts they name.
+const MADE_SINCE: [(i64, &str); 42] = [
     (2, "TABLE adjoin"),
     (3, "TABLE hole"),
     (3, "INDEX hole_file"),
@@ -370,6 +371,8 @@ const MADE_SINCE: [(i64, &str); 40] = [
     (7, "TABLE former"),
     (7, "TABLE counted"),
     (7, "TABLE segment_ids"),
+    (7, "TABLE series"),
+    (7, "TABLE let_in"),
 ];
 
 /// Which files were forgotten: versions 3 and 4 made these when there was something to keep.

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use verdict::account::{Family, quoted};
+use verdict::account::{AccountName, Family, quoted, quoted_account};
 
 use crate::error::{LiveError, grant};
 use crate::server::Server;
@@ -95,6 +95,80 @@ pub fn plugins(server: &mut Server) -> Result<Vec<Plugin>, LiveError> {
         Plugin { name: next(), version: next(), status: next(), kind: next(), library: next() }
     };
     Ok(rows.into_iter().map(plugin).collect())
+}
+
+/// One right of an account. What it is on is empty where it is on everything.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Right {
+    /// `SELECT`, `SHOW VIEW`, …; `USAGE` where there is none.
+    pub privilege: String,
+    /// The schema, as it is granted: `_` and `%` may be wild.
+    pub schema: String,
+    /// The table.
+    pub table: String,
+    /// The column.
+    pub column: String,
+}
+
+/// The rights that an account has of its own, without those of roles. Empty where there is no such account, or
+/// none that we may look at.
+///
+/// # Errors
+/// What the connection answers with.
+pub fn rights(server: &mut Server, account: &AccountName) -> Result<Vec<Right>, LiveError> {
+    let grantee = quoted(&quoted_account(account));
+    let columns = ["'', '', ''", "TABLE_SCHEMA, '', ''", "TABLE_SCHEMA, TABLE_NAME, ''", {
+        "TABLE_SCHEMA, TABLE_NAME, COLUMN_NAME"
+    }];
+    let tables = ["USER", "SCHEMA", "TABLE", "COLUMN"];
+    let mut rights = Vec::new();
+    for (table, columns) in tables.iter().zip(columns) {
+        let from =
+            format!("SELECT PRIVILEGE_TYPE, {columns} FROM information_schema.{table}_PRIVILEGES");
+        let sql = [from.as_bytes(), b" WHERE GRANTEE = ", &grantee[..]].concat();
+        rights.extend(server.ask("reading rights", &sql)?.into_iter().map(|row| {
+            let mut columns = texts(row);
+            let mut next = || columns.next().unwrap_or_default();
+            Right { privilege: next(), schema: next(), table: next(), column: next() }
+        }));
+    }
+    Ok(rights)
+}
+
+/// The columns of a table that we may look at: for each what `COLUMN_TYPE` and `EXTRA` say, with a blank between
+/// them. Empty where there is no such table for us.
+///
+/// # Errors
+/// What the connection answers with.
+pub fn columns(
+    server: &mut Server,
+    schema: &str,
+    table: &str,
+) -> Result<BTreeMap<String, String>, LiveError> {
+    let sql = [
+        b"SELECT COLUMN_NAME, CONCAT_WS(' ', COLUMN_TYPE, EXTRA) FROM information_schema.COLUMNS \
+          WHERE TABLE_SCHEMA = ",
+        &quoted(schema.as_bytes())[..],
+        b" AND TABLE_NAME = ",
+        &quoted(table.as_bytes())[..],
+    ]
+    .concat();
+    map(server, "reading the columns of a table", &sql)
+}
+
+/// The names of a schema's routines, as far as we may look.
+///
+/// # Errors
+/// What the connection answers with.
+pub fn routines(server: &mut Server, schema: &str) -> Result<Vec<String>, LiveError> {
+    let sql = [
+        b"SELECT ROUTINE_NAME FROM information_schema.ROUTINES WHERE ROUTINE_SCHEMA = ",
+        &quoted(schema.as_bytes())[..],
+        b" ORDER BY 1",
+    ]
+    .concat();
+    let rows = server.ask("reading the routines of a schema", &sql)?;
+    Ok(rows.into_iter().filter_map(|row| texts(row).next()).collect())
 }
 
 /// One map for each server that this one replicates from: the columns of `SHOW ALL SLAVES STATUS` (MariaDB) or

@@ -312,6 +312,8 @@ pub(crate) struct SetupArgs {
 pub(crate) enum Setup {
     /// The audit log that rollcall reads
     Audit(SetupAudit),
+    /// The login plugin audit_login.so: installing it, or taking it out again
+    Plugin(SetupPlugin),
     /// A table that every login writes a row into, with the account that matched
     InitConnect(SetupInitConnect),
     /// rollcall's own account, with the least it needs to read
@@ -320,9 +322,13 @@ pub(crate) enum Setup {
     LockProcedure(SetupLockProcedure),
 }
 
-/// Which server a script is for; one of these is enough.
+/// Which server a script is for; one of these, or --server with a configured name, is enough.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct ServerArgs {
+    /// Ask the server that this option file leads to, and print what it lacks
+    #[arg(long, value_name = "FILE",
+        conflicts_with_all = ["family", "server_version", "variables"])]
+    pub(crate) defaults_file: Option<PathBuf>,
     /// Which kind of server, of a version that is common
     #[arg(long, value_enum, value_name = "FAMILY")]
     pub(crate) family: Option<FamilyArg>,
@@ -366,6 +372,22 @@ pub(crate) struct SetupAudit {
     /// Only the lines for the server's option file
     #[arg(long)]
     pub(crate) option_file: bool,
+}
+
+/// `setup plugin`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct SetupPlugin {
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
+    /// The library, as packaging/plugin builds it
+    #[arg(long, value_name = "FILE", default_value = "audit_login.so")]
+    pub(crate) library: String,
+    /// Also ROLLCALL_WRITES, which notes the databases that are written to
+    #[arg(long)]
+    pub(crate) writes: bool,
+    /// How to take both out again
+    #[arg(long)]
+    pub(crate) remove: bool,
 }
 
 /// `setup init-connect`.

@@ -4,6 +4,7 @@
 mod accounts;
 mod deeds;
 mod doctor;
+mod setup;
 mod trace;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,8 +24,7 @@ use crate::answers::{
 };
 use crate::cli::{
     Cli, Command, Condition, EvidenceArgs, FailuresArgs, Global, ReadArgs, ReportArgs, ScanArgs,
-    SeenArgs, Setup, SetupArgs, SetupAudit, SetupInitConnect, SetupLockProcedure, SetupMonitor,
-    WatchArgs,
+    SeenArgs, WatchArgs,
 };
 use crate::config::{Config, LogLevel, default_ledger};
 use crate::exit::Exit;
@@ -33,7 +33,6 @@ use crate::out::{Out, new_file, replace_file};
 use crate::render::{Answer, Format, html_page, shown};
 use crate::scan::{Follower, ReadDone, scan};
 use crate::seal::{self, BadSeal, Seal, Verdict};
-use crate::setup::{self, AccessLog, AuditOptions, LockNames, MonitorOptions, ServerFacts};
 use crate::time::{Zone, parse_time, table_text};
 use crate::watch::{self, watch};
 
@@ -71,15 +70,15 @@ fn dispatch(cli: &Cli, out: Out) -> anyhow::Result<Exit> {
     match &cli.command {
         // Neither needs a configuration that can be read.
         Command::Init => {
-            let path = setup::init(global.config.as_deref()).map_err(anyhow::Error::msg)?;
+            let path = crate::setup::init(global.config.as_deref()).map_err(anyhow::Error::msg)?;
             out.note(&format!("{} written: edit it, then rollcall check", path.display()));
             return Ok(Exit::Done);
         }
         Command::Dialects => {
-            put(out, &setup::dialects(), global.output)?;
+            put(out, &crate::setup::dialects(), global.output)?;
             return Ok(Exit::Done);
         }
-        Command::Setup(args) => return setup_script(args, global, out),
+        Command::Setup(args) => return setup::setup(args, global, out),
         _ => {}
     }
     let session = Session::begin(global, out)?;
@@ -207,7 +206,7 @@ impl<'a> Session<'a> {
 
     fn job(&self, paths: &[PathBuf], args: &ReadArgs) -> anyhow::Result<ReadJob> {
         if let Some(dialect) = &args.dialect {
-            setup::check_dialect(dialect).map_err(|error| anyhow!("--dialect: {error}"))?;
+            crate::setup::check_dialect(dialect).map_err(|error| anyhow!("--dialect: {error}"))?;
         }
         let machine = Zone::machine();
         ReadJob::resolve(paths, args, self.global, &self.config, &machine)
@@ -238,7 +237,7 @@ impl<'a> Session<'a> {
             Follower::new(job)
         };
         if let Some(dialect) = &args.read.dialect {
-            setup::check_dialect(dialect).map_err(|error| anyhow!("--dialect: {error}"))?;
+            crate::setup::check_dialect(dialect).map_err(|error| anyhow!("--dialect: {error}"))?;
         }
         let reload = || {
             let config = Config::load(self.global.config.as_deref())?;
@@ -519,7 +518,7 @@ impl<'a> Session<'a> {
         for warning in &self.config.warnings {
             self.out.note(warning);
         }
-        let (answer, exit) = setup::check(&self.config, &self.ledger()?, self.out);
+        let (answer, exit) = crate::setup::check(&self.config, &self.ledger()?, self.out);
         Ok(exit.max(self.answer(&answer, None)?))
     }
 }
@@ -536,69 +535,6 @@ fn unread(places: &[ledger::Place]) -> Option<u64> {
         same.then(|| file.len().saturating_sub(place.offset))
     });
     unread.reduce(|a, b| a + b)
-}
-
-/// Makes a script for a server that is not asked, and puts it out.
-fn setup_script(args: &SetupArgs, global: &Global, out: Out) -> anyhow::Result<Exit> {
-    let (Setup::Audit(SetupAudit { server, .. })
-    | Setup::InitConnect(SetupInitConnect { server, .. })
-    | Setup::Monitor(SetupMonitor { server, .. })
-    | Setup::LockProcedure(SetupLockProcedure { server, .. })) = &args.what;
-    let variables = server.variables.as_deref().map(read_text).transpose()?;
-    let server = ServerFacts::told(
-        server.family.map(Into::into),
-        server.server_version.as_deref(),
-        variables.as_deref(),
-    )
-    .map_err(anyhow::Error::msg)?;
-    let script = match &args.what {
-        Setup::Audit(args) => {
-            let options = AuditOptions { trace: args.trace, bytes_per_day: args.bytes_per_day };
-            let script = setup::audit(&server, options);
-            if args.option_file {
-                let mut answer = Answer::default();
-                answer.page.verbatim(&script.option_text());
-                put(out, &answer, Format::Table)?;
-                return Ok(Exit::Done);
-            }
-            Ok(script)
-        }
-        Setup::InitConnect(args) => {
-            let log = AccessLog {
-                schema: args.schema.clone(),
-                owner: args.owner.clone(),
-                keep_days: args.keep_days,
-                lenient: args.lenient,
-                from_how_to: args.from_how_to,
-                accounts: args.accounts.clone(),
-            };
-            setup::init_connect(&server, &log)
-        }
-        Setup::Monitor(args) => {
-            let account = args.account.clone();
-            setup::monitor(&server, &MonitorOptions { account, password: args.password })
-        }
-        Setup::LockProcedure(args) => {
-            let names = LockNames {
-                schema: args.schema.clone(),
-                definer: args.definer.clone(),
-                agent: args.account.clone(),
-                cool_down_days: args.cool_down_days,
-            };
-            setup::lock_procedure(&server, &names)
-        }
-    };
-    put(out, &script.map_err(anyhow::Error::msg)?.answer(), global.output)?;
-    Ok(Exit::Done)
-}
-
-/// The text of a file, or of standard input for `-`.
-fn read_text(path: &Path) -> anyhow::Result<String> {
-    let text = match path.as_os_str() == "-" {
-        true => io::read_to_string(io::stdin()),
-        false => std::fs::read_to_string(path),
-    };
-    text.map_err(|error| anyhow!("{} cannot be read: {error}", path.display()))
 }
 
 /// Puts an answer on standard output.

@@ -171,6 +171,207 @@ impl Server {
     }
 }
 
+/// The script that the program prints for a server that it asks, as root over the socket.
+fn asked(server: &Server, arguments: &[&str]) -> String {
+    let folder = tempfile::tempdir().expect("a folder");
+    let options = folder.path().join("root.cnf");
+    let text = format!("[client]\nuser=root\nsocket={}\n", server.bench.told("socket"));
+    fs::write(&options, text).expect("the option file");
+    let configuration = folder.path().join("rollcall.toml");
+    let text = format!("[[server]]\nname = \"db1\"\ndefaults_file = {options:?}\n");
+    fs::write(&configuration, text).expect("the configuration");
+    let run = |further: &[&std::ffi::OsStr]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_rollcall"))
+            .arg("setup")
+            .args(arguments)
+            .args(further)
+            .output()
+            .expect("rollcall");
+        assert!(output.status.success(), "{arguments:?}: {}", lossy(&output.stderr));
+        lossy(&output.stdout)
+    };
+    let script = run(&["--defaults-file".as_ref(), options.as_ref()]);
+    // The configured server is asked in the same way.
+    let named =
+        run(&["--config".as_ref(), configuration.as_ref(), "--server".as_ref(), "db1".as_ref()]);
+    assert_eq!(named, script, "{}", server.kind);
+    script
+}
+
+/// The lines of a script that are sent.
+fn sent(script: &str) -> Vec<&str> {
+    script.lines().filter(|it| !it.is_empty() && !it.starts_with("--")).collect()
+}
+
+/// Carries out what a script has for a shell.
+fn run_shell(server: &Server, arguments: &[&str]) {
+    let json = asked(server, &[arguments, &["-o", "json"]].concat());
+    for line in json.lines() {
+        let step: serde_json::Value = serde_json::from_str(line).expect("JSON");
+        if step["kind"] == "shell" {
+            let text = step["text"].as_str().expect("text");
+            let done = Command::new("sh").args(["-e", "-c", text]).output().expect("sh");
+            assert!(done.status.success(), "{text}: {}", lossy(&done.stderr));
+        }
+    }
+}
+
+/// The plugin's library, as `packaging/plugin` builds it.
+fn library() -> String {
+    let build = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../packaging/plugin");
+    let output = Command::new(build).output().expect("packaging/plugin");
+    assert!(output.status.success(), "{}", lossy(&output.stderr));
+    lossy(&output.stdout).trim().to_owned()
+}
+
+/// Whether the server's process has the library mapped.
+fn is_mapped(server: &Server) -> bool {
+    let maps = fs::read_to_string(format!("/proc/{}/maps", server.bench.told("pid")));
+    maps.expect("the server's maps").contains("audit_login.so")
+}
+
+/// Waits for something that a server does by and by.
+fn await_that(server: &Server, what: &str, is_so: impl Fn() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(Instant::now() < deadline, "{}: {what}", server.kind);
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+const PLUGINS: &str = "SELECT PLUGIN_NAME, PLUGIN_STATUS FROM information_schema.PLUGINS \
+    WHERE PLUGIN_LIBRARY = 'audit_login.so' ORDER BY PLUGIN_NAME";
+
+#[test]
+fn the_plugin_is_installed_and_taken_out_again() {
+    let library = library();
+    let install = ["plugin", "--writes", "--library", &library];
+    let remove = ["plugin", "--remove"];
+    for server in servers() {
+        let server = &server;
+        server.clean();
+        server.make_user("su_app@localhost");
+        run_shell(server, &install);
+        let script = asked(server, &install);
+        server.admin(&script);
+        server.admin(&script);
+        let both = "ROLLCALL_WRITES\tACTIVE\nSIMPLE_LOGIN_AUDIT\tACTIVE\n";
+        assert_eq!(server.admin(PLUGINS), both, "{}", server.kind);
+        server.user("su_app", "SELECT 1").expect("a login");
+        server.admin("CREATE DATABASE su_shop; CREATE TABLE su_shop.a (b int); INSERT INTO su_shop.a VALUES (1)");
+        let data = Path::new(server.bench.told("data"));
+        let holds = |name: &str, text: &str| {
+            let file = fs::read(data.join(name)).unwrap_or_default();
+            lossy(&file).contains(text)
+        };
+        let login = r#""user":"su_app","priv_user":"su_app""#;
+        await_that(server, "no line", || holds("audit_login.log", login));
+        await_that(server, "no note", || holds("rollcall_writes.json", r#""database":"su_shop""#));
+
+        let again = asked(server, &install);
+        for name in ["SIMPLE_LOGIN_AUDIT", "ROLLCALL_WRITES"] {
+            assert!(
+                again.contains(&format!("-- {name} is installed already, and ACTIVE.")),
+                "{again}"
+            );
+        }
+        assert!(sent(&again).iter().all(|it| !it.contains("INSTALL")), "{again}");
+        assert!(!again.contains("mv -T") && again.contains("never be overwritten"), "{again}");
+        server.admin(&again);
+
+        let script = asked(server, &remove);
+        server.admin(&script);
+        server.admin(&script);
+        await_that(server, "still there", || server.admin(PLUGINS).is_empty());
+        await_that(server, "still mapped", || !is_mapped(server));
+        run_shell(server, &remove);
+        assert!(!Path::new(server.bench.told("plugin_dir")).join("audit_login.so").exists());
+        let gone = asked(server, &remove);
+        assert!(gone.contains("-- SIMPLE_LOGIN_AUDIT is not installed."), "{gone}");
+        server.admin(&gone);
+        // The statements that look for themselves.
+        run_shell(server, &install);
+        server.setup(&["plugin", "--writes"]);
+        assert_eq!(server.admin(PLUGINS), both, "{}", server.kind);
+        server.setup(&remove);
+        await_that(server, "still there", || server.admin(PLUGINS).is_empty());
+        run_shell(server, &remove);
+        server.clean();
+    }
+}
+
+#[test]
+fn a_server_that_is_asked_is_told_what_it_lacks() {
+    let monitor = ["monitor", "--account", "su_watch@localhost", "--password"];
+    let procedures = LOCK.map(|it| it.replace("su_agent", "su_watch"));
+    let procedures = procedures.each_ref().map(String::as_str);
+    for server in servers() {
+        let server = &server;
+        take_back(server);
+        let first = asked(server, &procedures);
+        assert!(first.contains("'su_watch'@'localhost' is not there"), "{first}");
+
+        let first = asked(server, &monitor);
+        assert!(first.contains("CREATE USER"), "{first}");
+        server.admin(&first);
+        server.admin(&first);
+        let again = asked(server, &monitor);
+        let grants = sent(&again).into_iter().filter(|it| it.starts_with("GRANT")).count();
+        assert_eq!(grants, 0, "{}: {again}", server.kind);
+        assert!(again.contains("'su_watch'@'localhost' is there already"), "{again}");
+        server.admin(&again);
+        server.admin("REVOKE PROCESS ON *.* FROM su_watch@localhost");
+        let lacking = asked(server, &monitor);
+        let grants: Vec<&str> =
+            sent(&lacking).into_iter().filter(|it| it.starts_with("GRANT")).collect();
+        assert_eq!(grants, ["GRANT PROCESS ON *.* TO 'su_watch'@'localhost';"], "{}", server.kind);
+
+        let first = asked(server, &procedures);
+        assert!(!first.contains("is not there"), "{first}");
+        server.admin(&first);
+        let again = asked(server, &procedures);
+        assert!(
+            again.contains("has already: lock_account, unlock_account, drop_account"),
+            "{again}"
+        );
+        server.admin(&again);
+
+        server.admin(
+            "CREATE DATABASE su_log; CREATE TABLE su_log.accesslog (id int NOT NULL AUTO_INCREMENT \
+             PRIMARY KEY, thread_id int, log_time timestamp NOT NULL DEFAULT CURRENT_TIMESTAMP, \
+             localname varchar(30), matchname varchar(30))",
+        );
+        let first = asked(server, &ACCESS_LOG);
+        assert!(first.contains("in the layout of the how-to"), "{first}");
+        server.admin(&first);
+        server.admin(&first);
+        let again = asked(server, &ACCESS_LOG);
+        assert!(again.contains("is there already, as it should be"), "{again}");
+        assert!(sent(&again).iter().all(|it| !it.starts_with("CREATE TABLE")), "{again}");
+        assert!(again.contains("init_connect has that text already"), "{again}");
+        server.admin(&again);
+        server.make_user("su_app@localhost");
+        assert_eq!(server.user("su_app", "SELECT 1"), Ok("1\n".to_owned()), "{}", server.kind);
+        take_back(server);
+    }
+}
+
+#[test]
+fn an_audit_that_is_on_is_left_alone() {
+    for server in servers().filter(|it| !it.is_mysql()) {
+        let before = audit_settings(&server);
+        server.admin(&asked(&server, &["audit"]));
+        let well = asked(&server, &["audit"]);
+        assert_eq!(sent(&well), [""; 0], "{}", server.kind);
+        assert!(well.contains("The log is on, and nothing is to be sent"), "{well}");
+        server.admin(&format!(
+            "SET GLOBAL server_audit_events = '{}'; SET GLOBAL server_audit_file_rotate_size = {}; \
+             SET GLOBAL server_audit_file_rotations = {}; SET GLOBAL server_audit_logging = {}",
+            before[0], before[1], before[2], before[3]
+        ));
+    }
+}
+
 /// Names that break what quotes badly.
 const HOSTILE: [&str; 7] = [
     "su_plain",

@@ -7,7 +7,8 @@
 //!
 //! (on one line). A writer that escapes adds keys behind `ip`: `time` (RFC 3339, wins over `ts`),
 //! `server` (over `myhost`), `status` (the error), `db`, `tls`, `user_hex` and the like, which hold
-//! the exact bytes and win over `user`; others are passed over.
+//! the exact bytes and win over `user`, `seq` and `dropped` (of our plugin: [`Series`]); others are
+//! passed over.
 //!
 //! # What the format does not promise
 //! * The first writer escapes nothing. A name may hold quotes, line breaks, further keys, a whole
@@ -27,7 +28,7 @@ mod json;
 
 use json::{Fault, Value};
 
-use crate::event::{Doubt, Event, Kind, Peer, Reason, Sink, Span, Stamp};
+use crate::event::{Doubt, Event, Kind, Peer, Reason, Series, Sink, Span, Stamp};
 use crate::reader::{State, Window};
 use crate::server_audit::careful::{quarantined, rejected, trim_end};
 use crate::span::{self, Joins, Rest};
@@ -67,6 +68,8 @@ struct Login<'a> {
     status: Text<'a>,
     database: Text<'a>,
     tls: Text<'a>,
+    line: Text<'a>,
+    lost: Text<'a>,
 }
 
 /// Takes the line of `window` and what belongs to it; the offset after it, or `None` where more
@@ -131,6 +134,8 @@ fn login(line: &[u8]) -> Result<Login<'_>, Doubt> {
             status: Text::Null,
             database: Text::Null,
             tls: Text::Null,
+            line: Text::Null,
+            lost: Text::Null,
         }),
         (None, Fault::More) => Err(quarantined(Reason::Ambiguous)),
         (None, Fault::Syntax) => Err(quarantined(Reason::BadSyntax)),
@@ -181,6 +186,8 @@ fn of_members<'a>(members: &[(&'a [u8], Value<'a>)]) -> Result<Login<'a>, Doubt>
         status: value(b"status")?,
         database: exact(b"db", b"db_hex")?,
         tls: value(b"tls")?,
+        line: value(b"seq")?,
+        lost: value(b"dropped")?,
     })
 }
 
@@ -257,6 +264,8 @@ fn event<'a>(login: &Login<'_>, scratch: &'a mut Vec<u8>) -> Result<Event<'a>, D
     let server = put(login.server)?;
     let database = put(login.database)?;
     let tls = put(login.tls)?;
+    let line = put(login.line)?;
+    let lost = put(login.lost)?;
     let account = put(login.account_user)?;
     let user = put(login.user)?;
     put(Text::Raw(b","))?;
@@ -275,6 +284,12 @@ fn event<'a>(login: &Login<'_>, scratch: &'a mut Vec<u8>) -> Result<Event<'a>, D
     let error = if status.is_empty() { 0 } else { number(&scratch[status])? };
     let error = u32::try_from(error).map_err(|_| rejected(Reason::BadNumber))?;
     let succeeded = matches!(kind, Kind::Connect | Kind::ChangeUser) && error == 0;
+    let series = match (line.is_empty(), lost.is_empty()) {
+        (false, false) => {
+            Some(Series { line: number(&scratch[line])?, lost: number(&scratch[lost])? })
+        }
+        _ => None,
+    };
     let told = !matches!(login.account_user, Text::Null)
         && !matches!(login.account_user, Text::Raw(text) | Text::Escaped(text) if is_null(text));
     Ok(Event {
@@ -290,6 +305,7 @@ fn event<'a>(login: &Login<'_>, scratch: &'a mut Vec<u8>) -> Result<Event<'a>, D
         object: &scratch[tls],
         account_user: (succeeded && told).then_some(&scratch[account]),
         further: false,
+        series,
     })
 }
 

@@ -217,6 +217,7 @@ pub(crate) fn fields<'a>(
         &scratch[..]
     };
     Event {
+        series: None,
         time,
         server,
         peer: Peer::new(joined, user.len()),

@@ -9,6 +9,7 @@ fn record(kind: Kind, object: &[u8], error: u32) -> Switch {
 /// A record of root.
 pub(crate) fn event(kind: Kind, object: &[u8], error: u32) -> Event<'_> {
     Event {
+        series: None,
         time: Stamp::Local(0),
         server: b"db1",
         peer: Peer::new(b"root,localhost", 4),

@@ -35,6 +35,7 @@ impl Log {
 }
 
 /// A record as `server_audit` writes it.
+#[allow(dead_code)]
 pub(crate) fn line(
     at: i64,
     server: &str,

@@ -226,7 +226,8 @@ fn set(
         let of_server = Filter { servers: vec![name.clone().into_bytes()], ..Filter::default() };
         let matched = ledger.matched(&of_server)?;
         let counted = past.counted;
-        members.push(Member { name, snapshot, known, matched, counted, uncovered, stale });
+        let let_in = ledger.let_in(name.as_bytes())?;
+        members.push(Member { name, snapshot, known, matched, counted, let_in, uncovered, stale });
         changes.push(history);
     }
     know_each_other(&mut members);

@@ -7,6 +7,9 @@
 //! user and client host, all that is known of them is its own. Where it is not, the logins that name an account are
 //! signs of it, and the rest stays possible for each of several.
 //!
+//! The login plugin tells the user part of that account: where it is always the same one, only accounts of that user
+//! are possible.
+//!
 //! What the server counts of sessions is given in the same way; where it does not tell from where they came
 //! (`USER_STATISTICS`), to all accounts of that user name.
 //!
@@ -16,7 +19,7 @@
 
 use std::collections::HashMap;
 
-use ledger::{Counted, Matched};
+use ledger::{Counted, LetIn, Matched};
 use verdict::account::{AccountName, ActivityKind, Snapshot};
 use verdict::matching::{Found, Matcher, Shown};
 use verdict::unused::Signs;
@@ -26,6 +29,8 @@ use verdict::unused::Signs;
 pub(crate) enum MatchedBy {
     /// The server names the account.
     AccessLog,
+    /// The login plugin names the account's user, and only this account of that user fits.
+    AccountUser,
     /// Only this account fits user name and client host.
     Host,
     /// It is one of several that fit.
@@ -37,6 +42,7 @@ impl MatchedBy {
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             MatchedBy::AccessLog => "access-log",
+            MatchedBy::AccountUser => "account-user",
             MatchedBy::Host => "host",
             MatchedBy::Candidates => "candidates",
         }
@@ -63,8 +69,9 @@ struct Naming<'a> {
     row: &'a Matched,
 }
 
-/// Which accounts an access log names, by user and client host.
+/// Which accounts an access log names, and which of their users the login plugin, by user and client host.
 pub(super) struct Told<'a> {
+    let_in: HashMap<(&'a [u8], &'a [u8]), Vec<&'a LetIn>>,
     by_pair: HashMap<&'a [u8], HashMap<&'a [u8], Vec<Naming<'a>>>>,
     /// How many accounts there are.
     accounts: usize,
@@ -74,18 +81,35 @@ pub(super) struct Told<'a> {
 
 impl<'a> Told<'a> {
     /// From the rows of one server.
-    pub(super) fn new(rows: &'a [Matched], names: &[AccountName], from: i64) -> Told<'a> {
+    pub(super) fn new(
+        rows: &'a [Matched],
+        let_in: &'a [LetIn],
+        names: &[AccountName],
+        from: i64,
+    ) -> Told<'a> {
         let places: HashMap<&AccountName, usize> = names.iter().zip(0..).collect();
         let mut by_pair: HashMap<&[u8], HashMap<&[u8], Vec<Naming<'_>>>> = HashMap::new();
         for row in rows {
             let naming = Naming { account: places.get(&row.account).copied(), row };
             by_pair.entry(&row.user).or_default().entry(&row.host).or_default().push(naming);
         }
-        Told { by_pair, accounts: names.len(), from }
+        let mut users: HashMap<_, Vec<&LetIn>> = HashMap::new();
+        for row in let_in {
+            users.entry((&row.user[..], &row.host[..])).or_default().push(row);
+        }
+        Told { let_in: users, by_pair, accounts: names.len(), from }
     }
 
     fn of(&self, user: &[u8], host: &[u8]) -> &[Naming<'a>] {
         self.by_pair.get(user).and_then(|it| it.get(host)).map_or(&[][..], Vec::as_slice)
+    }
+
+    /// The only account's user that was named within the window.
+    fn account_user(&self, user: &[u8], host: &[u8]) -> Option<&'a [u8]> {
+        let rows = self.let_in.get(&(user, host))?;
+        let mut named = rows.iter().filter(|it| it.last >= self.from);
+        let only = named.next()?;
+        named.next().is_none().then_some(&only.account_user)
     }
 
     /// The only account that was named within the window, if it is one of these.
@@ -103,8 +127,8 @@ impl Joined {
         self.matched_by = Some(MatchedBy::AccessLog);
     }
 
-    fn add(&mut self, signs: &Signs, candidates: usize) {
-        let by = if candidates > 1 { MatchedBy::Candidates } else { MatchedBy::Host };
+    fn add(&mut self, signs: &Signs, candidates: usize, sure: MatchedBy) {
+        let by = if candidates > 1 { MatchedBy::Candidates } else { sure };
         if candidates > 1 {
             self.possible.add(signs);
             self.rivals = self.rivals.max(candidates);
@@ -140,8 +164,15 @@ impl<'a> Join<'a> {
             last_error: row.last_error,
             contested: row.contested,
         };
-        let found = self.matcher.seen(&row.user, Shown::NameOrAddress(&row.host), None);
-        if let Some(only) = self.told.only(&row.user, &row.host, found.rows()) {
+        let (told, matcher) = (&self.told, self.matcher);
+        let shown = Shown::NameOrAddress(&row.host);
+        let by_user = told
+            .account_user(&row.user, &row.host)
+            .map(|it| matcher.seen(&row.user, shown, Some(it)))
+            .filter(|it| !it.rows().is_empty());
+        let sure = if by_user.is_some() { MatchedBy::AccountUser } else { MatchedBy::Host };
+        let found = by_user.unwrap_or_else(|| matcher.seen(&row.user, shown, None));
+        if let Some(only) = told.only(&row.user, &row.host, found.rows()) {
             self.joined[only].add_told(&signs);
             return;
         }
@@ -156,7 +187,7 @@ impl<'a> Join<'a> {
                 });
             }
         }
-        give(&mut self.joined, found, &signs);
+        give(&mut self.joined, found, &signs, sure);
     }
 
     /// The signs of each account, with what the server itself tells: sessions that are open, and what it has
@@ -173,12 +204,12 @@ impl<'a> Join<'a> {
                 found.rows().iter().for_each(|&row| self.joined[row].open += it.open);
             }
             let signs = Signs { last_active: Some(snapshot.at), ..Signs::default() };
-            give(&mut self.joined, found, &signs);
+            give(&mut self.joined, found, &signs, MatchedBy::Host);
         }
         for it in counted {
             let found = self.server_shows(it.kind, &it.user, &it.host, is_reachable);
             let signs = Signs { last_active: Some(it.since_us), ..Signs::default() };
-            give(&mut self.joined, found, &signs);
+            give(&mut self.joined, found, &signs, MatchedBy::Host);
         }
         self.joined
     }
@@ -200,10 +231,10 @@ impl<'a> Join<'a> {
     }
 }
 
-fn give(joined: &mut [Joined], found: Found, signs: &Signs) {
+fn give(joined: &mut [Joined], found: Found, signs: &Signs, sure: MatchedBy) {
     let rows = found.rows();
     for &row in rows {
-        joined[row].add(signs, rows.len());
+        joined[row].add(signs, rows.len(), sure);
     }
 }
 
@@ -261,7 +292,7 @@ mod tests {
         let version = Version::parse("10.11.6-MariaDB").unwrap();
         assert_eq!(version.family, Family::MariaDb);
         let matcher = Matcher::new(Rules::of(&version), &names[..2], false);
-        let mut join = Join::new(&matcher, Told::new(&told, &names, 500));
+        let mut join = Join::new(&matcher, Told::new(&told, &[], &names, 500));
         rows.iter().for_each(|row| join.add(row));
         let joined = join.finish(&Snapshot::new(version, NOW), &[], &|_| true);
         let found: Vec<_> = joined
@@ -295,6 +326,38 @@ mod tests {
     }
 
     #[test]
+    fn the_user_of_the_account_narrows() {
+        let names = [AccountName::new("sam", "%"), AccountName::new("", "web-1")];
+        let version = Version::parse("10.11.6-MariaDB").unwrap();
+        let matcher = Matcher::new(Rules::of(&version), &names, false);
+        let let_in = |account_user: &str, last| LetIn {
+            server: b"db1".to_vec(),
+            user: b"sam".to_vec(),
+            host: b"web-1".to_vec(),
+            account_user: account_user.into(),
+            count: 1,
+            first: 1,
+            last,
+        };
+        let found = |rows: &[LetIn]| {
+            let told = Told::new(&[], rows, &names, 500);
+            let mut join = Join::new(&matcher, told);
+            join.add(&seen("web-1", 5));
+            let joined = join.finish(&Snapshot::new(version.clone(), NOW), &[], &|_| true);
+            let by = |it: &Joined| it.matched_by.map_or("", MatchedBy::as_str);
+            joined.iter().map(|it| (it.sure.logins, it.possible.logins, by(it))).collect::<Vec<_>>()
+        };
+        let none = (0, 0, "");
+        let unknown = found(&[]);
+        assert_eq!(found(&[let_in("", NOW)]), [none, (5, 0, "account-user")]);
+        assert_eq!(found(&[let_in("sam", NOW)]), [(5, 0, "account-user"), none]);
+        // What was before the window, both, or one that does not fit, says nothing.
+        assert_eq!(found(&[let_in("sam", 499)]), unknown);
+        assert_eq!(found(&[let_in("sam", NOW), let_in("", NOW)]), unknown);
+        assert_eq!(found(&[let_in("boss", NOW)]), unknown);
+    }
+
+    #[test]
     fn who_is_no_candidate_takes_nothing_away() {
         let row = [seen("10.0.0.7", 5)];
         let none = (0, 0, "");
@@ -321,7 +384,7 @@ mod tests {
             since_us: 700,
         };
         let counted: Vec<Counted> = rows.iter().map(counted).collect();
-        let join = Join::new(&matcher, Told::new(&[], &names, 0));
+        let join = Join::new(&matcher, Told::new(&[], &[], &names, 0));
         let is_reachable = |place| Some(place) != unreachable;
         let joined = join.finish(&Snapshot::new(version, NOW), &counted, &is_reachable);
         let found: Vec<_> =

@@ -35,6 +35,8 @@ pub(crate) struct Member {
     pub(crate) matched: Vec<ledger::Matched>,
     /// What the server has counted of sessions.
     pub(crate) counted: Vec<ledger::Counted>,
+    /// Users of accounts that the login plugin names.
+    pub(crate) let_in: Vec<ledger::LetIn>,
     /// What of the window evidence does not tell, in order.
     pub(crate) uncovered: Vec<Uncovered>,
     /// Why its accounts could not be read now, if they are of before.
@@ -175,7 +177,8 @@ fn on_server<E>(
     let names: Vec<AccountName> = users.iter().map(|it| it.name.clone()).collect();
     let rules = Rules::of(&snapshot.version);
     let matcher = Matcher::new(rules, &names, snapshot.skip_name_resolve);
-    let mut join = Join::new(&matcher, Told::new(&member.matched, &names, window.from));
+    let mut join =
+        Join::new(&matcher, Told::new(&member.matched, &member.let_in, &names, window.from));
     rows(member, &matcher, &mut |row| join.add(row))?;
     let unreachable = matcher.unreachable().into_iter();
     let mut unreachable: BTreeMap<usize, String> =

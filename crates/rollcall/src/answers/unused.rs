@@ -337,6 +337,7 @@ mod tests {
             },
             matched: Vec::new(),
             counted: Vec::new(),
+            let_in: Vec::new(),
             uncovered,
             stale: None,
         }

@@ -408,6 +408,7 @@ fn count(batch: &mut Batch, row: &LoginRow, doubts: &mut Doubts) {
     let joined = [&peer.user[..], &peer.host[..]].join(&b',');
     let account = row.account();
     let event = Event {
+        series: None,
         time: Stamp::Utc(at),
         server: b"",
         peer: Peer::new(&joined, peer.user.len()),

@@ -158,6 +158,9 @@ fn mariadb(server: &ServerFacts, options: AuditOptions) -> Script {
             "SET GLOBAL server_audit_logging = ON",
         );
     }
+    if script.sends_nothing() {
+        script.note("The log is on, and nothing is to be sent.");
+    }
     let mut why = "So that it outlives the next restart.".to_owned();
     if server.variables.is_none() {
         why += " With what SHOW GLOBAL VARIABLES LIKE 'server_audit%' tells by then.";
@@ -298,12 +301,21 @@ fn mysql(server: &ServerFacts) -> Script {
         "1. An access log table, filled at every login through init_connect: who, from where, and the \
          account that matched; not of administrators, and no refusals. rollcall setup init-connect",
     );
-    script.note(
-        "2. JSON lines of a login plugin, which rollcall reads (rollcall dialects: audit_login), where \
-         one is installed.",
-    );
+    let login = server.present.as_ref().and_then(|it| it.plugin("SIMPLE_LOGIN_AUDIT"));
+    script.note(match login {
+        Some(it) if it.status == "ACTIVE" => {
+            "2. The login plugin audit_login.so, which is installed already: logins and refusals of all."
+        }
+        _ => {
+            "2. The login plugin audit_login.so, which writes a line for each login and refusal, of \
+             administrators too: rollcall setup plugin"
+        }
+    });
     script.note("3. The error log, for refused logins: rollcall does not read it, people can.");
-    if server.is_at_least(8, 0) {
+    let verbosity = server.variable("log_error_verbosity").flatten();
+    if verbosity.is_some_and(|it| it == "3") {
+        script.note("log_error_verbosity is 3, which is enough for it: nothing is to be sent.");
+    } else if server.is_at_least(8, 0) {
         script.sql(
             "\"Access denied for user …\" is a note, and notes are written from verbosity 3 on.",
             "SET PERSIST log_error_verbosity = 3",

@@ -17,7 +17,7 @@
 //! * `USER()` and `CONNECTION_ID()` in a trigger are those of the session, `CURRENT_USER()` is the trigger's
 //!   definer.
 
-use verdict::access_log::NAME_MAX;
+use verdict::access_log::{Layout, NAME_MAX};
 use verdict::account::{AccountName, Family};
 
 use super::script::Script;
@@ -61,14 +61,53 @@ pub(crate) fn init_connect(server: &ServerFacts, log: &AccessLog) -> Result<Scri
     }
     let mut script = Script::default();
     script.note(server.heading("An access log table, written at every login"));
+    let log = &as_found(&mut script, server, log)?;
     traps(&mut script, server, log);
-    table(&mut script, family, log);
+    table(&mut script, server, log);
     owner(&mut script, family, log);
     trigger(&mut script, family, log);
-    event(&mut script, family, log);
+    event(&mut script, server, log);
     grants(&mut script, server, log);
-    switch_on(&mut script, family, log);
+    switch_on(&mut script, server, log);
     Ok(script)
+}
+
+/// Says what a server that was asked has already; what is wanted, as its table needs it.
+fn as_found(
+    script: &mut Script,
+    server: &ServerFacts,
+    log: &AccessLog,
+) -> Result<AccessLog, String> {
+    let mut log = log.clone();
+    let Some(present) = &server.present else { return Ok(log) };
+    let table = table_name(&log);
+    if present.columns.is_empty() {
+        script.note(format!("{table} is not there, or we may not see it."));
+        return Ok(log);
+    }
+    match Layout::of(&present.columns) {
+        Layout::Whole => script.note(format!("{table} is there already, as it should be.")),
+        Layout::HowTo => {
+            log.from_how_to = true;
+            script.note(format!(
+                "{table} is there in the layout of the how-to (names that do not fit, or times that move): it \
+                 is widened."
+            ));
+        }
+        Layout::Foreign(missing) => {
+            return Err(format!(
+                "{table} is another table (it has no {}): choose another --schema",
+                missing.join(", ")
+            ));
+        }
+    }
+    Ok(log)
+}
+
+/// Whether the table is known to be there in its own layout.
+fn is_whole(server: &ServerFacts) -> bool {
+    let present = server.present.as_ref().filter(|it| !it.columns.is_empty());
+    present.is_some_and(|it| Layout::of(&it.columns) == Layout::Whole)
 }
 
 fn table_name(log: &AccessLog) -> String {
@@ -110,9 +149,12 @@ fn traps(script: &mut Script, server: &ServerFacts, log: &AccessLog) {
     ));
 }
 
-fn table(script: &mut Script, family: Family, log: &AccessLog) {
+fn table(script: &mut Script, server: &ServerFacts, log: &AccessLog) {
     let table = table_name(log);
     script.session();
+    if is_whole(server) {
+        return;
+    }
     if log.from_how_to {
         script.sql(
             "Logins do not wait for the table while it is changed. Those in between leave no row.",
@@ -155,7 +197,7 @@ fn table(script: &mut Script, family: Family, log: &AccessLog) {
     );
     let why = "Rows are read and forgotten by their time.";
     let add = format!("ALTER TABLE {table} ADD KEY log_time (log_time)");
-    match family {
+    match server.version.family {
         Family::MariaDb => script.sql(why, add.replace("ADD KEY", "ADD KEY IF NOT EXISTS")),
         Family::MySql => {
             script.sql(
@@ -209,7 +251,8 @@ fn trigger(script: &mut Script, family: Family, log: &AccessLog) {
     create(script, family, why, "TRIGGER", &name, &owner, &body);
 }
 
-fn event(script: &mut Script, family: Family, log: &AccessLog) {
+fn event(script: &mut Script, server: &ServerFacts, log: &AccessLog) {
+    let family = server.version.family;
     let (table, owner) = (table_name(log), account(&log.owner));
     let name = format!("{}.accesslog_forget", identifier(&log.schema));
     let body = format!(
@@ -224,6 +267,7 @@ fn event(script: &mut Script, family: Family, log: &AccessLog) {
     );
     create(script, family, &why, "EVENT", &name, &owner, &body);
     match family {
+        _ if server.is_on("event_scheduler") => script.note("event_scheduler is ON already."),
         Family::MariaDb => script.sql(
             "Events run only where the scheduler does; by default it does not.",
             "SET GLOBAL event_scheduler = ON",
@@ -306,7 +350,7 @@ fn grants(script: &mut Script, server: &ServerFacts, log: &AccessLog) {
     }
 }
 
-fn switch_on(script: &mut Script, family: Family, log: &AccessLog) {
+fn switch_on(script: &mut Script, server: &ServerFacts, log: &AccessLog) {
     let insert = format!("INSERT INTO {} ({WRITTEN}) VALUES ({VALUES})", table_name(log));
     let text = match log.lenient {
         true => format!(
@@ -314,12 +358,18 @@ fn switch_on(script: &mut Script, family: Family, log: &AccessLog) {
         ),
         false => insert,
     };
+    let now = server.variable("init_connect").flatten().filter(|it| !it.is_empty());
+    if now == Some(&text[..]) {
+        script.note("init_connect has that text already.");
+    } else if let Some(now) = now {
+        script.note(format!("init_connect holds something else now, which is replaced: {now}"));
+    }
     script.note(
         "Now try it: log in as an ordinary account in another window after the next statement, before you \
          close this one. SET GLOBAL init_connect = '' takes it back.",
     );
     let value = literal(text.as_bytes());
-    match family {
+    match server.version.family {
         Family::MariaDb => {
             script.sql(
                 "From the next login on. What init_connect holds already is replaced.",
@@ -345,6 +395,33 @@ mod tests {
     use super::super::script::Part;
     use super::super::server::tests::server;
     use super::*;
+
+    #[test]
+    fn the_table_that_is_there_decides() {
+        use super::super::server::Present;
+        let asked = |columns: &[(&str, &str)]| {
+            let column = |(name, kind): &(&str, &str)| ((*name).to_owned(), (*kind).to_owned());
+            let columns = columns.iter().map(column).collect();
+            let text = "version\t10.11.6-MariaDB\ninit_connect\tSET @a = 1\nevent_scheduler\tON\n";
+            let told = ServerFacts::told(None, None, Some(text)).unwrap();
+            ServerFacts { present: Some(Present { columns, ..Present::default() }), ..told }
+        };
+        let names = ["thread_id", "log_time", "localname", "matchname"];
+        let columns = |kind| names.map(|name| (name, kind));
+        let text =
+            |columns: &[(&str, &str)]| init_connect(&asked(columns), &log()).map(|it| it.text());
+        let none = text(&[]).unwrap();
+        assert!(none.contains("CREATE TABLE") && none.contains("we may not see it"));
+        assert!(
+            none.contains("which is replaced: SET @a = 1") && !none.contains("_scheduler = ON;")
+        );
+        let whole = text(&columns("varchar(400)")).unwrap();
+        assert!(!whole.contains("CREATE TABLE") && whole.contains("as it should be"), "{whole}");
+        let old = text(&columns("varchar(30)")).unwrap();
+        assert!(old.contains("ALTER TABLE") && old.contains("layout of the how-to"), "{old}");
+        let foreign = text(&[("a", "int")]).unwrap_err();
+        assert!(foreign.contains("another table") && foreign.contains("--schema"), "{foreign}");
+    }
 
     fn log() -> AccessLog {
         AccessLog {

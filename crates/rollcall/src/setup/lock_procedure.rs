@@ -43,6 +43,9 @@ pub(crate) struct LockNames {
     pub(crate) cool_down_days: u32,
 }
 
+/// The procedures.
+const PROCEDURES: [&str; 4] = ["lock_account", "unlock_account", "drop_account", "kill_session"];
+
 /// The statements.
 ///
 /// # Errors
@@ -70,6 +73,7 @@ pub(crate) fn lock_procedure(server: &ServerFacts, names: &LockNames) -> Result<
         words.iter().map(|(name, word)| (*name, word.as_str())).collect();
     let mut script = Script::default();
     script.note(server.heading("Procedures that lock, unlock and drop accounts and end sessions"));
+    present(&mut script, server, names);
     script.note(format!(
         "{agent} must be there: rollcall setup monitor. It must have no other rights than those that \
          come from there and from here: with CREATE USER, with rights on {schema} or on mysql (CREATE \
@@ -97,4 +101,26 @@ pub(crate) fn lock_procedure(server: &ServerFacts, names: &LockNames) -> Result<
             .to_owned(),
     });
     Ok(script)
+}
+
+/// Says what is there already.
+fn present(script: &mut Script, server: &ServerFacts, names: &LockNames) {
+    let Some(present) = &server.present else { return };
+    let there: Vec<&str> =
+        PROCEDURES.into_iter().filter(|it| present.routines.iter().any(|own| own == it)).collect();
+    if !there.is_empty() {
+        script.note(format!(
+            "{} has already: {}. They are made anew, as their texts may be older; protected and deeds keep \
+             their rows.",
+            identifier(&names.schema),
+            there.join(", ")
+        ));
+    }
+    if present.rights.is_empty() {
+        script.note(format!(
+            "{} is not there, or we may not see it: rollcall setup monitor first, or what it may call cannot \
+             be granted.",
+            account(&names.agent)
+        ));
+    }
 }

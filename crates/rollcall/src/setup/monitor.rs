@@ -9,6 +9,7 @@
 //! * MariaDB's `mysql.user` is a view that does not tell who is locked; `mysql.global_priv` does, in the JSON
 //!   that also holds the hashes: there is no grant for a part of it.
 
+use live::facts::Right;
 use verdict::account::{AccountName, Family};
 
 use super::script::Script;
@@ -104,7 +105,11 @@ pub(crate) fn monitor(server: &ServerFacts, options: &MonitorOptions) -> Result<
     let mut script = Script::default();
     script.note(server.heading("rollcall's own account"));
     script.session();
-    make(&mut script, family, options, &name);
+    let is_there = server.present.as_ref().is_some_and(|it| !it.rights.is_empty());
+    match is_there {
+        true => script.note(format!("{name} is there already.")),
+        false => make(&mut script, family, options, &name),
+    }
     let user = format!("SELECT ({MYSQL_USER}) ON mysql.user");
     let columns = [(
         "Who there is, who is locked, which rights they have; without the password hashes.",
@@ -114,12 +119,20 @@ pub(crate) fn monitor(server: &ServerFacts, options: &MonitorOptions) -> Result<
         Family::MariaDb => [&MARIADB[..2], BOTH, &MARIADB[2..]],
         Family::MySql => [&columns, BOTH, MYSQL],
     };
-    for (why, what) in grants.into_iter().flatten() {
-        script.sql(*why, format!("GRANT {what} TO {name}"));
+    let rights = server.present.as_ref().map_or(&[][..], |it| &it.rights);
+    let (held, lacking): (Vec<_>, Vec<_>) =
+        grants.into_iter().flatten().copied().partition(|(_, what)| holds(rights, what));
+    if !held.is_empty() {
+        let held: Vec<&str> = held.iter().map(|(_, what)| *what).collect();
+        script.note(format!("{name} has already: {}.", held.join("; ")));
+    }
+    for (why, what) in lacking {
+        script.sql(why, format!("GRANT {what} TO {name}"));
     }
     if family == Family::MariaDb {
         match server.variable("performance_schema") {
             Some(Some("OFF") | None) => {}
+            _ if holds(rights, "SELECT ON performance_schema.accounts") => {}
             _ => script.sql(
                 "How often accounts connected since the start, where performance_schema is on.",
                 format!("GRANT SELECT ON performance_schema.accounts TO {name}"),
@@ -135,6 +148,24 @@ pub(crate) fn monitor(server: &ServerFacts, options: &MonitorOptions) -> Result<
         "rollcall finds its way by defaults_file of the [[server]] in rollcall.toml: {client}."
     ));
     Ok(script)
+}
+
+/// Whether an account has all that a grant gives, `SELECT (a, b) ON mysql.proc`.
+fn holds(rights: &[Right], what: &str) -> bool {
+    let Some((privilege, object)) = what.rsplit_once(" ON ") else { return false };
+    let (schema, table) = object.split_once('.').unwrap_or((object, "*"));
+    let (privilege, columns) = match privilege.split_once(" (") {
+        Some((privilege, columns)) => (privilege, columns.trim_end_matches(')')),
+        None => (privilege, ""),
+    };
+    let part = |text: &str| if text == "*" { String::new() } else { text.to_owned() };
+    columns.split(',').map(str::trim).all(|column| {
+        rights.iter().any(|it| {
+            it.privilege.eq_ignore_ascii_case(privilege)
+                && (&it.schema, &it.table) == (&part(schema), &part(table))
+                && it.column.eq_ignore_ascii_case(column)
+        })
+    })
 }
 
 fn make(script: &mut Script, family: Family, options: &MonitorOptions, name: &str) {
@@ -197,6 +228,34 @@ mod tests {
                     || ["CREATE USER IF NOT", "SET "].iter().any(|it| line.starts_with(it))
             };
             assert!(text.lines().all(is_known), "{text}");
+        }
+    }
+
+    #[test]
+    fn only_what_is_lacking_is_granted() {
+        let right = |privilege: &str, schema: &str, table: &str, column: &str| Right {
+            privilege: privilege.to_owned(),
+            schema: schema.to_owned(),
+            table: table.to_owned(),
+            column: column.to_owned(),
+        };
+        let rights = [
+            right("PROCESS", "", "", ""),
+            right("SELECT", "mysql", "db", ""),
+            right("SELECT", "mysql", "event", "db"),
+            right("SELECT", "mysql", "event", "name"),
+            right("SHOW VIEW", "shop", "", ""),
+        ];
+        for (what, expected) in [
+            ("PROCESS ON *.*", true),
+            ("SELECT ON mysql.db", true),
+            ("SELECT ON *.*", false),
+            ("SELECT ON mysql.tables_priv", false),
+            ("SELECT (db, name) ON mysql.event", true),
+            ("SELECT (db, name, definer) ON mysql.event", false),
+            ("SHOW VIEW ON *.*", false),
+        ] {
+            assert_eq!(holds(&rights, what), expected, "{what}");
         }
     }
 

@@ -12,7 +12,7 @@
 //! ```
 //!
 //! # Invariants
-//! * A note or an option never becomes a statement: each of its lines stands behind `-- `.
+//! * A note, an option or a line for a shell never becomes a statement: each of its lines stands behind `-- `.
 //! * A statement with a semicolon inside stands between two changes of delimiter.
 
 use crate::render::{Answer, Page, Records, Value};
@@ -36,6 +36,8 @@ pub(crate) enum Part {
     Note(String),
     /// Something to send.
     Sql(Statement),
+    /// Something for a shell, as root on the server's machine.
+    Shell(ShellLines),
     /// Something to write into a file.
     Options(OptionLines),
 }
@@ -45,6 +47,13 @@ pub(crate) enum Part {
 pub(crate) struct Statement {
     pub(crate) why: String,
     pub(crate) sql: String,
+}
+
+/// Lines for a shell.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ShellLines {
+    pub(crate) why: String,
+    pub(crate) lines: Vec<String>,
 }
 
 /// Lines of an option file, comments among them.
@@ -72,6 +81,16 @@ impl Script {
         self.sql("Names in the statements are UTF-8.", "SET NAMES utf8mb4");
         let why = "So that quotes and backslashes are read as they were written.";
         self.sql(why, "SET SESSION sql_mode = ''");
+    }
+
+    /// Adds lines for a shell, as root on the server's machine.
+    pub(crate) fn shell(&mut self, why: impl Into<String>, lines: Vec<String>) {
+        self.parts.push(Part::Shell(ShellLines { why: why.into(), lines }));
+    }
+
+    /// Whether there is nothing to send.
+    pub(crate) fn sends_nothing(&self) -> bool {
+        !self.parts.iter().any(|part| matches!(part, Part::Sql(_)))
     }
 
     /// Adds lines for an option file.
@@ -109,12 +128,13 @@ impl Script {
                     push_comment(&mut out, &statement.why);
                     push_statement(&mut out, &statement.sql);
                 }
+                Part::Shell(shell) => {
+                    push_comment(&mut out, &format!("{} As root, in a shell:", shell.why));
+                    push_lines(&mut out, &shell.lines);
+                }
                 Part::Options(options) => {
                     push_comment(&mut out, &format!("{} In {}:", options.why, options.path));
-                    for line in &options.lines {
-                        out.push_str(format!("--   {line}").trim_end());
-                        out.push('\n');
-                    }
+                    push_lines(&mut out, &options.lines);
                 }
             }
         }
@@ -139,6 +159,7 @@ impl Script {
             let row = match part {
                 Part::Note(text) => ("note", text.clone(), None, None),
                 Part::Sql(it) => ("sql", it.sql.clone(), Some(&it.why), None),
+                Part::Shell(it) => ("shell", it.lines.join("\n"), Some(&it.why), None),
                 Part::Options(it) => ("options", it.lines.join("\n"), Some(&it.why), Some(it.path)),
             };
             let or_absent = |text: Option<&str>| text.map_or(Value::Absent, Value::word);
@@ -194,6 +215,14 @@ fn push_comment(out: &mut String, text: &str) {
     }
 }
 
+/// Lines as they are, behind `--   `.
+fn push_lines(out: &mut String, lines: &[String]) {
+    for line in lines.iter().flat_map(|it| it.split('\n')) {
+        out.push_str(format!("--   {line}").trim_end());
+        out.push('\n');
+    }
+}
+
 fn push_statement(out: &mut String, sql: &str) {
     match sql.contains(';') {
         false => out.push_str(&format!("{sql};\n")),
@@ -217,6 +246,7 @@ mod tests {
              -- Long.\nBEGIN\n  x;\nEND\n//\n",
             &[("name", "{other}")],
         );
+        script.shell("Copied.", vec!["cp a b\nDROP TABLE x;".to_owned(), "mv b c".to_owned()]);
         let lines = vec!["[mariadbd]".to_owned(), String::new(), "a = b".to_owned()];
         script.options("Kept.", "/etc/x.cnf", lines);
         script
@@ -239,6 +269,11 @@ mod tests {
         //
         DELIMITER ;
 
+        -- Copied. As root, in a shell:
+        --   cp a b
+        --   DROP TABLE x;
+        --   mv b c
+
         -- Kept. In /etc/x.cnf:
         --   [mariadbd]
         --
@@ -253,6 +288,7 @@ mod tests {
         {"kind":"note","text":"A note.\nDROP DATABASE shop;","why":null,"path":null}
         {"kind":"sql","text":"SET @a = {other}, @b = '{other}'","why":"Because of {other}. And so on.","path":null}
         {"kind":"sql","text":"BEGIN\n  x;\nEND","why":"Long.","path":null}
+        {"kind":"shell","text":"cp a b\nDROP TABLE x;\nmv b c","why":"Copied.","path":null}
         {"kind":"options","text":"[mariadbd]\n\na = b","why":"Kept.","path":"/etc/x.cnf"}
         "#);
     }

@@ -1,4 +1,5 @@
-//! Which server a script is for: its version, and its variables where they are known.
+//! Which server a script is for: its version, its variables where they are known, and what is there already
+//! where it was asked.
 //!
 //! ```text
 //! mariadb -e 'SHOW GLOBAL VARIABLES'       Variable_name<TAB>Value
@@ -7,6 +8,7 @@
 
 use std::collections::BTreeMap;
 
+use live::facts::{Plugin, Right};
 use verdict::account::{AccountName, Family, Version, quoted, quoted_account};
 
 /// What is taken for granted of a server whose version nobody told.
@@ -21,6 +23,36 @@ pub(crate) struct ServerFacts {
     pub(crate) is_assumed: bool,
     /// `SHOW GLOBAL VARIABLES`, names in lower case; `None` where nobody told.
     pub(crate) variables: Option<BTreeMap<String, String>>,
+    /// What is there already; `None` where the server was not asked.
+    pub(crate) present: Option<Present>,
+}
+
+/// What a server that was asked has already, as far as we may look.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Present {
+    pub(crate) plugins: Vec<Plugin>,
+    /// The columns of the access log table, and what they are; empty where there is none.
+    pub(crate) columns: BTreeMap<String, String>,
+    /// The rights of rollcall's own account; empty where there is none.
+    pub(crate) rights: Vec<Right>,
+    /// The routines in the schema of the procedures.
+    pub(crate) routines: Vec<String>,
+    /// What rules this machine beside file modes, where the server is on it.
+    pub(crate) guards: Option<Guards>,
+}
+
+/// What may forbid a server a file that its mode allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Guards {
+    pub(crate) selinux: bool,
+    pub(crate) apparmor: bool,
+}
+
+impl Present {
+    /// A plugin by its name, in whatever case.
+    pub(crate) fn plugin(&self, name: &str) -> Option<&Plugin> {
+        self.plugins.iter().find(|it| it.name.eq_ignore_ascii_case(name))
+    }
 }
 
 impl ServerFacts {
@@ -41,16 +73,17 @@ impl ServerFacts {
                 let version = Version::parse(text).ok_or_else(|| {
                     format!("{text:?} is no version: give what SELECT version() says")
                 })?;
-                ServerFacts { version, is_assumed: false, variables }
+                ServerFacts { version, is_assumed: false, variables, present: None }
             }
             (None, Some(family)) => {
                 let assumed = ASSUMED.iter().find(|(it, _)| *it == family);
                 let version = assumed.and_then(|(_, text)| Version::parse(text));
                 let version = version.ok_or_else(|| "give --server-version".to_owned())?;
-                ServerFacts { version, is_assumed: true, variables }
+                ServerFacts { version, is_assumed: true, variables, present: None }
             }
             (None, None) => {
-                let flags = "--family mariadb|mysql, --server-version TEXT or --variables FILE";
+                let flags = "--family mariadb|mysql, --server-version TEXT or --variables FILE; or have it \
+                    asked: --defaults-file FILE, or --server NAME where it is configured";
                 return Err(format!("for which server? Give {flags}"));
             }
         };
@@ -71,6 +104,11 @@ impl ServerFacts {
         self.variables.as_ref().map(|it| it.get(name).map(String::as_str))
     }
 
+    /// Whether a variable is known to be `ON`.
+    pub(crate) fn is_on(&self, name: &str) -> bool {
+        self.variable(name).flatten().is_some_and(|it| it.eq_ignore_ascii_case("ON") || it == "1")
+    }
+
     /// For which server this is, for the head of a script.
     pub(crate) fn heading(&self, what: &str) -> String {
         let (major, minor, _) = self.version.number;
@@ -78,6 +116,10 @@ impl ServerFacts {
         match self.is_assumed {
             true => format!(
                 "{what}, for {family} {major}.{minor} and newer (--server-version tells which it is)."
+            ),
+            false if self.present.is_some() => format!(
+                "{what}, for {family} {}, which was asked: what is there already is left out.",
+                self.version.text
             ),
             false => format!("{what}, for {family} {}.", self.version.text),
         }
