@@ -274,6 +274,85 @@ impl Drop for Bench {
     }
 }
 
+impl Bench {
+    /// The line of a user's login.
+    fn login_of(&self, user: &str) -> Value {
+        let is = |line: &Value| line["user"] == user && line["type"] == "successful_login";
+        self.lines().into_iter().find(is).unwrap_or_else(|| panic!("no login of {user}"))
+    }
+
+    /// Logs in on the socket.
+    fn login_here(&self, user: &str) {
+        let socket = self.server.told("socket");
+        let mut client = self.server.client();
+        client.args([
+            "--no-defaults",
+            "-S",
+            socket,
+            &format!("-u{user}"),
+            &format!("-p{PASSWORD}"),
+        ]);
+        let output = client.args(["-e", "SELECT 1"]).output().expect("the client");
+        assert!(output.status.success(), "{user}: {}", lossy(&output.stderr));
+    }
+}
+
+#[test]
+fn who_is_proxied_is_used_as_well() {
+    // Of the three only MySQL can do that without PAM.
+    let bench = Bench::new("mysql-9.7");
+    let back = "SET GLOBAL check_proxy_users = OFF; SET GLOBAL sha256_password_proxy_users = OFF; \
+        DROP USER IF EXISTS lp_door@'%'; DROP USER IF EXISTS lp_boss@'%'";
+    bench.server.admin(back);
+    bench.server.admin(&format!(
+        "SET GLOBAL check_proxy_users = ON; SET GLOBAL sha256_password_proxy_users = ON; \
+         CREATE USER lp_boss@'%' IDENTIFIED BY '{PASSWORD}'; \
+         CREATE USER lp_door@'%' IDENTIFIED WITH sha256_password BY '{PASSWORD}'; \
+         GRANT PROXY ON lp_boss@'%' TO lp_door@'%'"
+    ));
+    bench.login_here("lp_door");
+    bench.await_lines("logout", 1);
+    let line = bench.login_of("lp_door");
+    assert_eq!(line["priv_user"], "lp_boss");
+    assert_eq!(line["proxy_user"], "'lp_door'@'%'");
+    bench.scan("scan.sqlite");
+    let options = bench.path("root.cnf");
+    let accounts = ["accounts", "--defaults-file", options.to_str().expect("UTF-8")];
+    let accounts = bench.ask("scan.sqlite", &accounts);
+    let logins = |user: &str| {
+        let row = accounts.iter().find(|row| row["user"] == user).expect("the account");
+        (row["logins"].as_u64(), row["matched_by"].as_str())
+    };
+    assert_eq!(logins("lp_boss"), (Some(1), Some("account-user")), "{accounts:?}");
+    assert_eq!(logins("lp_door"), (Some(1), Some("host")), "{accounts:?}");
+    assert_eq!(logins("lp_never"), (Some(0), None), "{accounts:?}");
+    bench.server.admin(back);
+}
+
+#[test]
+fn tls_and_names_outside_are_told_where_the_server_tells() {
+    for kind in KINDS {
+        let bench = Bench::new(kind);
+        let is_mysql = bench.server.told("family") == "mysql";
+        let mut client = bench.server.client();
+        client.args(["--no-defaults", "--protocol=tcp", "-h", "127.0.0.1"]);
+        client.args(["-P", bench.server.told("port"), "-ulp_web", &format!("-p{PASSWORD}")]);
+        client.arg(if is_mysql { "--ssl-mode=REQUIRED" } else { "--ssl" });
+        let output = client.args(["-BNe", "SHOW STATUS LIKE 'Ssl_cipher'"]).output().unwrap();
+        assert!(lossy(&output.stdout).trim().len() > "Ssl_cipher".len(), "{kind}: {output:?}");
+        bench.await_lines("logout", 1);
+        let told = if is_mysql { "tls".into() } else { Value::Null };
+        assert_eq!(bench.login_of("lp_web")["connection_type"], told, "{kind}");
+        // The system's name of whoever comes through the socket.
+        bench.server.admin("SELECT 1");
+        let is_root = nix::unistd::geteuid().is_root();
+        let told = if is_mysql && is_root { "root".into() } else { Value::Null };
+        if kind == "mariadb-10.11" || is_root && is_mysql {
+            assert_eq!(bench.login_of("root")["external_user"], told, "{kind}");
+        }
+    }
+}
+
 /// A running `rollcall watch`, ended with it.
 struct Watch(Child);
 

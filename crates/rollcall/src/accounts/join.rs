@@ -8,7 +8,8 @@
 //! signs of it, and the rest stays possible for each of several.
 //!
 //! The login plugin tells the user part of that account: where it is always the same one, only accounts of that user
-//! are possible.
+//! are possible. Where it is another user's than the one that logged in, an account of that user was proxied, and is used
+//! as well.
 //!
 //! What the server counts of sessions is given in the same way; where it does not tell from where they came
 //! (`USER_STATISTICS`), to all accounts of that user name.
@@ -72,6 +73,8 @@ struct Naming<'a> {
 /// Which accounts an access log names, and which of their users the login plugin, by user and client host.
 pub(super) struct Told<'a> {
     let_in: HashMap<(&'a [u8], &'a [u8]), Vec<&'a LetIn>>,
+    /// The places of accounts, by their user.
+    places: HashMap<Vec<u8>, Vec<usize>>,
     by_pair: HashMap<&'a [u8], HashMap<&'a [u8], Vec<Naming<'a>>>>,
     /// How many accounts there are.
     accounts: usize,
@@ -97,7 +100,11 @@ impl<'a> Told<'a> {
         for row in let_in {
             users.entry((&row.user[..], &row.host[..])).or_default().push(row);
         }
-        Told { let_in: users, by_pair, accounts: names.len(), from }
+        let mut places: HashMap<Vec<u8>, Vec<usize>> = HashMap::new();
+        for (place, name) in names.iter().enumerate() {
+            places.entry(name.user.clone()).or_default().push(place);
+        }
+        Told { let_in: users, places, by_pair, accounts: names.len(), from }
     }
 
     fn of(&self, user: &[u8], host: &[u8]) -> &[Naming<'a>] {
@@ -110,6 +117,18 @@ impl<'a> Told<'a> {
         let mut named = rows.iter().filter(|it| it.last >= self.from);
         let only = named.next()?;
         named.next().is_none().then_some(&only.account_user)
+    }
+
+    /// Accounts of another user that logins were proxied to: their places, and what is told of these logins.
+    fn proxied<'s>(
+        &'s self,
+        user: &'s [u8],
+        host: &'s [u8],
+    ) -> impl Iterator<Item = (&'s [usize], &'a LetIn)> {
+        let rows = self.let_in.get(&(user, host)).map_or(&[][..], Vec::as_slice);
+        let others =
+            rows.iter().filter(move |it| !it.account_user.is_empty() && it.account_user != user);
+        others.filter_map(|it| Some((self.places.get(&it.account_user)?.as_slice(), *it)))
     }
 
     /// The only account that was named within the window, if it is one of these.
@@ -165,6 +184,17 @@ impl<'a> Join<'a> {
             contested: row.contested,
         };
         let (told, matcher) = (&self.told, self.matcher);
+        for (places, it) in told.proxied(&row.user, &row.host) {
+            let signs = Signs {
+                first_seen: Some(it.first),
+                last_seen: Some(it.last),
+                logins: it.count,
+                ..Signs::default()
+            };
+            for &place in places {
+                self.joined[place].add(&signs, places.len(), MatchedBy::AccountUser);
+            }
+        }
         let shown = Shown::NameOrAddress(&row.host);
         let by_user = told
             .account_user(&row.user, &row.host)
@@ -327,7 +357,9 @@ mod tests {
 
     #[test]
     fn the_user_of_the_account_narrows() {
-        let names = [AccountName::new("sam", "%"), AccountName::new("", "web-1")];
+        // The address of `web-1` is not known: whether it is one of 10.% decides.
+        let names = [("sam", "%"), ("", "10.%"), ("boss", "%")];
+        let names = names.map(|(user, host)| AccountName::new(user, host));
         let version = Version::parse("10.11.6-MariaDB").unwrap();
         let matcher = Matcher::new(Rules::of(&version), &names, false);
         let let_in = |account_user: &str, last| LetIn {
@@ -349,12 +381,17 @@ mod tests {
         };
         let none = (0, 0, "");
         let unknown = found(&[]);
-        assert_eq!(found(&[let_in("", NOW)]), [none, (5, 0, "account-user")]);
-        assert_eq!(found(&[let_in("sam", NOW)]), [(5, 0, "account-user"), none]);
+        let possible = (0, 5, "candidates");
+        assert_eq!(unknown, [possible, possible, none]);
+        assert_eq!(found(&[let_in("", NOW)]), [none, (5, 0, "account-user"), none]);
+        assert_eq!(found(&[let_in("sam", NOW)]), [(5, 0, "account-user"), none, none]);
         // What was before the window, both, or one that does not fit, says nothing.
         assert_eq!(found(&[let_in("sam", 499)]), unknown);
         assert_eq!(found(&[let_in("sam", NOW), let_in("", NOW)]), unknown);
-        assert_eq!(found(&[let_in("boss", NOW)]), unknown);
+        assert_eq!(found(&[let_in("gone", NOW)]), unknown);
+        // A proxied account is used as well.
+        let proxied = (1, 0, "account-user");
+        assert_eq!(found(&[let_in("boss", NOW)]), [unknown[0], unknown[1], proxied]);
     }
 
     #[test]
