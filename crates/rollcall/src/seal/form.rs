@@ -627,7 +627,7 @@ mod tests {
             let seal = example(name);
             let (text, hash) = seal.text();
             text.lines().for_each(assert_inert);
-            assert_eq!(text.lines().count(), 16);
+            assert_eq!(text.lines().count(), 17);
             assert!(text.ends_with(&format!("{{\"sha256\":\"{hash}\"}}\n")));
             assert_eq!(Seal::parse(text.as_bytes()), Ok(seal));
             assert_eq!(resealed(&text), text);
@@ -697,13 +697,13 @@ mod tests {
             (join(&[&lines[..2], &[lines[1]], &lines[2..]].concat()), None),
             (join(&[&[lines[0]], &lines[2..3], &lines[1..2], &lines[3..]].concat()), Some(2)),
             (join(&[&lines[..1], &lines[..1], &lines[1..]].concat()), Some(2)),
-            (join(&[&lines[..14], &lines[15..]].concat()), Some(15)),
+            (join(&[&lines[..15], &lines[16..]].concat()), Some(16)),
             (join(&[&lines[..6], &lines[7..]].concat()), Some(7)),
             (swap("\"events\":7", "\"events\":8"), Some(3)),
             (swap("\"counted\":7", "\"counted\": 7"), Some(3)),
             (swap("\"counted\":7", "\"counted\":7,\"counted\":7"), Some(3)),
             (swap("\"counted\":7", "\"counted\":7.0"), Some(3)),
-            (swap("{\"deeds\":3", "{\"deeds\":4"), Some(15)),
+            (swap("{\"deeds\":3", "{\"deeds\":4"), Some(16)),
             (swap("\"file\":\"/a\"", "\"file\":\"/a\",\"file_hex\":\"2f61\""), Some(3)),
             (swap("\"totals\":2", "\"totals\":3"), Some(7)),
         ] {
