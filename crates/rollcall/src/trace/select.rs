@@ -21,7 +21,7 @@ use crate::cli::TraceKind;
 const TEXTS_MAX: usize = 4;
 
 /// What heads may weigh before they are traced: what is joined with them weighs about the same again.
-const BATCH_BYTES_MAX: usize = 8 << 20;
+const BATCH_BYTES_MAX: usize = 14 << 20;
 
 /// How many tables without names of columns are named.
 const UNNAMED_MAX: usize = 10;
