@@ -163,7 +163,7 @@ const DDL: u8 = 8;
 /// The sink of the first reading.
 pub(crate) struct Selector<'a> {
     filters: &'a Filters,
-    names: &'a mut Names,
+    pub(crate) names: Names,
     log: usize,
     run: usize,
     server_id: u32,
@@ -185,7 +185,7 @@ pub(crate) struct Selector<'a> {
 }
 
 impl<'a> Selector<'a> {
-    pub(crate) fn new(filters: &'a Filters, names: &'a mut Names) -> Selector<'a> {
+    pub(crate) fn new(filters: &'a Filters, names: Names) -> Selector<'a> {
         Selector {
             filters,
             names,
