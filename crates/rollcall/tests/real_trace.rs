@@ -89,6 +89,11 @@ impl Drop for Server {
     }
 }
 
+/// Lets the second of a start pass: what is audited in it may be of the run before.
+fn leave_the_second_of_the_start() {
+    thread::sleep(Duration::from_secs(2));
+}
+
 /// A folder that the servers can reach.
 fn folder() -> TempDir {
     let folder = tempfile::tempdir_in("/var/tmp").unwrap();
@@ -395,7 +400,7 @@ fn mariadb_10_11_with_a_full_audit_is_exact() {
     let server = Server::start("mariadb-10.11", &folder.path().join("db"), &[]);
     prepare(&server);
     set_audit(&server, "CONNECT,QUERY,TABLE");
-    thread::sleep(Duration::from_secs(2));
+    leave_the_second_of_the_start();
     run_clients(&server, "ROW", 0);
     let audit = server.audit_folder();
     let found = trace(&server, folder.path(), &["--audit-log", &audit]);
@@ -425,7 +430,7 @@ fn mariadb_10_11_with_a_full_audit_is_exact() {
     for (events, least_percent) in [("CONNECT,TABLE", 80), ("CONNECT,QUERY_DML_NO_SELECT", 50)] {
         fresh(&server);
         set_audit(&server, events);
-        thread::sleep(Duration::from_secs(2));
+        leave_the_second_of_the_start();
         run_clients(&server, "ROW", 100 + least_percent);
         let less = count(&trace(&server, folder.path(), &["--audit-log", &audit]));
         assert!(less.all > 500, "{events}: {less:#?}");
@@ -434,7 +439,7 @@ fn mariadb_10_11_with_a_full_audit_is_exact() {
     }
     fresh(&server);
     set_audit(&server, "CONNECT");
-    thread::sleep(Duration::from_secs(2));
+    leave_the_second_of_the_start();
     run_clients(&server, "ROW", 300);
     let found = trace(&server, folder.path(), &["--audit-log", &audit]);
     let logins = count(&found);
@@ -455,9 +460,11 @@ fn a_restart_parts_what_is_joined() {
     let audited = ["--server-audit-events=CONNECT,QUERY,TABLE", "--server-audit-logging=ON"];
     let server = Server::start("mariadb-10.11", &place, &audited);
     prepare(&server);
+    leave_the_second_of_the_start();
     run_clients(&server, "ROW", 0);
     drop(server);
     let server = Server::start("mariadb-10.11", &place, &audited);
+    leave_the_second_of_the_start();
     run_clients(&server, "ROW", 500);
     let audit = server.audit_folder();
     let all = trace(&server, folder.path(), &["--audit-log", &audit]);
@@ -643,8 +650,7 @@ fn server_by_name(server: &Server, path: &Path) {
     let configure = |more: &[&str]| {
         fs::write(path.join("rollcall.toml"), format!("{head}{}", more.concat())).unwrap();
     };
-    // Of runs only records behind the second of the start are joined.
-    thread::sleep(Duration::from_secs(2));
+    leave_the_second_of_the_start();
     let names_connection = server.told("kind") != "mariadb-10.11";
 
     // A session that is still open.

@@ -275,6 +275,8 @@ fn what_cannot_be_read_is_named_with_the_way_round() {
     for arguments in [
         &[][..],
         &["--table", "a.b"],
+        &["--server", "nobody"],
+        &["--group", "shop", "maria.000001"],
         &["maria.000001", "--where", "x"],
         &["maria.000001", "--rows", "-o", "csv"],
         &["maria.000001", "mysql.000001", "--audit-log", "server_audit.log"],
@@ -330,6 +332,8 @@ fn csv_has_one_heading_and_a_field_for_tables() {
     let out = text(&output.stdout);
     assert!(out.starts_with("server_id,file,position,gtid,time,xid,thread_id,user,"));
     assert_eq!(out.matches("server_id,").count(), 1);
+    let empty = run(folder.path(), &["mysql.000001", "-o", "csv", "--thread", "1"]);
+    assert!(out.starts_with(text(&empty.stdout).trim_end()), "{}", text(&empty.stdout));
     assert!(out.contains("\"[{\"\"table\"\":\"\"bl_transactions.t\"\""), "{out}");
 }
 

@@ -207,6 +207,10 @@ impl<'a> TraceChunk<'a> {
         if !table.rows.is_empty() {
             answer.page.table(table);
         }
+        if self.view.records && answer.records.is_empty() {
+            // CSV has its heading also where there is no row.
+            answer.records.push(Records::new(&FIELDS));
+        }
         self.weight = 0;
         answer
     }

@@ -49,6 +49,9 @@ fn push_escaped(out: &mut String, c: char) {
 
 /// `text` with everything that acts or hides written out (`\n`, `\x1b`, `\u{202e}`).
 pub(crate) fn inert(text: &str) -> String {
+    if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        return text.to_owned();
+    }
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         if acts_or_hides(c) { push_escaped(&mut out, c) } else { out.push(c) }
@@ -100,6 +103,10 @@ pub(crate) fn html(text: &str) -> String {
 /// A JSON string with its quotes. Beyond what JSON demands, everything that acts or hides is
 /// written as `\uXXXX`: the value is the same, and printing the line does nothing.
 pub(crate) fn json_string(text: &str) -> String {
+    let is_plain = |byte: u8| matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\';
+    if text.bytes().all(is_plain) {
+        return format!("\"{text}\"");
+    }
     let mut out = String::with_capacity(text.len() + 2);
     for c in serde_json::Value::from(text).to_string().chars() {
         if acts_or_hides(c) {

@@ -27,7 +27,7 @@ impl Session<'_> {
         if args.rows && self.global.output == Format::Csv {
             bail!("--rows has no CSV form: take -o json");
         }
-        let server = self.traced_server()?;
+        let server = self.traced_server(args)?;
         let binlogs = match (&args.binlogs[..], server) {
             ([], Some(server)) if server.binlog_index.is_some() => {
                 server.binlog_index.iter().cloned().collect()
@@ -74,16 +74,24 @@ impl Session<'_> {
         Ok(self.trace_exit(&summary, rows))
     }
 
-    /// The configured server that `--server` names, or the only one there is.
-    fn traced_server(&self) -> anyhow::Result<Option<&Server>> {
+    /// The configured server that `--server` names.
+    fn traced_server(&self, args: &TraceArgs) -> anyhow::Result<Option<&Server>> {
         let servers = &self.config.servers;
         if self.global.group.is_some() {
             bail!("--group: trace one server at a time (--server NAME)");
         }
-        Ok(match &self.global.server {
-            Some(name) => servers.iter().find(|it| it.name.as_ref() == Some(name)),
-            None => None,
-        })
+        let Some(name) = &self.global.server else { return Ok(None) };
+        let server = servers.iter().find(|it| it.name.as_ref() == Some(name));
+        if server.is_none() && args.binlogs.is_empty() {
+            bail!("no [[server]] is named {name:?}: add it, or give BINLOG");
+        }
+        if server.is_some_and(|it| it.binlog_index.is_none())
+            && args.binlogs.is_empty()
+            && args.table.is_none()
+        {
+            bail!("{name}: its binlog_index is not configured: add it, or give BINLOG");
+        }
+        Ok(server)
     }
 
     /// The audit logs that are given, or those of the server.
@@ -134,8 +142,13 @@ impl Session<'_> {
     fn login_sources(&self, args: &TraceArgs, server: Option<&Server>) -> anyhow::Result<Sources> {
         let mut sources = Sources::default();
         let ledger = self.ledger()?;
-        if ledger.exists() {
-            let ledger = Ledger::open(&ledger)?;
+        let opened = ledger.exists().then(|| Ledger::open(&ledger)).transpose();
+        // It is one source of several: without it logins may be missing, and nothing else.
+        let opened = opened.unwrap_or_else(|error| {
+            self.out.note(&error.to_string());
+            None
+        });
+        if let Some(ledger) = opened {
             let all = ledger.evidence(&ledger::Filter::default())?;
             let mut known: Vec<Vec<u8>> = all.into_iter().map(|row| row.server).collect();
             known.sort_unstable();

@@ -118,9 +118,7 @@ pub(crate) fn trace(job: &mut Job<'_>, tell: &mut Tell<'_>) -> Result<Summary> {
     let heads: Vec<_> = job.logs.iter().map(|log| log.head).collect();
     let runs = Runs::of(&heads);
     let mut summary = Summary::default();
-    let mut names = std::mem::take(job.names);
-    let mut selector = Selector::new(job.filters, &mut names);
-    let mut batches = Vec::new();
+    let mut selector = Selector::new(job.filters, std::mem::take(job.names));
     for (number, log) in job.logs.iter().enumerate() {
         if is_outside(job, number) {
             continue;
@@ -147,8 +145,7 @@ pub(crate) fn trace(job: &mut Job<'_>, tell: &mut Tell<'_>) -> Result<Summary> {
                 }
             }
             if selector.is_full() {
-                batches.push(selector.take());
-                trace_batches(job, &runs, &mut batches, &mut summary, tell)?;
+                batch(job, &runs, &mut selector, &mut summary, tell)?;
             }
             if summary.is_limited {
                 break;
@@ -158,28 +155,27 @@ pub(crate) fn trace(job: &mut Job<'_>, tell: &mut Tell<'_>) -> Result<Summary> {
             break;
         }
     }
-    batches.push(selector.take());
+    batch(job, &runs, &mut selector, &mut summary, tell)?;
     summary.seen = selector.seen;
     summary.reach = selector.reach;
-    summary.unnamed = std::mem::take(&mut selector.unnamed);
-    drop(selector);
-    *job.names = names;
-    trace_batches(job, &runs, &mut batches, &mut summary, tell)?;
+    summary.unnamed = selector.unnamed;
+    *job.names = selector.names;
     Ok(summary)
 }
 
-/// Traces the batches that are there.
-fn trace_batches(
+/// Traces what was selected so far. The names of columns are lent meanwhile.
+fn batch(
     job: &mut Job<'_>,
     runs: &Runs,
-    batches: &mut Vec<(Vec<Traced>, Vec<Head>)>,
+    selector: &mut Selector<'_>,
     summary: &mut Summary,
     tell: &mut Tell<'_>,
 ) -> Result<()> {
-    for (traced, heads) in batches.drain(..) {
-        batch(job, runs, &traced, &heads, summary, tell)?;
-    }
-    Ok(())
+    let (traced, heads) = selector.take();
+    std::mem::swap(job.names, &mut selector.names);
+    let done = join(job, runs, &traced, &heads, summary, tell);
+    std::mem::swap(job.names, &mut selector.names);
+    done
 }
 
 /// Whether no transaction of a log can lie within the times that are asked for. (One in a later file may
@@ -197,7 +193,7 @@ fn is_outside(job: &Job<'_>, number: usize) -> bool {
 }
 
 /// Joins a batch and tells what of it was asked for.
-fn batch(
+fn join(
     job: &mut Job<'_>,
     runs: &Runs,
     traced: &[Traced],

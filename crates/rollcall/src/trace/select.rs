@@ -21,7 +21,7 @@ use crate::cli::TraceKind;
 const TEXTS_MAX: usize = 4;
 
 /// What heads may weigh before they are traced: what is joined with them weighs about the same again.
-const BATCH_BYTES_MAX: usize = 8 << 20;
+const BATCH_BYTES_MAX: usize = 14 << 20;
 
 /// How many tables without names of columns are named.
 const UNNAMED_MAX: usize = 10;
@@ -163,7 +163,7 @@ const DDL: u8 = 8;
 /// The sink of the first reading.
 pub(crate) struct Selector<'a> {
     filters: &'a Filters,
-    names: &'a mut Names,
+    pub(crate) names: Names,
     log: usize,
     run: usize,
     server_id: u32,
@@ -185,7 +185,7 @@ pub(crate) struct Selector<'a> {
 }
 
 impl<'a> Selector<'a> {
-    pub(crate) fn new(filters: &'a Filters, names: &'a mut Names) -> Selector<'a> {
+    pub(crate) fn new(filters: &'a Filters, names: Names) -> Selector<'a> {
         Selector {
             filters,
             names,

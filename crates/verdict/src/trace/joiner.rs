@@ -508,6 +508,8 @@ impl<'a> Joiner<'a> {
             Reason::NoAuditLog
         } else if out_of_reach {
             Reason::OutOfReach
+        } else if self.runs.at(then).is_none() {
+            Reason::SecondOfStart
         } else if self.statements == 0 {
             Reason::LoginsAlone
         } else {

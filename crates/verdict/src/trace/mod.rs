@@ -127,6 +127,8 @@ pub enum Reason {
     LoginsAlone,
     /// The audit log does not reach that time.
     OutOfReach,
+    /// It was made in the second of a start.
+    SecondOfStart,
     /// The transaction has neither connection nor query id.
     NothingTold,
     /// Several audited servers stand in the audit log.
@@ -164,6 +166,10 @@ impl Reason {
             Reason::NoRecord => "the audit log has no record with its query id",
             Reason::LoginsAlone => "the audit log holds logins alone, no QUERY or TABLE records",
             Reason::OutOfReach => "the audit log does not reach that time",
+            Reason::SecondOfStart => {
+                "it was made in the second in which the server started: audit records of that \
+                 second may be of the run before"
+            }
             Reason::NothingTold => "the binlog names neither connection nor query id",
             Reason::SeveralServers => {
                 "the audit log holds records of several servers: name one with --server"

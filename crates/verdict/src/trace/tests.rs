@@ -118,6 +118,13 @@ fn ids_are_never_joined_across_a_start() {
 }
 
 #[test]
+fn the_second_of_a_start_is_named() {
+    let lines = [(QUERY, START, 8, 40, "app", "insert"), (QUERY, START + 9, 8, 41, "app", "x")];
+    let found = one(head(40, START), &lines);
+    assert_eq!((found.thread, found.reason), (None, Some(Reason::SecondOfStart)));
+}
+
+#[test]
 fn records_before_the_first_file_are_of_a_run_that_is_not_known() {
     let early = [(QUERY, START - 1, 8, 40, "old", "")];
     let found = join(&[head(40, START + 5)], &[file(0, START)], &early);
