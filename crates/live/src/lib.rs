@@ -25,10 +25,12 @@
 #![forbid(unsafe_code)]
 
 pub mod access_log;
+pub mod connection;
 pub mod deed;
 pub mod error;
 pub mod facts;
 pub mod option_file;
+pub mod process;
 pub mod server;
 pub mod snapshot;
 pub mod target;

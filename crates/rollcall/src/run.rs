@@ -4,6 +4,7 @@
 mod accounts;
 mod deeds;
 mod doctor;
+mod who;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -99,6 +100,7 @@ fn dispatch(cli: &Cli, out: Out) -> anyhow::Result<Exit> {
         Command::Apply(args) => session.apply(args),
         Command::Undo(args) => session.undo(args),
         Command::Journal(args) => session.journal(args),
+        Command::Who(args) => session.who(args),
         Command::Doctor(args) => session.doctor(args),
         Command::Status => session.status(),
         Command::Check | Command::Init | Command::Dialects | Command::Setup(_) => session.check(),

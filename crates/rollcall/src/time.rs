@@ -210,6 +210,12 @@ pub(crate) fn table_text(micros: i64, zone: &Zone) -> String {
     local.strftime("%Y-%m-%d %H:%M").to_string()
 }
 
+/// The same with seconds.
+pub(crate) fn second_text(micros: i64, zone: &Zone) -> String {
+    let local = moment(micros).to_zoned(zone.tz.clone());
+    local.strftime("%Y-%m-%d %H:%M:%S").to_string()
+}
+
 /// For tables: the time, or a dash.
 pub(crate) fn table_text_or_dash(micros: Option<i64>, zone: &Zone) -> String {
     micros.map_or_else(|| "–".to_owned(), |it| table_text(it, zone))

@@ -15,6 +15,7 @@ mod sealed;
 mod seen;
 mod status;
 mod unused;
+mod who;
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -32,6 +33,7 @@ pub(crate) use sealed::{sealed, verified};
 pub(crate) use seen::{SeenOptions, seen};
 pub(crate) use status::status;
 pub(crate) use unused::{UnusedOptions, reasons, unused};
+pub(crate) use who::{Sought, who};
 
 use crate::render::{Answer, thousands};
 use crate::time::{Zone, length_text};
@@ -365,6 +367,7 @@ pub(crate) mod tests {
         documented(&journal::PLAN_FIELDS);
         documented(&journal::KEEP_FIELDS);
         documented(&doctor::FIELDS);
+        documented(&who::FIELDS);
         documented(&failures::FIELDS);
         documented(&failures::HOST_FIELDS);
         documented(&failures::NETWORK_FIELDS);

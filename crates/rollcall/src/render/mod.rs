@@ -24,7 +24,7 @@ use std::io::{self, Write};
 pub(crate) use escape::tests;
 pub(crate) use escape::{hex, inert, shown, shown_plain};
 pub(crate) use html::html_page;
-pub(crate) use records::{Records, Value};
+pub(crate) use records::{Records, Value, json_object};
 pub(crate) use table::{Column, Table};
 pub(crate) use text::{page_text, spark, thousands, unit_bytes};
 

@@ -33,6 +33,8 @@ pub(crate) enum Value {
     /// A share in per cent, in tenths.
     Tenths(u64),
     Flag(bool),
+    /// JSON that is made already: an object or a list. Text in CSV.
+    Json(String),
 }
 
 impl Value {
@@ -60,6 +62,14 @@ impl Value {
     pub(crate) fn word(text: impl Into<String>) -> Value {
         Value::Text(text.into())
     }
+}
+
+/// Names and values as an object for [`Value::Json`], in their order; bytes that are not UTF-8 are shown lossily.
+pub(crate) fn json_object<'a>(pairs: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> String {
+    let text = |bytes| json_string(&String::from_utf8_lossy(bytes));
+    let pairs: Vec<String> =
+        pairs.map(|(name, value)| format!("{}:{}", text(name), text(value))).collect();
+    format!("{{{}}}", pairs.join(","))
 }
 
 /// Rows with the same fields.
@@ -134,6 +144,7 @@ fn json_value(value: &Value) -> String {
         Value::Absent => "null".to_owned(),
         Value::Name(name) => json_string(&String::from_utf8_lossy(name)),
         Value::Text(text) => json_string(text),
+        Value::Json(text) => text.clone(),
         Value::Time(time) => json_string(&utc_text(*time)),
         Value::Number(_) | Value::Tenths(_) | Value::Flag(_) => csv_value(value),
     }
@@ -143,7 +154,7 @@ fn csv_value(value: &Value) -> String {
     match value {
         Value::Absent => String::new(),
         Value::Name(name) => csv_field(&String::from_utf8_lossy(name)),
-        Value::Text(text) => csv_field(text),
+        Value::Text(text) | Value::Json(text) => csv_field(text),
         Value::Time(time) => utc_text(*time),
         Value::Number(number) => number.to_string(),
         Value::Tenths(tenths) => format!("{}.{}", tenths / 10, tenths % 10),
