@@ -143,7 +143,11 @@ fn heading(one: &Sought) -> String {
     let Some((connection, details)) = &one.connection else {
         return format!("{client} (no server was asked)");
     };
-    let mut parts = vec![format!("{} from {client}", shown(&connection.user))];
+    let user = shown(&connection.user);
+    let mut parts = vec![match connection.is_internal {
+        true => user,
+        false => format!("{user} from {client}"),
+    }];
     parts.push(match &details.encryption {
         Encryption::Tls(version, cipher) => inert(&format!("{version} {cipher}")),
         Encryption::None => "no TLS".to_owned(),
