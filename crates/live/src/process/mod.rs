@@ -170,7 +170,7 @@ impl fmt::Display for Doubt {
         match self {
             Doubt::Elsewhere => f.write_str("the client's address is none of this machine"),
             Doubt::NoSocket => {
-                f.write_str("the address is of this machine, but no open socket has this port: it has ended")
+                f.write_str("the address is of this machine, but no open socket has this port: it has ended, or never was")
             }
             Doubt::Closed => {
                 f.write_str("the socket is being closed: no process has it any more")
@@ -180,12 +180,13 @@ impl fmt::Display for Doubt {
                 "{} (pid {pid}) listens at this port: name the client's end, as the server's processlist shows it",
                 String::from_utf8_lossy(name)
             ),
-            Doubt::NeedsRoot(None) => {
-                f.write_str("processes of other users cannot be looked into: run it as root")
-            }
+            Doubt::NeedsRoot(None) => f.write_str(
+                "processes of others cannot be looked into: that takes root, with all its capabilities",
+            ),
             Doubt::NeedsRoot(Some(uid)) => write!(
                 f,
-                "the socket belongs to user id {uid}, whose processes cannot be looked into: run it as root"
+                "the socket belongs to user id {uid}, and to a process that cannot be looked into: that takes \
+                 root, with all its capabilities"
             ),
             Doubt::NoServer => f.write_str(
                 "the server's process was not found on this machine: it runs elsewhere, or behind a proxy",
@@ -211,7 +212,8 @@ impl fmt::Display for Doubt {
             ),
             Doubt::More(count) => write!(f, "{count} more processes have the same socket"),
             Doubt::Namespaces => f.write_str(
-                "network namespaces of other users' processes could not be looked into: run it as root",
+                "the network namespaces of some processes could not be looked into: that takes root, with all \
+                 its capabilities",
             ),
             Doubt::Unseen => f.write_str(
                 "no process that can be seen from here has the client's end: run it outside of this container",

@@ -93,10 +93,10 @@ pub fn of_client(addresses: &[IpAddr], port: u16, server: Option<&ServerPlace>) 
     let mut found = Found::default();
     if clients.is_empty() {
         let why = why_none(&namespaces, &all, addresses, port, server);
-        if why == Doubt::Elsewhere && namespaces.hidden > 0 {
-            found.doubts.push(Doubt::Namespaces);
-        }
-        found.doubts.insert(0, why);
+        // It may be in one of them.
+        let is_sure = !matches!(why, Doubt::Elsewhere | Doubt::NoSocket) || namespaces.hidden == 0;
+        found.doubts.push(why);
+        found.doubts.extend((!is_sure).then_some(Doubt::Namespaces));
         return found;
     }
     if clients.len() > 1 {
@@ -196,13 +196,7 @@ fn why_none(
     let is_own = |ip: &IpAddr| {
         ip.is_loopback() || namespaces.known.values().any(|pid| own_addresses(*pid).contains(ip))
     };
-    if !addresses.iter().any(is_own) {
-        return Doubt::Elsewhere;
-    }
-    match namespaces.hidden {
-        0 => Doubt::NoSocket,
-        _ => Doubt::NeedsRoot(None),
-    }
+    if addresses.iter().any(is_own) { Doubt::NoSocket } else { Doubt::Elsewhere }
 }
 
 /// Finds the process at the client's end of a unix socket. `thread`: the one that serves the connection; `is_idle`

@@ -7,7 +7,8 @@ use live::process::{Doubt, Evidence, Found, Holder, Process};
 
 use super::View;
 use crate::render::{
-    Answer, Block, Column, Page, Records, Table, Value, inert, json_object, shown, shown_plain,
+    Answer, Block, Column, Page, Records, Table, Value, inert, json_object, json_string, shown,
+    shown_plain,
 };
 use crate::time::second_text;
 
@@ -320,12 +321,191 @@ fn fields(one: &Sought, holder: Option<&Holder>) -> Vec<Value> {
         name(|it| it.unit.as_ref()),
         name(|it| it.container.as_ref()),
         process.map_or(Value::Absent, |it| Value::Name(command_bytes(it))),
-        process.map_or(Value::Absent, |it| {
-            let parents: Vec<(String, &[u8])> =
-                it.parents.iter().map(|(pid, name)| (pid.to_string(), &name[..])).collect();
-            Value::Json(json_object(parents.iter().map(|(pid, name)| (pid.as_bytes(), *name))))
-        }),
+        process.map_or(Value::Absent, |it| Value::Json(parents_json(it))),
         text(Some(reasons.join("; ")).filter(|it| !it.is_empty())),
         text(run_there(one).into_iter().next()),
     ]
+}
+
+/// `[{"pid":4690,"name":"bash"}]`.
+fn parents_json(process: &Process) -> String {
+    let one = |(pid, name): &(u32, Vec<u8>)| {
+        format!("{{\"pid\":{pid},\"name\":{}}}", json_string(&String::from_utf8_lossy(name)))
+    };
+    let all: Vec<String> = process.parents.iter().map(one).collect();
+    format!("[{}]", all.join(","))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::with_view;
+    use super::*;
+    use crate::render::Format;
+    use insta::assert_snapshot;
+
+    fn process(pid: u32) -> Process {
+        Process {
+            pid,
+            started: Some(1_795_159_123_000_000),
+            started_ticks: 1,
+            uid: 1000,
+            user: Some("alice".to_owned()),
+            terminal: Some("pts/3".to_owned()),
+            executable: Some(b"/usr/bin/mysql".to_vec()),
+            name: b"my\x1b[2J".to_vec(),
+            command_line: [&b"mysql"[..], b"-p*****", b"a b", b"\xff'", b""]
+                .map(Vec::from)
+                .to_vec(),
+            is_cut: true,
+            parents: vec![(4690, b"bash".to_vec()), (1, b"a, b \"c\"".to_vec())],
+            unit: Some(b"docker-x.scope".to_vec()),
+            container: Some(b"0123456789abcdef".repeat(4)),
+            pid_inside: Some(7),
+        }
+    }
+
+    fn holder(evidence: Evidence) -> Holder {
+        let ends = ("10.0.0.7:51234".parse().unwrap(), "10.0.0.9:3306".parse().unwrap());
+        Holder {
+            process: process(4711),
+            evidence,
+            ends: (evidence <= Evidence::Tcp && evidence != Evidence::SocketPeer).then_some(ends),
+            peer: (evidence == Evidence::TcpPair).then(|| (812, b"mariadbd".to_vec())),
+        }
+    }
+
+    fn sought(found: Found) -> Sought {
+        let connection = Connection {
+            id: 8812,
+            user: b"sam\x1b".to_vec(),
+            host: b"10.0.0.7".to_vec(),
+            port: Some(51234),
+            database: Some(b"shop".to_vec()),
+            command: b"Sleep".to_vec(),
+            seconds: Some(12),
+            thread: Some(99),
+            is_internal: false,
+        };
+        let details = Details {
+            encryption: Encryption::Tls("TLSv1.3".to_owned(), "TLS_AES_256_GCM_SHA384".to_owned()),
+            claims: vec![
+                (b"_pid".to_vec(), b"4711".to_vec()),
+                (b"\"x".to_vec(), b"\x1b\xff".to_vec()),
+            ],
+            missing: Vec::new(),
+        };
+        Sought {
+            server: Some("db1".to_owned()),
+            client: Some((connection.host.clone(), 51234)),
+            connection: Some((connection, details)),
+            found,
+        }
+    }
+
+    fn held(evidence: Evidence) -> Found {
+        Found { holders: vec![holder(evidence)], doubts: Vec::new() }
+    }
+
+    #[test]
+    fn a_process_is_told_with_what_is_known_of_it() {
+        let answer = with_view(|view| who(&[sought(held(Evidence::TcpPair))], view));
+        assert_snapshot!(answer.text(Format::Table, None), @r#"
+        db1: connection 8812 is sam\x1b from 10.0.0.7:51234 · TLSv1.3 TLS_AES_256_GCM_SHA384 · schema shop · Sleep for 12 s
+        process     pid 4711 my\x1b[2J · user alice · pts/3 · since 2026-11-20 08:18:43 (Europe/Zurich)
+                    mysql -p***** 'a b' '�'\''' '' …
+                    /usr/bin/mysql · unit docker-x.scope · container 0123456789ab · pid 7 in its own PID namespace
+                    started by bash (4690) ← 'a, b "c"' (1)
+        known by    its socket 10.0.0.7:51234 is the other end of 10.0.0.9:3306 of mariadbd (pid 812)
+        claims      _pid=4711 · '"x'=\x1b�
+                    what the client says of itself, no proof
+        "#);
+        assert_snapshot!(answer.text(Format::Json, None), @r#"
+        {"server":"db1","connection_id":"8812","user":"sam\u001b","host":"10.0.0.7","port":51234,"database":"shop","command":"Sleep","seconds":12,"tls":"TLSv1.3 TLS_AES_256_GCM_SHA384","claims":{"_pid":"4711","\"x":"\u001b�"},"evidence":"tcp-pair","pid":4711,"started":"2026-11-20T07:18:43Z","uid":1000,"os_user":"alice","terminal":"pts/3","executable":"/usr/bin/mysql","unit":"docker-x.scope","container":"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef","command_line":"mysql -p***** 'a b' '�'\\''' '' …","command_line_hex":"6d7973716c202d702a2a2a2a2a2027612062272027ff275c27272720272720e280a6","parents":[{"pid":4690,"name":"bash"},{"pid":1,"name":"a, b \"c\""}],"reason":null,"run_there":null}
+        "#);
+        assert_snapshot!(answer.text(Format::Csv, None), @r#"
+        server,connection_id,user,host,port,database,command,seconds,tls,claims,evidence,pid,started,uid,os_user,terminal,executable,unit,container,command_line,parents,reason,run_there,user_hex,command_line_hex
+        db1,8812,sam\x1b,10.0.0.7,51234,shop,Sleep,12,TLSv1.3 TLS_AES_256_GCM_SHA384,"{""_pid"":""4711"",""\""x"":""\u001b�""}",tcp-pair,4711,2026-11-20T07:18:43Z,1000,alice,pts/3,/usr/bin/mysql,docker-x.scope,0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef,mysql -p***** 'a b' '�'\''' '' …,"[{""pid"":4690,""name"":""bash""},{""pid"":1,""name"":""a, b \""c\""""}]",,,73616d1b,6d7973716c202d702a2a2a2a2a2027612062272027ff275c27272720272720e280a6
+        "#);
+    }
+
+    #[test]
+    fn candidates_are_no_answer() {
+        let mut found = held(Evidence::Candidate);
+        found.holders.push(Holder {
+            process: Process { command_line: Vec::new(), ..process(9) },
+            ..holder(Evidence::Candidate)
+        });
+        found.doubts = vec![Doubt::Busy];
+        assert!(!found.is_certain());
+        let mut one = sought(found);
+        one.client = None;
+        let answer = with_view(|view| who(&[one], view));
+        assert_eq!(answer.rows, 2);
+        assert_snapshot!(answer.text(Format::Table, Some(100)), @r#"
+        db1: connection 8812 is sam\x1b from a unix socket · TLSv1.3 TLS_AES_256_GCM_SHA384 · schema shop ·
+        Sleep for 12 s
+        claims      _pid=4711 · '"x'=\x1b�
+                    what the client says of itself, no proof
+        but         the connection is busy: only while it waits for its client its thread shows which unix
+                      socket is its own; try again when it sleeps
+        2 processes are connected to this server by a unix socket, one of them by this:
+         PID  USER   SINCE                COMMAND
+        4711  alice  2026-11-20 08:18:43  mysql -p***** 'a b' '�'\''' '' …
+           9  alice  2026-11-20 08:18:43  [my\x1b[2J]
+        "#);
+    }
+
+    #[test]
+    fn for_another_machine_there_are_commands() {
+        let elsewhere = || Found { holders: Vec::new(), doubts: vec![Doubt::Elsewhere] };
+        let answer = with_view(|view| who(&[sought(elsewhere())], view));
+        assert_snapshot!(answer.text(Format::Table, Some(100)), @r#"
+        db1: connection 8812 is sam\x1b from 10.0.0.7:51234 · TLSv1.3 TLS_AES_256_GCM_SHA384 · schema shop ·
+        Sleep for 12 s
+        claims      _pid=4711 · '"x'=\x1b�
+                    what the client says of itself, no proof
+        but         the client's address is none of this machine
+                    on the client's machine, as root, one of:
+                      rollcall who 10.0.0.7:51234
+                      ss -tnp src 10.0.0.7:51234
+        "#);
+        let commands = |host: &[u8]| {
+            let mut one = sought(elsewhere());
+            one.client = Some((host.to_vec(), 5));
+            run_there(&one)
+        };
+        assert_eq!(
+            commands(b"2001:db8::1"),
+            ["rollcall who '[2001:db8::1]:5'", "ss -tnp 'src [2001:db8::1]:5'"]
+        );
+        assert_eq!(
+            commands(b"web-1.example"),
+            ["rollcall who web-1.example:5", "ss -tnp 'sport = :5'"]
+        );
+        // Whoever owns an address chooses the name that it is looked up as.
+        for host in [&b"$(reboot)"[..], b"-x", b"a;b", b"a b", b""] {
+            assert_eq!(commands(host), ["ss -tnp 'sport = :5'"]);
+        }
+        assert_eq!(run_there(&sought(held(Evidence::Tcp))), [""; 0]);
+    }
+
+    #[test]
+    fn what_one_end_alone_shows_is_said() {
+        let mut one = sought(held(Evidence::Tcp));
+        one.server = None;
+        one.connection = None;
+        one.found.doubts = vec![Doubt::Ambiguous, Doubt::More(3)];
+        assert!(!one.found.is_certain());
+        let answer = with_view(|view| who(&[one], view));
+        assert_snapshot!(answer.text(Format::Table, None), @r#"
+        10.0.0.7:51234 (no server was asked)
+        process     pid 4711 my\x1b[2J · user alice · pts/3 · since 2026-11-20 08:18:43 (Europe/Zurich)
+                    mysql -p***** 'a b' '�'\''' '' …
+                    /usr/bin/mysql · unit docker-x.scope · container 0123456789ab · pid 7 in its own PID namespace
+                    started by bash (4690) ← 'a, b "c"' (1)
+        known by    its socket 10.0.0.7:51234 leads to 10.0.0.9:3306; that end is not on this machine, or hidden
+        but         several sockets have this address and port, in other network namespaces or to other servers: which is meant is not known
+                    3 more processes have the same socket
+        "#);
+    }
 }

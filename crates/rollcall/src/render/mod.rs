@@ -22,7 +22,7 @@ use std::io::{self, Write};
 
 #[cfg(test)]
 pub(crate) use escape::tests;
-pub(crate) use escape::{hex, inert, shown, shown_plain};
+pub(crate) use escape::{hex, inert, json_string, shown, shown_plain};
 pub(crate) use html::html_page;
 pub(crate) use records::{Records, Value, json_object};
 pub(crate) use table::{Column, Table};
