@@ -309,11 +309,16 @@ fn script(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/servers").join(name)
 }
 
+/// Says what was not tried.
+fn skipped(why: &str) {
+    std::io::stderr().write_all(format!("skipped: {why}\n").as_bytes()).unwrap();
+}
+
 /// Whether the kernel lets us have network namespaces of our own.
 fn may_unshare() -> bool {
     let output = Command::new("unshare").args(["--net", "true"]).output().unwrap();
     if !output.status.success() {
-        eprintln!("left out: no network namespace: {}", lossy(&output.stderr));
+        skipped(&format!("no network namespace: {}", lossy(&output.stderr)));
     }
     output.status.success()
 }
@@ -400,7 +405,7 @@ impl Held {
         let output =
             Command::new("nsenter").args(["-t", &pid, "-n", "ip"]).args(words).output().unwrap();
         if !output.status.success() {
-            eprintln!("left out: ip {arguments}: {}", lossy(&output.stderr));
+            skipped(&format!("ip {arguments}: {}", lossy(&output.stderr)));
         }
         output.status.success()
     }
