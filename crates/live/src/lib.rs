@@ -5,6 +5,7 @@
 //!                                        │
 //!                    snapshot ◄──────────┼──────────► deed: look, send one statement, look again
 //!       verdict::account::Snapshot     facts: variables, status, plugins, replication
+//!                                      connection: one session ─► process: its client, on this machine
 //! ```
 //!
 //! Blocking, one connection at a time. What is read goes out as the plain values of [`verdict::account`];

@@ -360,7 +360,7 @@ impl Own {
         let output = command
             .arg(kind)
             .arg(folder.path().join("server"))
-            .args(["--", "--skip-name-resolve"])
+            .arg("--")
             .args(options)
             .output()
             .expect("tests/servers/start");
@@ -381,7 +381,7 @@ impl Drop for Own {
     }
 }
 
-/// Threads that serve many connections each: a unix socket cannot be told, TCP can. With `performance_schema`
+/// Threads that serve many connections each: a unix socket cannot be told, TCP can, also by a name. With `performance_schema`
 /// MariaDB tells of TLS and of what clients declare.
 #[test]
 fn mariadb_with_a_thread_pool() {
@@ -398,6 +398,8 @@ fn mariadb_with_a_thread_pool() {
     assert!(rows[0]["reason"].as_str().unwrap().contains("thread pool"), "{:#}", rows[0]);
     let row = bench.one(&tcp.id, "tcp-pair");
     assert_eq!(row["pid"], tcp.pid());
+    // Names are looked up.
+    assert_eq!(row["host"], "localhost");
     assert!(row["tls"].as_str().unwrap().starts_with("TLSv1.3 "), "{row:#}");
     assert_eq!(row["claims"]["_pid"], tcp.pid().to_string());
 }
@@ -458,7 +460,8 @@ fn tcp_between_network_namespaces() {
         return;
     }
     let around = ["nsenter", "-t", &pid_of(&servers), "-n"];
-    let own = Own::start("mariadb-10.11", &around, &["--bind-address=0.0.0.0"]);
+    let options = ["--bind-address=0.0.0.0", "--skip-name-resolve"];
+    let own = Own::start("mariadb-10.11", &around, &options);
     let bench = own.bench();
     let client = bench.server.client();
     let mut command = Command::new("nsenter");

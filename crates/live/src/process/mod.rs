@@ -38,7 +38,7 @@ mod tables;
 mod thread;
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 #[cfg(not(target_os = "linux"))]
 pub use other::{candidates, of_client, of_thread, server};
@@ -135,7 +135,7 @@ pub enum Doubt {
     /// A socket was there that no process has any more.
     Closed,
     /// A process listens at this port: it is a server's end.
-    Listens(u32, Vec<u8>),
+    Listens(Option<u32>, Vec<u8>),
     /// Sockets of other users' processes cannot be seen. The socket's user, where that is known.
     NeedsRoot(Option<u32>),
     /// The server's own process was not found on this machine.
@@ -152,6 +152,8 @@ pub enum Doubt {
     Changed,
     /// Several sockets have the client's address and port: in several network namespaces, or to several servers.
     Ambiguous,
+    /// The socket has the client's address and port, and leads elsewhere than to the server's socket.
+    Translated,
     /// So many processes more have the socket.
     More(usize),
     /// There are network namespaces that could not be looked into.
@@ -168,7 +170,7 @@ pub enum Doubt {
 impl fmt::Display for Doubt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Doubt::Elsewhere => f.write_str("the client's address is none of this machine"),
+            Doubt::Elsewhere => f.write_str("the client's address is none of this machine, as seen from here"),
             Doubt::NoSocket => {
                 f.write_str("the address is of this machine, but no open socket has this port: it has ended, or never was")
             }
@@ -177,8 +179,9 @@ impl fmt::Display for Doubt {
             }
             Doubt::Listens(pid, name) => write!(
                 f,
-                "{} (pid {pid}) listens at this port: name the client's end, as the server's processlist shows it",
-                String::from_utf8_lossy(name)
+                "{}{} listens at this port: name the client's end, as the server's processlist shows it",
+                String::from_utf8_lossy(name),
+                pid.map_or_else(String::new, |pid| format!(" (pid {pid})"))
             ),
             Doubt::NeedsRoot(None) => f.write_str(
                 "processes of others cannot be looked into: that takes root, with all its capabilities",
@@ -189,7 +192,8 @@ impl fmt::Display for Doubt {
                  root, with all its capabilities"
             ),
             Doubt::NoServer => f.write_str(
-                "the server's process was not found on this machine: it runs elsewhere, or behind a proxy",
+                "the server's process was not found on this machine: it runs elsewhere, behind a proxy, or \
+                 outside of this container",
             ),
             Doubt::NoThread => {
                 f.write_str("the server does not tell which of its threads serves the connection")
@@ -209,6 +213,10 @@ impl fmt::Display for Doubt {
             Doubt::Ambiguous => f.write_str(
                 "several sockets have this address and port, in other network namespaces or to other servers: \
                  which is meant is not known",
+            ),
+            Doubt::Translated => f.write_str(
+                "this socket does not lead to the server's own: its address is translated on the way, or it is \
+                 another connection with the same address and port",
             ),
             Doubt::More(count) => write!(f, "{count} more processes have the same socket"),
             Doubt::Namespaces => f.write_str(
@@ -236,8 +244,27 @@ pub struct Found {
 impl Found {
     /// Whether there is a process that surely has the connection.
     pub fn is_certain(&self) -> bool {
-        let is_doubtful = self.doubts.contains(&Doubt::Ambiguous);
+        let is_doubtful =
+            self.doubts.iter().any(|it| matches!(it, Doubt::Ambiguous | Doubt::Translated));
         !is_doubtful && self.holders.iter().any(|it| it.evidence != Evidence::Candidate)
+    }
+}
+
+/// A client's host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Host {
+    /// Its address.
+    Address(IpAddr),
+    /// A name, and what it stands for on this machine, if anything.
+    Name(Vec<IpAddr>),
+}
+
+impl Host {
+    fn addresses(&self) -> Vec<IpAddr> {
+        match self {
+            Host::Address(ip) => vec![*ip],
+            Host::Name(addresses) => addresses.clone(),
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::{Doubt, Found, ServerPlace, ServerProcess};
+use super::{Doubt, Found, Host, ServerPlace, ServerProcess};
 
 fn nothing() -> Found {
     Found { holders: Vec::new(), doubts: vec![Doubt::NotLinux] }
@@ -14,7 +14,7 @@ pub fn server(_: Option<u32>, _: Option<(Option<IpAddr>, u16)>) -> ServerPlace {
 }
 
 /// Finds nothing.
-pub fn of_client(_: &[IpAddr], _: u16, _: Option<&ServerPlace>) -> Found {
+pub fn of_client(_: &Host, _: u16, _: Option<&ServerPlace>) -> Found {
     nothing()
 }
 

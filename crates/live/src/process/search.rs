@@ -13,7 +13,7 @@ use super::tables::{
     sockets, tcp,
 };
 use super::thread::{in_process, waits_at};
-use super::{Doubt, Evidence, Found, HOLDERS_MAX, Holder, ServerPlace, ServerProcess};
+use super::{Doubt, Evidence, Found, HOLDERS_MAX, Holder, Host, ServerPlace, ServerProcess};
 
 /// How often a busy connection is looked at, and the pause in between: those of applications are idle now and then.
 const LOOKS: u32 = 20;
@@ -62,29 +62,36 @@ pub fn server(thread: Option<u32>, seen: Option<(Option<IpAddr>, u16)>) -> Serve
     }
 }
 
-/// Finds the process at the client's end of a TCP connection. `addresses`: those that the client's host may have, none
-/// where its name says nothing; `server`: where the server is, or `None` where none was asked.
-pub fn of_client(addresses: &[IpAddr], port: u16, server: Option<&ServerPlace>) -> Found {
+/// Finds the process at the client's end of a TCP connection. `server`: where the server is, or `None` where none was
+/// asked.
+pub fn of_client(host: &Host, port: u16, server: Option<&ServerPlace>) -> Found {
     let namespaces = namespaces();
     let all = rows(&namespaces, |it| it.local.port() == port || it.remote.port() == port);
-    let is_client =
-        |it: &&Tcp| it.local.port() == port && !it.listens && addresses.contains(&it.local.ip());
-    let mut clients: Vec<&Tcp> = all.iter().filter(is_client).filter(|it| it.inode != 0).collect();
     let mut servers: Vec<&Tcp> =
         all.iter().filter(|it| !it.listens && it.remote.port() == port).collect();
+    let mut addresses = host.addresses();
+    if let Some(ServerPlace::Here(server)) = server {
+        let held = sockets(server.pid).unwrap_or_default();
+        servers.retain(|it| held.iter().any(|(_, inode)| *inode == it.inode));
+        match (host, &servers[..]) {
+            // The server's own socket has the address; its name may stand for another one here.
+            (Host::Name(_), [only]) => addresses = vec![only.remote.ip()],
+            _ => servers.retain(|it| addresses.contains(&it.remote.ip())),
+        }
+    }
+    let is_client = |it: &&Tcp| {
+        it.local.port() == port
+            && !it.listens
+            && it.inode != 0
+            && addresses.contains(&it.local.ip())
+    };
+    let is_paired = |it: &&Tcp| servers.iter().any(|server| are_pair(it, server));
+    let mut clients: Vec<&Tcp> = all.iter().filter(is_client).collect();
     match server {
+        Some(ServerPlace::Here(_)) if clients.iter().any(is_paired) => clients.retain(is_paired),
+        // A loopback address is one of the server's own network namespace.
         Some(ServerPlace::Here(server)) => {
-            let held = sockets(server.pid).unwrap_or_default();
-            servers.retain(|it| held.iter().any(|(_, inode)| *inode == it.inode));
-            let is_paired = |it: &&Tcp| servers.iter().any(|server| are_pair(it, server));
-            match clients.iter().any(is_paired) {
-                true => clients.retain(is_paired),
-                // The port alone says nothing; a loopback address is one of the server's own network namespace.
-                false => clients.retain(|it| {
-                    let is_reachable = !it.local.ip().is_loopback() || it.net == server.net;
-                    !addresses.is_empty() && is_reachable
-                }),
-            }
+            clients.retain(|it| !it.local.ip().is_loopback() || it.net == server.net);
         }
         // Addresses of its machine may be ours as well: only what leads to it counts.
         Some(ServerPlace::NotFound { at, .. }) => clients.retain(|it| Some(it.remote) == *at),
@@ -92,15 +99,14 @@ pub fn of_client(addresses: &[IpAddr], port: u16, server: Option<&ServerPlace>) 
     }
     let mut found = Found::default();
     if clients.is_empty() {
-        let why = why_none(&namespaces, &all, addresses, port, server);
-        // It may be in one of them.
-        let is_sure = !matches!(why, Doubt::Elsewhere | Doubt::NoSocket) || namespaces.hidden == 0;
-        found.doubts.push(why);
-        found.doubts.extend((!is_sure).then_some(Doubt::Namespaces));
+        found.doubts = why_none(&namespaces, &all, &addresses, port, server);
         return found;
     }
     if clients.len() > 1 {
         found.doubts.push(Doubt::Ambiguous);
+    }
+    if matches!(server, Some(ServerPlace::Here(_))) && !clients.iter().any(is_paired) {
+        found.doubts.push(Doubt::Translated);
     }
     let ends: Vec<(&Tcp, Option<&Tcp>)> = clients
         .iter()
@@ -167,36 +173,42 @@ fn hold(found: &mut Found, inode: u64, evidence: Evidence, held: &Descriptors, u
     }
 }
 
-/// Why no process can have this address and port.
+/// Why no process was found that has this address and port.
 fn why_none(
     namespaces: &Namespaces,
     all: &[Tcp],
     addresses: &[IpAddr],
     port: u16,
     server: Option<&ServerPlace>,
-) -> Doubt {
-    let fits = |ip: IpAddr| addresses.contains(&ip) || ip.is_unspecified();
-    let mut own = all.iter().filter(|it| it.local.port() == port && fits(it.local.ip()));
-    if let Some(ServerPlace::NotFound { needs_root, .. }) = server {
-        return match addresses.iter().all(IpAddr::is_loopback) {
-            true if *needs_root => Doubt::NeedsRoot(None),
-            true => Doubt::NoServer,
-            false => Doubt::Elsewhere,
+) -> Vec<Doubt> {
+    if let Some(ServerPlace::NotFound { at, needs_root }) = server {
+        let no_server = if *needs_root { Doubt::NeedsRoot(None) } else { Doubt::NoServer };
+        let is_loopback = !addresses.is_empty() && addresses.iter().all(IpAddr::is_loopback);
+        return match (is_loopback, at) {
+            (true, _) => vec![no_server],
+            // The server at a unix socket is on this machine, and was not found: no more was its client.
+            (false, None) => vec![Doubt::Elsewhere, no_server],
+            (false, Some(_)) => vec![Doubt::Elsewhere],
         };
     }
+    let fits = |ip: IpAddr| addresses.contains(&ip) || ip.is_unspecified();
+    let mut own = all.iter().filter(|it| it.local.port() == port && fits(it.local.ip()));
     if let Some(listening) = own.clone().find(|it| it.listens) {
         let held = descriptors(&HashSet::from([listening.inode]));
         let pid = held.by_inode.get(&listening.inode).and_then(|it| Some(it.first()?.0));
         let name = pid.and_then(stat).map_or_else(|| b"a server".to_vec(), |it| it.name);
-        return Doubt::Listens(pid.unwrap_or(0), name);
+        return vec![Doubt::Listens(pid, name)];
     }
     if own.any(|it| it.inode == 0) {
-        return Doubt::Closed;
+        return vec![Doubt::Closed];
     }
     let is_own = |ip: &IpAddr| {
         ip.is_loopback() || namespaces.known.values().any(|pid| own_addresses(*pid).contains(ip))
     };
-    if addresses.iter().any(is_own) { Doubt::NoSocket } else { Doubt::Elsewhere }
+    let why = if addresses.iter().any(is_own) { Doubt::NoSocket } else { Doubt::Elsewhere };
+    // It may be in one that is closed to us.
+    let hidden = (namespaces.hidden > 0).then_some(Doubt::Namespaces);
+    std::iter::once(why).chain(hidden).collect()
 }
 
 /// Finds the process at the client's end of a unix socket. `thread`: the one that serves the connection; `is_idle`

@@ -464,7 +464,7 @@ mod tests {
         Sleep for 12 s
         claims      _pid=4711 · '"x'=\x1b�
                     what the client says of itself, no proof
-        but         the client's address is none of this machine
+        but         the client's address is none of this machine, as seen from here
                     on the client's machine, as root, one of:
                       rollcall who 10.0.0.7:51234
                       ss -tnp src 10.0.0.7:51234

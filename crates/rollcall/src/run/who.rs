@@ -2,9 +2,9 @@
 
 use std::net::{IpAddr, ToSocketAddrs as _};
 
-use anyhow::{anyhow, bail};
+use anyhow::bail;
 use live::connection::{Connection, Looker, Which};
-use live::process::{self, Doubt, Found, ServerPlace};
+use live::process::{self, Doubt, Found, Host, ServerPlace};
 use live::{LiveError, Server};
 
 use super::{Session, condition, put};
@@ -118,17 +118,7 @@ fn look(
         return Ok(Found { holders: Vec::new(), doubts: vec![Doubt::Internal] });
     }
     let Some(port) = connection.port else { return look_at_socket(looker, place, connection) };
-    let is_here = matches!(place, ServerPlace::Here(_));
-    let addresses = match address(&connection.host) {
-        Some(ip) => vec![ip],
-        // The server's own socket has the address.
-        None if is_here => Vec::new(),
-        None => match addresses_of(&connection.host, port) {
-            Some(addresses) => addresses,
-            None => return Ok(Found { holders: Vec::new(), doubts: vec![Doubt::Elsewhere] }),
-        },
-    };
-    let found = process::of_client(&addresses, port, Some(place));
+    let found = process::of_client(&host(&connection.host, port), port, Some(place));
     match still(looker, connection)? {
         Some(_) => Ok(found),
         None => Ok(Found { holders: Vec::new(), doubts: vec![Doubt::Changed] }),
@@ -181,28 +171,30 @@ fn thread(looker: &Looker<'_>, connection: &Connection) -> Option<u32> {
 }
 
 /// By the client's address alone, on this machine.
-fn without_server(host: &[u8], port: u16) -> anyhow::Result<Sought> {
-    let named = format!("{}:{port}", shown_plain(host));
-    let addresses = match address(host) {
-        Some(ip) => vec![ip],
-        None => addresses_of(host, port)
-            .ok_or_else(|| anyhow!("{named}: no such host; write its address"))?,
-    };
-    let found = process::of_client(&addresses, port, None);
+fn without_server(name: &[u8], port: u16) -> anyhow::Result<Sought> {
+    let named = format!("{}:{port}", shown_plain(name));
+    let client = host(name, port);
+    if client == Host::Name(Vec::new()) {
+        bail!("{named}: no such host; write its address");
+    }
+    let found = process::of_client(&client, port, None);
     if found.holders.is_empty() {
         let doubts: Vec<String> = found.doubts.iter().map(ToString::to_string).collect();
         bail!("{named}: {}", doubts.join("; "));
     }
-    Ok(Sought { server: None, connection: None, client: Some((host.to_vec(), port)), found })
+    Ok(Sought { server: None, connection: None, client: Some((name.to_vec(), port)), found })
 }
 
 fn address(host: &[u8]) -> Option<IpAddr> {
     verdict::network::address(host).map(|it| it.to_canonical())
 }
 
-/// What a host's name stands for.
-fn addresses_of(host: &[u8], port: u16) -> Option<Vec<IpAddr>> {
-    let found = (std::str::from_utf8(host).ok()?, port).to_socket_addrs().ok()?;
-    let found: Vec<IpAddr> = found.map(|it| it.ip().to_canonical()).collect();
-    Some(found).filter(|it| !it.is_empty())
+/// A host as a server calls it, or as it was written.
+fn host(name: &[u8], port: u16) -> Host {
+    if let Some(ip) = address(name) {
+        return Host::Address(ip);
+    }
+    let name = std::str::from_utf8(name).unwrap_or_default();
+    let found = (name, port).to_socket_addrs().map(|found| found.map(|it| it.ip().to_canonical()));
+    Host::Name(found.map(Iterator::collect).unwrap_or_default())
 }
