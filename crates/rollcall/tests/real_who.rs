@@ -404,6 +404,38 @@ fn mariadb_with_a_thread_pool() {
     assert_eq!(row["claims"]["_pid"], tcp.pid().to_string());
 }
 
+/// A server in a container: in its PID namespace its threads have other ids than in ours.
+#[test]
+fn a_server_in_a_pid_namespace() {
+    let words = ["--pid", "--fork", "--kill-child", "--mount-proc", "sleep", "600"];
+    // With its end that of its child comes, and with this one the end of all in the namespace.
+    let mut around = Held(Command::new("unshare").args(words).spawn().unwrap());
+    let children = format!("/proc/{0}/task/{0}/children", around.0.id());
+    let first = loop {
+        let child = fs::read_to_string(&children).unwrap_or_default();
+        let is_sleep =
+            |pid: &str| fs::read(format!("/proc/{pid}/comm")).is_ok_and(|name| name == b"sleep\n");
+        match child.split_whitespace().next() {
+            Some(pid) if is_sleep(pid) => break pid.to_owned(),
+            _ if around.0.try_wait().unwrap().is_some() => return skipped("no PID namespace"),
+            _ => sleep(Duration::from_millis(5)),
+        }
+    };
+    let around_server = ["nsenter", "-t", &first, "-p", "-m"];
+    let own = Own::start("mariadb-10.11", &around_server, &[]);
+    let bench = own.bench();
+    let (one, other) = (bench.socket("own"), bench.socket("own"));
+    for session in [&one, &other] {
+        bench.awaits(&session.id, "Sleep");
+        assert_eq!(bench.one(&session.id, "socket-peer")["pid"], session.pid());
+    }
+    // Its threads: none of ours has such a number, or it is another one.
+    let thread = "SELECT TID FROM information_schema.PROCESSLIST WHERE ID=";
+    let thread = bench.server.admin(&format!("{thread}{}", one.id));
+    let name = fs::read(format!("/proc/{}/comm", thread.trim())).unwrap_or_default();
+    assert_ne!(name, b"mariadbd\n");
+}
+
 /// A process that is ended with the test.
 struct Held(Child);
 
@@ -478,6 +510,20 @@ fn tcp_between_network_namespaces() {
         (&told[0]["pid"], &told[0]["evidence"]),
         (&session.pid().into(), &"tcp-pair".into())
     );
+
+    // Where neither process can be seen: what to run, and nothing is guessed.
+    let port = row["port"].to_string();
+    let output = Command::new("unshare")
+        .args(["--pid", "--fork", "--kill-child", "--mount-proc"])
+        .arg(assert_cmd::cargo::cargo_bin!("rollcall"))
+        .current_dir(bench.folder.path())
+        .args(["--config", "rollcall.toml", "-o", "json", "who", &session.id])
+        .args(["--defaults-file", "root.cnf"])
+        .output()
+        .unwrap();
+    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&told["pid"], output.status.code()), (&Value::Null, Some(3)), "{told:#}");
+    assert_eq!(told["run_there"], format!("rollcall who 10.231.77.2:{port}"));
 
     // Inside the server's namespace, on its loopback address, which is ours as well.
     let mut command = Command::new("nsenter");

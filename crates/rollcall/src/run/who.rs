@@ -44,18 +44,24 @@ impl Session<'_> {
         };
         let named = self.config.servers.iter().filter_map(|it| Some((it.name.as_ref()?, it)));
         let chosen: Vec<_> = named.filter(|(name, _)| is_chosen(name)).collect();
-        let given = args.defaults_file.clone();
+        if let Some(file) = &args.defaults_file {
+            // It may lead to another server than those that are configured.
+            let place = Place { defaults_file: Some(file.clone()) };
+            return Ok(Some((self.global.server.clone(), place)));
+        }
+        let is_any_named = self.config.servers.iter().any(|it| it.name.is_some());
         match chosen[..] {
-            [] => Ok(Some((self.global.server.clone(), Place { defaults_file: given }))),
-            [(name, server)] => match given.or_else(|| server.defaults_file.clone()) {
+            [] if is_any_named => bail!(
+                "no such server is configured (rollcall check lists them): name one of them, or give \
+                 --defaults-file"
+            ),
+            [] => Ok(Some((self.global.server.clone(), Place { defaults_file: None }))),
+            [(name, server)] => match server.defaults_file.clone() {
                 Some(file) => Ok(Some((Some(name.clone()), Place { defaults_file: Some(file) }))),
                 None => bail!(
                     "{name} has no defaults_file in the configuration: add it, or give --defaults-file"
                 ),
             },
-            _ if given.is_some() => {
-                Ok(Some((self.global.server.clone(), Place { defaults_file: given })))
-            }
             _ => bail!(
                 "several servers are configured, each with its own ids: name one with --server"
             ),

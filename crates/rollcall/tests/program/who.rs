@@ -165,3 +165,18 @@ fn all_who_have_the_socket_are_told() {
     process.wait().unwrap();
     assert_eq!(pids, expected);
 }
+
+/// An id is one of a server: none is asked that may be another one.
+#[test]
+fn the_server_of_an_id_is_never_guessed() {
+    let house = House::new();
+    let server = |name: &str| format!("[[server]]\nname = \"{name}\"\n");
+    house.write("rollcall.toml", server("db1"));
+    let text = house.run(&["who", "7"]);
+    assert!(text.starts_with("exit 2") && text.contains("db1 has no defaults_file"), "{text}");
+    let text = house.run(&["who", "7", "--server", "db9"]);
+    assert!(text.starts_with("exit 2") && text.contains("no such server"), "{text}");
+    house.write("rollcall.toml", server("db1") + &server("db2"));
+    let text = house.run(&["who", "7"]);
+    assert!(text.starts_with("exit 2") && text.contains("several servers"), "{text}");
+}
