@@ -259,6 +259,7 @@ pub enum Host {
     Name(Vec<IpAddr>),
 }
 
+#[cfg(target_os = "linux")]
 impl Host {
     fn addresses(&self) -> Vec<IpAddr> {
         match self {
