@@ -20,6 +20,9 @@ use tempfile::TempDir;
 
 const PASSWORD: &str = "secret-77ab";
 
+/// Where the tests' accounts log in from.
+const HOSTS: [&str; 3] = ["localhost", "127.0.0.1", "10.231.77.2"];
+
 /// A server, accounts, and a folder with option files that lead to it.
 struct Bench {
     server: Server,
@@ -36,7 +39,7 @@ impl Bench {
         fs::set_permissions(bench.folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
         fs::write(bench.path("rollcall.toml"), "").unwrap();
         bench.options("root", "root", "");
-        for host in ["localhost", "127.0.0.1", "10.231.77.2"] {
+        for host in HOSTS {
             bench.server.admin(&format!(
                 "DROP USER IF EXISTS who_{tag}@{host}; \
                  CREATE USER who_{tag}@{host} IDENTIFIED BY '{PASSWORD}'"
@@ -210,6 +213,9 @@ fn connections(kind: &str) {
     busy(&bench, &other);
     in_a_namespace(&bench);
     rights(&bench, &tcp, &other);
+    for host in HOSTS {
+        bench.server.admin(&format!("DROP USER who_some@{host}"));
+    }
 }
 
 /// A busy thread shows no socket: all who may have it are told, as candidates. Idle again, it is told.
