@@ -527,7 +527,7 @@ fn granted_to_others(server: &mut Server, name: &AccountName) -> Result<Vec<Vec<
 
 /// Without the right, a list of sessions holds those of this session's own user only: asked of the server's own
 /// threads, which it then leaves out.
-fn may_see_sessions(server: &mut Server, list: &str) -> Result<bool, LiveError> {
+pub(crate) fn may_see_sessions(server: &mut Server, list: &str) -> Result<bool, LiveError> {
     let doing = "listing sessions";
     let own = server.own();
     let sql = format!(

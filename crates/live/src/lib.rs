@@ -5,6 +5,7 @@
 //!                                        │
 //!                    snapshot ◄──────────┼──────────► deed: look, send one statement, look again
 //!       verdict::account::Snapshot     facts: variables, status, plugins, replication
+//!                                      connection: one session ─► process: its client, on this machine
 //! ```
 //!
 //! Blocking, one connection at a time. What is read goes out as the plain values of [`verdict::account`];
@@ -26,10 +27,12 @@
 
 pub mod access_log;
 pub mod columns;
+pub mod connection;
 pub mod deed;
 pub mod error;
 pub mod facts;
 pub mod option_file;
+pub mod process;
 pub mod server;
 pub mod snapshot;
 pub mod target;

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use jiff::SignedDuration;
+use live::connection::Which;
 use verdict::account::AccountName;
 
 use crate::render::Format;
@@ -139,6 +140,9 @@ pub(crate) enum Command {
     Journal(JournalArgs),
     /// Who changed what: from binary logs to connections and logins
     Trace(Box<TraceArgs>),
+    /// From a connection to the client's process on this machine: over TCP or a unix socket, in
+    /// containers, too; run it as root
+    Who(WhoArgs),
     /// What servers and their logs lack, what that costs, and what mends it
     Doctor(DoctorArgs),
     /// Whether rollcall itself is well: last commit, lag, sources, sizes
@@ -679,6 +683,36 @@ pub(crate) struct JournalArgs {
     pub(crate) limit: Option<usize>,
 }
 
+/// `who`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct WhoArgs {
+    /// A connection id; or the client's host and port, as the server's list of sessions shows them:
+    /// no server is asked then, unless --server or --defaults-file names one
+    #[arg(value_name = "ID|HOST:PORT", value_parser = which_argument)]
+    pub(crate) which: Which,
+    /// How to reach the server [default: its defaults_file in the configuration; where no server is
+    /// configured, the group client of the usual option files]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) defaults_file: Option<PathBuf>,
+}
+
+/// A connection's id, or its client's host and port.
+fn which_argument(text: &str) -> Result<Which, String> {
+    let form = "write a connection id, or HOST:PORT of the client as SHOW PROCESSLIST shows it";
+    if !text.is_empty() && text.bytes().all(|it| it.is_ascii_digit()) {
+        return text.parse().map(Which::Id).map_err(|_| form.to_owned());
+    }
+    let (host, port) = text.rsplit_once(':').ok_or(form)?;
+    let bare = host.strip_prefix('[').and_then(|it| it.strip_suffix(']')).unwrap_or(host);
+    let is_number = port.bytes().all(|it| it.is_ascii_digit());
+    match port.parse::<u16>() {
+        Ok(port) if port > 0 && is_number && !bare.is_empty() => {
+            Ok(Which::Client(bare.as_bytes().to_vec(), port))
+        }
+        _ => Err(form.to_owned()),
+    }
+}
+
 /// `doctor`.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct DoctorArgs {
@@ -841,6 +875,17 @@ mod tests {
     }
 
     #[test]
+    fn connections_have_an_id_or_a_client() {
+        let client = |host: &str, port| Ok(Which::Client(host.as_bytes().to_vec(), port));
+        assert_eq!(which_argument("8812"), Ok(Which::Id(8812)));
+        assert_eq!(which_argument("10.0.0.7:51234"), client("10.0.0.7", 51234));
+        assert_eq!(which_argument("db1:1"), client("db1", 1));
+        // As lists of sessions show it, and as people write it.
+        assert_eq!(which_argument("::1:51234"), client("::1", 51234));
+        assert_eq!(which_argument("[::1]:51234"), client("::1", 51234));
+    }
+
+    #[test]
     fn sizes_have_units() {
         for (text, bytes) in
             [("0", 0), ("7", 7), ("500MB", 500_000_000), ("2GiB", 2 << 30), ("1 kB", 1000)]
@@ -864,6 +909,14 @@ mod tests {
             "rollcall setup init-connect --keep-days 36501",
             "rollcall",
             "rollcall nosuch",
+            "rollcall who",
+            "rollcall who x",
+            "rollcall who :1",
+            "rollcall who h:",
+            "rollcall who h:0",
+            "rollcall who h:+1",
+            "rollcall who h:65536",
+            "rollcall who 99999999999999999999",
             "rollcall seen --idle-for 7",
             "rollcall seen --sort nosuch",
             "rollcall scan --threads 0",

@@ -6,6 +6,7 @@ mod deeds;
 mod doctor;
 mod setup;
 mod trace;
+mod who;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -100,6 +101,7 @@ fn dispatch(cli: &Cli, out: Out) -> anyhow::Result<Exit> {
         Command::Undo(args) => session.undo(args),
         Command::Journal(args) => session.journal(args),
         Command::Trace(args) => session.trace(args),
+        Command::Who(args) => session.who(args),
         Command::Doctor(args) => session.doctor(args),
         Command::Status => session.status(),
         Command::Check | Command::Init | Command::Dialects | Command::Setup(_) => session.check(),

@@ -131,8 +131,8 @@ fn setup_prints_and_needs_no_configuration() {
     -- 1. An access log table, filled at every login through init_connect: who, from where, and the
     -- account that matched; not of administrators, and no refusals. rollcall setup init-connect
 
-    -- 2. JSON lines of a login plugin, which rollcall reads (rollcall dialects: audit_login), where
-    -- one is installed.
+    -- 2. The login plugin audit_login.so, which writes a line for each login and refusal, of
+    -- administrators too: rollcall setup plugin
 
     -- 3. The error log, for refused logins: rollcall does not read it, people can.
     --- stderr

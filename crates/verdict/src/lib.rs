@@ -5,6 +5,7 @@
 //! client host               ── network ──► 203.0.113.0/24, 2001:db8:1:2::/64, or a name
 //! hosts an administrator lists ─ network ► whether a client is one of them
 //! text of a log             ── secrets ──► how much of it may be shown
+//! words of a command line  ── command_line ► the same without secrets
 //! columns of a table        ── access_log ► whether logins are written into it, in which layout
 //! ProxySQL, MaxScale files  ── references ► user names that they log in with
 //! what a server grants      ── account ──► plain values, names as SQL writes them
@@ -26,6 +27,7 @@
 pub mod access_log;
 pub mod account;
 pub mod checkup;
+pub mod command_line;
 pub mod failure;
 pub mod matching;
 pub mod network;

@@ -122,7 +122,7 @@ pub(crate) fn standing(server: &mut Server) -> Result<Standing, LiveError> {
         doing,
         b"SHOW GLOBAL VARIABLES WHERE Variable_name IN ('hostname', 'server_uuid', 'server_uid', \
           'skip_name_resolve', 'read_only', 'super_read_only', 'init_connect', 'performance_schema', \
-          'userstat', 'default_password_lifetime', 'mandatory_roles')",
+          'userstat', 'default_password_lifetime', 'mandatory_roles', 'thread_handling')",
     )?;
     let mut variables = HashMap::new();
     for row in rows {

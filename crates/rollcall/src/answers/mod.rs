@@ -17,6 +17,7 @@ mod status;
 mod trace;
 mod trace_stats;
 mod unused;
+mod who;
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -36,6 +37,7 @@ pub(crate) use status::status;
 pub(crate) use trace::{Tally, TraceChunk, trace_tables};
 pub(crate) use trace_stats::trace_stats;
 pub(crate) use unused::{UnusedOptions, reasons, unused};
+pub(crate) use who::{Sought, who};
 
 use crate::render::{Answer, thousands};
 use crate::time::{Zone, length_text};
@@ -374,6 +376,7 @@ pub(crate) mod tests {
         documented(&trace::TABLE_FIELDS);
         documented(&trace_stats::FIELDS);
         documented(&trace_stats::LIST_FIELDS);
+        documented(&who::FIELDS);
         documented(&failures::FIELDS);
         documented(&failures::HOST_FIELDS);
         documented(&failures::NETWORK_FIELDS);

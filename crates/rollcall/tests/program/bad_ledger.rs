@@ -167,7 +167,7 @@ impl SmallDisk<'_> {
     fn mount(house: &House) -> Option<SmallDisk<'_>> {
         std::fs::create_dir(house.path("small")).unwrap();
         let mut mount = Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", "size=500k", "tmpfs"]).arg(house.path("small"));
+        mount.args(["-t", "tmpfs", "-o", "size=640k", "tmpfs"]).arg(house.path("small"));
         let done = mount.stderr(Stdio::null()).status();
         done.is_ok_and(|it| it.success()).then_some(SmallDisk(house))
     }

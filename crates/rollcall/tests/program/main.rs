@@ -17,3 +17,4 @@ mod house;
 mod parallel;
 mod seal;
 mod watch;
+mod who;
