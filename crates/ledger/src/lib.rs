@@ -105,6 +105,7 @@ mod changes;
 mod journal;
 mod keep;
 mod plans;
+mod usage;
 
 mod answers;
 mod coverage;
@@ -132,5 +133,6 @@ pub use pauses::{PAUSE_DAYS, Pause};
 pub use plans::{NewPlan, Plan, PlanFilter, PlanState};
 pub use rows::*;
 pub use store::Ledger;
+pub use usage::{EarlierUsage, USAGE_DAYS};
 pub use watched::{TROUBLE_BYTES_MAX, TROUBLES_MAX};
 pub use window::{Interval, IntervalState};

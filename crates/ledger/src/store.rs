@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// The schema this program writes, in `PRAGMA user_version`.
-pub(crate) const SCHEMA: i64 = 7;
+pub(crate) const SCHEMA: i64 = 8;
 
 /// What makes an empty file one of that schema.
 const MAKE: &str = include_str!("schema.sql");
@@ -327,8 +327,8 @@ const FROM_1: &str = "
 
 /// What the schema up to this version did not have: which files are consecutive pieces of one log; what a log
 /// itself says may be missing in it; which logins are not settled, or contradicted; accounts, what is to be done
-/// with them and what was; how far tables were read, and which accounts they name.
-const MADE_SINCE: [(i64, &str); 37] = [
+/// with them and what was; how far tables were read, and which accounts they name; what users' schemas held.
+const MADE_SINCE: [(i64, &str); 38] = [
     (2, "TABLE adjoin"),
     (3, "TABLE hole"),
     (3, "INDEX hole_file"),
@@ -366,6 +366,7 @@ const MADE_SINCE: [(i64, &str); 37] = [
     (5, "TRIGGER deed_end_kept"),
     (6, "TABLE access_mark"),
     (6, "TABLE matched"),
+    (7, "TABLE quota_usage"),
 ];
 
 /// Which files were forgotten: versions 3 and 4 made these when there was something to keep.

@@ -85,9 +85,9 @@ fn a_newer_ledger_is_refused_and_left_alone() {
     let folder = tempfile::tempdir().unwrap();
     let path = fresh(folder.path());
     drop(filled(&path));
-    sql(&path, "PRAGMA user_version = 8");
+    sql(&path, "PRAGMA user_version = 9");
     let text = refusal(&path);
-    assert!(text.contains("schema 8, this program knows 7"), "{text}");
+    assert!(text.contains("schema 9, this program knows 8"), "{text}");
 }
 
 /// A ledger as the program with schema 1 made it, with a log that was replaced.
@@ -125,7 +125,7 @@ fn an_older_ledger_is_brought_up_to_date() {
     ingest.finish().unwrap();
     add_log(&mut ledger, keeping(UTC_START), "/log", &log());
     assert_eq!(ledger.seen(&Filter::default()).unwrap().len(), 2);
-    assert_eq!(ledger.status().unwrap().schema, 7);
+    assert_eq!(ledger.status().unwrap().schema, 8);
 }
 
 /// What each table, index and view of a ledger is made of.
@@ -148,6 +148,7 @@ fn ledgers_of_older_schemas_become_like_new_ones_and_keep_their_number() {
         DROP TABLE account_change; DROP TABLE keep; DROP TABLE plan; DROP TABLE deed;
         DROP TABLE deed_end;";
     let since_6 = "DROP TABLE access_mark; DROP TABLE matched;";
+    let since_7 = "DROP TABLE quota_usage;";
     // Schemas 3 and 4 had these two where there had been something to keep.
     let when_needed = "DROP TABLE sighting; DROP TABLE forgotten;";
     for (version, since) in [
@@ -158,17 +159,19 @@ fn ledgers_of_older_schemas_become_like_new_ones_and_keep_their_number() {
         (4, format!("{since_5} {since_4}")),
         (5, since_5.into()),
         (6, String::new()),
+        (7, String::new()),
     ] {
+        let since_6 = if version < 7 { since_6 } else { "" };
         let folder = tempfile::tempdir().unwrap();
         let path = fresh(folder.path());
         let before = filled(&path).holdings().unwrap();
         let new = made_of(&path);
-        sql(&path, &format!("{since_6} {since} PRAGMA user_version = {version}"));
+        sql(&path, &format!("{since_7} {since_6} {since} PRAGMA user_version = {version}"));
         assert_ne!(made_of(&path), new);
         let mut ledger = Ledger::open(&path).unwrap();
         assert_eq!(ledger.holdings().unwrap(), before);
         assert!(before.id.is_some());
-        assert_eq!(ledger.status().unwrap().schema, 7);
+        assert_eq!(ledger.status().unwrap().schema, 8);
         assert_eq!(ledger.status().unwrap().unsettled, 0);
         add_log(&mut ledger, keeping(UTC_START), "/other", &log());
         drop(ledger);

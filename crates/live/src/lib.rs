@@ -5,6 +5,7 @@
 //!                                        │
 //!                    snapshot ◄──────────┼──────────► deed: look, send one statement, look again
 //!       verdict::account::Snapshot     facts: variables, status, plugins, replication
+//!                                      sizes: what schemas and the server itself hold on disk
 //! ```
 //!
 //! Blocking, one connection at a time. What is read goes out as the plain values of [`verdict::account`];
@@ -30,6 +31,7 @@ pub mod error;
 pub mod facts;
 pub mod option_file;
 pub mod server;
+pub mod sizes;
 pub mod snapshot;
 pub mod target;
 

@@ -4,6 +4,7 @@
 mod accounts;
 mod deeds;
 mod doctor;
+mod quota;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -100,6 +101,7 @@ fn dispatch(cli: &Cli, out: Out) -> anyhow::Result<Exit> {
         Command::Undo(args) => session.undo(args),
         Command::Journal(args) => session.journal(args),
         Command::Doctor(args) => session.doctor(args),
+        Command::Quota(args) => session.quota(args),
         Command::Status => session.status(),
         Command::Check | Command::Init | Command::Dialects | Command::Setup(_) => session.check(),
     }
@@ -558,8 +560,8 @@ fn condition(conditions: &[Condition], rows: bool, doubts: Doubts) -> Exit {
         Condition::Rows => rows,
         Condition::Gap => doubts.gaps > 0,
         Condition::Doubt => doubts.rejected > 0 || doubts.quarantined > 0,
-        // Of a check-up alone.
-        Condition::Warn | Condition::Error => false,
+        // Of a check-up alone, and of quotas.
+        Condition::Warn | Condition::Error | Condition::Soft | Condition::Hard => false,
     });
     if holds { Exit::Condition } else { Exit::Done }
 }
