@@ -126,16 +126,17 @@ impl Bench {
     }
 
     fn clean(&self) {
-        let schemas = self.server.admin(
-            "SELECT CONCAT('DROP DATABASE `', SCHEMA_NAME, '`;') FROM information_schema.SCHEMATA \
-             WHERE SCHEMA_NAME LIKE 'quo%'",
-        );
-        let users = self.server.admin(
-            "SELECT CONCAT('DROP USER ', QUOTE(User), '@', QUOTE(Host), ';') FROM mysql.user \
-             WHERE User LIKE 'quo%'",
-        );
-        // Names come out as the client's character set writes them.
-        self.sql(&format!("{schemas}{users}").replace('\u{fffd}', "_"));
+        // Binary: as they are, whatever the client's character set; none has a backquote.
+        let drops = |what: &str, name: &str, from: &str, column: &str| {
+            self.server.admin(&format!(
+                "SELECT CAST(CONCAT('DROP {what} `', {name}, '`;') AS BINARY) FROM {from} \
+                 WHERE {column} LIKE 'quo%'"
+            ))
+        };
+        let schemas =
+            drops("DATABASE", "SCHEMA_NAME", "information_schema.SCHEMATA", "SCHEMA_NAME");
+        let users = drops("USER", "User, '`@`', Host", "mysql.user", "User");
+        self.sql(&format!("{schemas}{users}"));
     }
 
     fn data(&self, folder: &str) -> PathBuf {
@@ -249,7 +250,7 @@ fn shapes(kind: &str) {
         fill("quo_zip.t", 0, 6)
     ));
     let file = fs::metadata(bench.data("quo_zip/t.ibd")).unwrap();
-    assert!(file.blocks() * 512 * 2 < file.len(), "{} of {}", file.blocks() * 512, file.len());
+    assert!(file.blocks() * 512 < file.len(), "{} of {}", file.blocks() * 512, file.len());
     folders.push(("quo_zip", "quo_zip"));
     if bench.is_mariadb() {
         bench.sql(&format!(
@@ -449,16 +450,10 @@ fn many(kind: &str) {
         .map_or(300, |it| it.parse().expect("ROLLCALL_QUOTA_SCHEMAS is a number"));
     let bench = Bench::new(kind);
     bench.user("quom");
-    let questions = || {
+    let asked = || {
         let text = bench.server.admin("SHOW GLOBAL STATUS LIKE 'Questions'");
         text.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap()
     };
-    let cost = || {
-        let before = questions();
-        let rows = bench.rows(&[]);
-        (questions() - before, rows)
-    };
-    let (few, _) = cost();
     let mut text = String::new();
     for number in 0..schemas {
         text += &format!("CREATE DATABASE quom_{number};\n");
@@ -467,10 +462,11 @@ fn many(kind: &str) {
         }
     }
     bench.sql(&text);
-    let begin = std::time::Instant::now();
-    let (many, rows) = cost();
-    eprintln!("{kind}: {schemas} schemas in {:.2} s", begin.elapsed().as_secs_f64());
-    assert_eq!(many, few);
+    let before = asked();
+    let rows = bench.rows(&[]);
+    let questions = asked() - before;
+    // Other tests take turns, so nobody else asks much.
+    assert!(questions < 60, "{questions} questions");
     let row = rows.iter().find(|row| row["user"] == "quom").unwrap();
     assert_eq!(row["schemas"].as_array().unwrap().len(), schemas as usize);
     let disk = (0..schemas).map(|number| du(&bench.data(&format!("quom_{number}")))).sum();

@@ -68,13 +68,13 @@ fn a_newer_rollcall_wrote_it() {
     exit 2
     --- stdout
     --- stderr
-    rollcall: ledger.sqlite: written by a newer rollcall (schema 99, this program knows 7): upgrade rollcall
+    rollcall: ledger.sqlite: written by a newer rollcall (schema 99, this program knows 8): upgrade rollcall
     "#);
     assert_snapshot!(house.run(&["seen"]), @r#"
     exit 2
     --- stdout
     --- stderr
-    rollcall: ledger.sqlite: written by a newer rollcall (schema 99, this program knows 7): upgrade rollcall
+    rollcall: ledger.sqlite: written by a newer rollcall (schema 99, this program knows 8): upgrade rollcall
     "#);
     assert_eq!(house.read("ledger.sqlite"), before);
 }

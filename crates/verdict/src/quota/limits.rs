@@ -319,8 +319,9 @@ fn split(
     is_separator: impl Fn(u8) -> bool,
 ) -> Vec<(usize, &[u8])> {
     let mut fields = Vec::new();
-    let mut begin = from.min(to);
-    for at in begin..=to {
+    let from = from.min(to);
+    let mut begin = from;
+    for at in from..=to {
         if at == to || is_separator(line[at]) {
             let field = &line[begin..at];
             let blanks = field.len() - field.trim_ascii_start().len();

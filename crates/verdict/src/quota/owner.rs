@@ -169,8 +169,11 @@ pub struct Owners<'a> {
     rules: &'a OwnerRules,
     users: HashSet<Vec<u8>>,
     /// Grants by what stands in them before the first wildcard.
-    grants: HashMap<Vec<u8>, Vec<(Vec<Token>, &'a [u8])>>,
+    grants: HashMap<Vec<u8>, Vec<Granted<'a>>>,
 }
+
+/// A pattern of schemas, and who may write to them.
+type Granted<'a> = (Vec<Token>, &'a [u8]);
 
 impl<'a> Owners<'a> {
     /// Rules for a server that has these users.
