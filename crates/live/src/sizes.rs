@@ -195,11 +195,13 @@ impl Look<'_> {
     /// The files of InnoDB: those of schemas are returned, the others are put to their area.
     fn tablespaces(&mut self) -> Result<Vec<TableFile>, LiveError> {
         let sql: &[u8] = match self.server.version().family {
-            // As the file is called, and both parts decoded.
+            // As the file is called, and both parts decoded: of a partition the name of its table, as the `#`
+            // before the partition's is encoded in other names.
             Family::MariaDb => {
                 b"SELECT NAME, NULL, SPACE, FILE_SIZE, ALLOCATED_SIZE, \
                   CONVERT(CONVERT(CAST(SUBSTRING_INDEX(NAME, '/', 1) AS BINARY) USING filename) USING utf8mb4), \
-                  CONVERT(CONVERT(CAST(SUBSTRING_INDEX(NAME, '/', -1) AS BINARY) USING filename) USING utf8mb4) \
+                  CONVERT(CONVERT(CAST(SUBSTRING_INDEX(SUBSTRING_INDEX(NAME, '/', -1), '#', 1) AS BINARY) \
+                  USING filename) USING utf8mb4) \
                   FROM information_schema.INNODB_SYS_TABLESPACES"
             }
             Family::MySql => {
@@ -473,7 +475,7 @@ fn table_file(row: Row, bytes: u64, folders: &BTreeMap<Vec<u8>, usize>) -> Optio
     let mut decoded = columns.skip(2).map(Option::unwrap_or_default);
     let (schema, table) = match (decoded.next(), decoded.next()) {
         (Some(schema), Some(table)) => {
-            let mut parts = name.splitn(2, |&byte| byte == b'/');
+            let mut parts = name.split(|&byte| byte == b'/' || byte == b'#');
             let mut of = |decoded| plain_name(decoded, parts.next().unwrap_or_default());
             (of(schema), of(table))
         }
@@ -558,6 +560,7 @@ mod tests {
             (vec!["x/y/t/z", "Single", "7", "1", "1"], "x/y", "t/z"),
             (vec!["x/y/t/z", "Single", "8", "1", "1"], "x", "y/t/z"),
             (vec!["a@002db/t", "", "5", "1", "1", "a-b", "t"], "a-b", "t"),
+            (vec!["shop/t@002c#P#p0", "", "5", "1", "1", "shop", "t,"], "shop", "t,"),
             (vec!["old-name/t", "", "5", "1", "1", "old?name", "t"], "#mysql50#old-name", "t"),
             (vec!["q@003f/t", "", "5", "1", "1", "q?", "t"], "q?", "t"),
         ] {

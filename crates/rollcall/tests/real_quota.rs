@@ -235,6 +235,7 @@ fn shapes(kind: &str) {
     bench.sql(&format!(
         "CREATE DATABASE quo_part; CREATE TABLE quo_part.t {COLUMNS} \
          PARTITION BY HASH(id) PARTITIONS 5;\n{}\
+         ANALYZE TABLE quo_part.t;\n\
          CREATE TABLE quo_part.f (id INT PRIMARY KEY, t TEXT, FULLTEXT(t)) ENGINE=InnoDB;\n\
          CREATE TABLE quo_part.c {COLUMNS} ENGINE=InnoDB ROW_FORMAT=COMPRESSED KEY_BLOCK_SIZE=4;\n{}\
          CREATE DATABASE quo_mi; CREATE TABLE quo_mi.t {COLUMNS} ENGINE=MyISAM;\n{}",
@@ -433,6 +434,14 @@ fn refusals(kind: &str) {
     assert!(lossy(&output.stdout).starts_with("db1: "));
     assert!(lossy(&output.stderr).contains("db2: no server answers"));
     assert_eq!(fs::read_to_string(bench.path("m.prom")).unwrap(), "as it was");
+
+    // Logs alone are known of this one; and a file leads to one server.
+    bench.write("rollcall.toml", &format!("{configuration}\n[[server]]\nname = \"db3\"\n"));
+    assert_eq!(bench.quota(&[]).status.code(), Some(0));
+    assert_eq!(bench.quota(&["--server", "db3"]).status.code(), Some(2));
+    assert_eq!(bench.quota(&["--defaults-file", "client.cnf"]).status.code(), Some(2));
+    let own = ["--defaults-file", "client.cnf", "--server", "db3"];
+    assert!(lossy(&bench.quota(&own).stdout).starts_with("db3: "));
 
     let output = bench.quota(&["--limits", "none"]);
     assert_eq!(output.status.code(), Some(2));

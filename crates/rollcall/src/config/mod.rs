@@ -8,6 +8,8 @@
 //!      ▼
 //!    Config      plain values; nothing deeper knows of files or formats
 //! ```
+//!
+//! Storage limits stand in a file of their own, which `limits` reads.
 
 pub(crate) mod go_time;
 mod ini;

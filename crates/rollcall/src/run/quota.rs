@@ -15,7 +15,7 @@ use crate::config::limits;
 use crate::exit::Exit;
 use crate::out::replace_file;
 use crate::reach::Place;
-use crate::render::{metrics_text, shown};
+use crate::render::{inert, metrics_text, shown};
 
 /// A day in microseconds.
 const DAY: i64 = 86_400_000_000;
@@ -30,8 +30,8 @@ const NAMES_MAX: usize = 10;
 struct Wanted {
     /// Its configured name, or that of `--server`.
     name: Option<String>,
-    /// How it is reached; `None`: nobody said.
-    place: Option<Place>,
+    /// How it is reached.
+    place: Place,
 }
 
 /// What came of measuring.
@@ -116,53 +116,57 @@ impl Session<'_> {
         }
     }
 
-    /// The configured servers; where there are none, the one that option files lead to.
+    /// The configured servers that can be reached; where none is configured, the one that option files lead to.
     fn to_measure(&self, defaults_file: Option<&Path>) -> anyhow::Result<Vec<Wanted>> {
-        let is_chosen = |name: &str| {
-            let servers = &self.filter.servers;
-            servers.is_empty() || servers.iter().any(|it| it == name.as_bytes())
-        };
-        let file = defaults_file.map(Path::to_owned);
+        let chosen = &self.filter.servers;
+        let is_chosen =
+            |name: &str| chosen.is_empty() || chosen.iter().any(|it| it == name.as_bytes());
         let named = self.config.servers.iter().filter_map(|it| Some((it.name.clone()?, it)));
-        let named: Vec<_> = named.collect();
-        if named.is_empty() {
-            let place = Some(Place { defaults_file: file });
+        let named: Vec<_> = named.filter(|(name, _)| is_chosen(name)).collect();
+        if let Some(file) = defaults_file {
+            if named.len() > 1 {
+                bail!("--defaults-file leads to one server: say which with --server");
+            }
+            let name = named.into_iter().next().map(|(name, _)| name);
+            let name = name.or_else(|| self.global.server.clone());
+            return Ok(vec![Wanted {
+                name,
+                place: Place { defaults_file: Some(file.to_owned()) },
+            }]);
+        }
+        if self.config.servers.iter().all(|it| it.name.is_none()) {
+            let place = Place { defaults_file: None };
             return Ok(vec![Wanted { name: self.global.server.clone(), place }]);
         }
-        let wanted: Vec<Wanted> = named
-            .into_iter()
-            .filter(|(name, _)| is_chosen(name))
-            .map(|(name, it)| {
-                let file = file.clone().or(it.defaults_file.clone());
-                let place = file.map(|file| Place { defaults_file: Some(file) });
-                Wanted { name: Some(name), place }
-            })
-            .collect();
-        match (wanted.is_empty(), file) {
-            (false, _) => Ok(wanted),
-            // One that is not configured, with the way to it.
-            (true, Some(file)) => {
-                let place = Some(Place { defaults_file: Some(file) });
-                Ok(vec![Wanted { name: self.global.server.clone(), place }])
+        let mut wanted = Vec::new();
+        for (name, server) in named {
+            match server.defaults_file.clone() {
+                Some(file) => {
+                    let place = Place { defaults_file: Some(file) };
+                    wanted.push(Wanted { name: Some(name), place });
+                }
+                // Of this one the logs alone are read.
+                None => self.out.detail(&format!("{}: no defaults_file: left out", inert(&name))),
             }
-            (true, None) => bail!("no such server is configured: add a [[server]] of this name"),
         }
+        if wanted.is_empty() {
+            bail!(
+                "no way to a server: give its [[server]] a defaults_file, or --defaults-file FILE"
+            );
+        }
+        Ok(wanted)
     }
 
     /// Connects and reads sizes. A frame of what is measured comes back with them.
     fn measure(&self, args: &QuotaCheckArgs, wanted: &Wanted) -> Result<(Measured, Sizes), String> {
         let name = wanted.name.as_deref();
-        let Some(place) = &wanted.place else {
-            let name = crate::render::inert(name.unwrap_or("the server"));
-            return Err(format!("{name}: no way to it: give its [[server]] a defaults_file"));
-        };
         let method = args.method.map_or(self.config.quota.method, Into::into);
-        let mut server = place.connect(name)?;
+        let mut server = wanted.place.connect(name)?;
         let by_grants = self.config.quota.owners.by_grants;
         let sizes = sizes::read(&mut server, method, by_grants);
         let sizes = sizes.map_err(|error| error.to_string())?;
         let folder = String::from_utf8_lossy(&sizes.data_folder).into_owned();
-        let disk = match place.way(name)?.is_remote {
+        let disk = match wanted.place.way(name)?.is_remote {
             true => None,
             false => percent_full(Path::new(&folder)),
         };
