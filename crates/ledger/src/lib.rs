@@ -109,6 +109,7 @@ mod journal;
 mod keep;
 mod links;
 mod plans;
+mod usage;
 
 mod proxysql;
 
@@ -147,5 +148,6 @@ pub use plans::{NewPlan, Plan, PlanFilter, PlanState};
 pub use proxysql::{PROXY_USERS_MAX, ProxyUsers, SQLITE_MAGIC, proxysql_users};
 pub use rows::*;
 pub use store::Ledger;
+pub use usage::{EarlierUsage, USAGE_DAYS};
 pub use watched::{TROUBLE_BYTES_MAX, TROUBLES_MAX};
 pub use window::{Interval, IntervalState};

@@ -291,6 +291,12 @@ CREATE TRIGGER deed_end_fixed BEFORE UPDATE ON deed_end
 CREATE TRIGGER deed_end_kept BEFORE DELETE ON deed_end
   BEGIN SELECT RAISE(ABORT, 'the journal is only added to'); END;
 
+-- What a user's schemas held together when it was looked at last on a day: `day` counts from 1970-01-01 UTC.
+CREATE TABLE quota_usage (
+  server, user, day INTEGER NOT NULL, at_us INTEGER NOT NULL, bytes INTEGER NOT NULL,
+  PRIMARY KEY (server, day, user)
+) WITHOUT ROWID;
+
 -- For conntracker's users: the newest login of each user and host over all servers, as local text where
 -- its configuration is in use, else as UTC. The row mysql|localhost is the time of the last scan; that
 -- account's own logins are in tally.

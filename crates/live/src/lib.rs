@@ -6,6 +6,7 @@
 //!                    snapshot ◄──────────┼──────────► deed: look, send one statement, look again
 //!       verdict::account::Snapshot     facts: variables, status, plugins, replication
 //!                                      connection: one session ─► process: its client, on this machine
+//!                                      sizes: what schemas and the server itself hold on disk
 //! ```
 //!
 //! Blocking, one connection at a time. What is read goes out as the plain values of [`verdict::account`];
@@ -34,6 +35,7 @@ pub mod facts;
 pub mod option_file;
 pub mod process;
 pub mod server;
+pub mod sizes;
 pub mod snapshot;
 pub mod target;
 

@@ -4,6 +4,7 @@
 mod accounts;
 mod deeds;
 mod doctor;
+mod quota;
 mod setup;
 mod trace;
 mod who;
@@ -103,6 +104,7 @@ fn dispatch(cli: &Cli, out: Out) -> anyhow::Result<Exit> {
         Command::Trace(args) => session.trace(args),
         Command::Who(args) => session.who(args),
         Command::Doctor(args) => session.doctor(args),
+        Command::Quota(args) => session.quota(args),
         Command::Status => session.status(),
         Command::Check | Command::Init | Command::Dialects | Command::Setup(_) => session.check(),
     }
@@ -550,8 +552,8 @@ fn condition(conditions: &[Condition], rows: bool, doubts: Doubts) -> Exit {
         Condition::Rows => rows,
         Condition::Gap => doubts.gaps > 0,
         Condition::Doubt => doubts.rejected > 0 || doubts.quarantined > 0,
-        // Of a check-up alone.
-        Condition::Warn | Condition::Error => false,
+        // Of a check-up alone, and of quotas.
+        Condition::Warn | Condition::Error | Condition::Soft | Condition::Hard => false,
     });
     if holds { Exit::Condition } else { Exit::Done }
 }

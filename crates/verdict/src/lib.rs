@@ -12,6 +12,7 @@
 //! signs, coverage           ── unused ───► used, unused, unknown and why, kept
 //! accounts to lock or drop  ── plan ─────► statements with the facts they rest on, or why not
 //! user, client host         ── matching ─► the account row that a login belongs to
+//! sizes, limits             ── quota ────► whose schemas hold how much, against which limits
 //! settings, log files       ── checkup ──► what a server lacks, what that costs, what mends it
 //! transactions, audit records ── trace ─► who made a change, and how that is known
 //! ```
@@ -32,6 +33,7 @@ pub mod failure;
 pub mod matching;
 pub mod network;
 pub mod plan;
+pub mod quota;
 pub mod references;
 pub mod secrets;
 pub mod trace;

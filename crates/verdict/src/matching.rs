@@ -27,7 +27,7 @@
 //! * Roles are not in the list: nobody logs in with them.
 
 mod address;
-mod glob;
+pub(crate) mod glob;
 mod order;
 mod pattern;
 mod reach;

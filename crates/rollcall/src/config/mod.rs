@@ -8,15 +8,20 @@
 //!      ▼
 //!    Config      plain values; nothing deeper knows of files or formats
 //! ```
+//!
+//! Storage limits stand in a file of their own, which `limits` reads.
 
 pub(crate) mod go_time;
 mod ini;
+pub(crate) mod limits;
 mod toml;
 
 use std::path::{Path, PathBuf};
 
+use live::sizes::Method;
 use verdict::account::AccountName;
 use verdict::network::HostList;
+use verdict::quota::OwnerRules;
 
 pub(crate) use self::toml::TEMPLATE;
 use crate::time::Zone;
@@ -48,6 +53,7 @@ pub(crate) struct Config {
     pub(crate) protected: Vec<AccountName>,
     /// Configurations of proxies, whose users are kept out of plans.
     pub(crate) references: Vec<PathBuf>,
+    pub(crate) quota: Quota,
     pub(crate) limits: Limits,
     /// Set where the file is conntracker's.
     pub(crate) conntracker: Option<Conntracker>,
@@ -70,6 +76,15 @@ pub(crate) struct Server {
     pub(crate) defaults_file: Option<PathBuf>,
     /// The table that its logins write into.
     pub(crate) access_log: Option<live::access_log::TableName>,
+}
+
+/// How storage is counted, and against which limits.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Quota {
+    /// The file of limits.
+    pub(crate) limits: Option<PathBuf>,
+    pub(crate) owners: OwnerRules,
+    pub(crate) method: Method,
 }
 
 /// What is kept, and for how long.

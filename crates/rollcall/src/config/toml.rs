@@ -1,15 +1,18 @@
 //! rollcall's own configuration. [`TEMPLATE`] shows every key with its default and is what
 //! `rollcall init` writes; a test reads it with the comment signs taken off.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use live::access_log::TableName;
+use live::sizes::Method;
 use serde::Deserialize;
 use toml::de::{DeTable, DeValue};
 use verdict::account::AccountName;
 use verdict::network::HostList;
+use verdict::quota::{OwnerRules, Pattern, PatternFault};
 
-use super::{Config, Limits, Server};
+use super::{Config, Limits, Quota, Server};
 use crate::time::Zone;
 
 /// The most days anything is kept: 100 years.
@@ -61,6 +64,20 @@ pub(crate) const TEMPLATE: &str = r#"# rollcall: which servers, where their audi
 #: [failures]
 #: pairs_per_hour = 1000
 
+# Storage per user, for rollcall quota check: the limits, a file of their own; whose schema it is, by
+# patterns (%u is the user, % any text) or, where none fits, by who may write to it; schemas that count
+# for nobody; how sizes are read (tablespaces, information-schema).
+#: [quota]
+#: limits = "/etc/rollcall/limits.toml"
+#: owners = ["%u", "%u_%"]
+#: by_grants = false
+#: shared = ["common", "lib_%"]
+#: method = "tablespaces"
+
+# Owners of schemas, before all patterns.
+#: [quota.schemas]
+#: webshop = "t4711"
+
 # One table per server. Only the name is needed; it takes the place of the name in the records.
 #: [[server]]
 #: name = "db1"
@@ -72,7 +89,7 @@ pub(crate) const TEMPLATE: &str = r#"# rollcall: which servers, where their audi
 #: access_log = "accesslog.accesslog"
 "#;
 
-const TOP_KEYS: [&str; 10] = [
+const TOP_KEYS: [&str; 11] = [
     "ledger",
     "time_zone",
     "health_checks",
@@ -82,12 +99,14 @@ const TOP_KEYS: [&str; 10] = [
     "connections",
     "retention",
     "failures",
+    "quota",
     "server",
 ];
 const PLANS_KEYS: [&str; 2] = ["valid_days", "cool_down_days"];
 const CONNECTIONS_KEYS: [&str; 2] = ["keep", "days"];
 const RETENTION_KEYS: [&str; 2] = ["hours", "days"];
 const FAILURES_KEYS: [&str; 1] = ["pairs_per_hour"];
+const QUOTA_KEYS: [&str; 6] = ["limits", "owners", "by_grants", "shared", "method", "schemas"];
 const SERVER_KEYS: [&str; 7] =
     ["name", "group", "time_zone", "audit_logs", "binlog_index", "defaults_file", "access_log"];
 
@@ -104,6 +123,7 @@ struct Raw {
     connections: RawConnections,
     retention: RawRetention,
     failures: RawFailures,
+    quota: RawQuota,
     server: Vec<toml::Spanned<RawServer>>,
 }
 
@@ -132,6 +152,17 @@ struct RawRetention {
 #[serde(deny_unknown_fields, default)]
 struct RawFailures {
     pairs_per_hour: Option<u32>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawQuota {
+    limits: Option<PathBuf>,
+    owners: Option<Vec<String>>,
+    by_grants: bool,
+    shared: Vec<String>,
+    method: Option<String>,
+    schemas: BTreeMap<String, String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -175,6 +206,7 @@ fn check_keys(text: &str, top: &DeTable<'_>) -> Result<(), String> {
             "connections" => &CONNECTIONS_KEYS,
             "retention" => &RETENTION_KEYS,
             "failures" => &FAILURES_KEYS,
+            "quota" => &QUOTA_KEYS,
             "server" => &SERVER_KEYS,
             _ => continue,
         };
@@ -279,6 +311,7 @@ fn resolve(text: &str, raw: Raw) -> Result<Config, String> {
         protected: protected(&raw.protected)
             .map_err(|error| format!("{}: protected: {error}", at("protected")))?,
         references: raw.references.clone(),
+        quota: quota(&raw.quota).map_err(|(key, error)| format!("{}: {key}: {error}", at(key)))?,
         limits: limits(&raw).map_err(|(key, most)| {
             let (table, name) = key;
             format!("{}: [{table}] {name} is more than {most}", at(name))
@@ -295,6 +328,37 @@ fn access_log(server: &RawServer) -> Result<Option<TableName>, &'static str> {
         Some(_) => Ok(Some(table)),
         None => Err("the server has to be reached for it: add defaults_file"),
     }
+}
+
+/// How storage is counted; the error names the key.
+fn quota(raw: &RawQuota) -> Result<Quota, (&'static str, String)> {
+    let patterns = |key, texts: &[String], parse: fn(&str) -> Result<Pattern, PatternFault>| {
+        let pattern = |text: &String| {
+            parse(text).map_err(|fault| (key, format!("{:?}: {fault}", crate::render::inert(text))))
+        };
+        texts.iter().map(pattern).collect::<Result<Vec<_>, _>>()
+    };
+    let default = Quota::default();
+    let bytes = |text: &String| text.as_bytes().to_vec();
+    Ok(Quota {
+        limits: raw.limits.clone(),
+        owners: OwnerRules {
+            patterns: match &raw.owners {
+                Some(texts) => patterns("owners", texts, Pattern::owner)?,
+                None => default.owners.patterns,
+            },
+            by_grants: raw.by_grants,
+            shared: patterns("shared", &raw.shared, Pattern::schema)?,
+            schemas: raw.schemas.iter().map(|(name, user)| (bytes(name), bytes(user))).collect(),
+        },
+        method: match raw.method.as_deref() {
+            None | Some("tablespaces") => Method::Tablespaces,
+            Some("information-schema") => Method::InformationSchema,
+            Some(_) => {
+                return Err(("method", "write tablespaces or information-schema".to_owned()));
+            }
+        },
+    })
 }
 
 /// Accounts as people write them.
@@ -361,8 +425,17 @@ mod tests {
         assert_eq!(config.servers[0].audit_logs.len(), 2);
         let table = config.servers[0].access_log.as_ref().map(ToString::to_string);
         assert_eq!(table.as_deref(), Some("accesslog.accesslog"));
+        // So is every rule of quotas that is no example.
+        let quota = Quota::default();
+        assert_eq!(config.quota.owners.patterns, quota.owners.patterns);
+        assert_eq!(config.quota.owners.by_grants, quota.owners.by_grants);
+        assert_eq!(config.quota.method, quota.method);
+        assert_eq!(config.quota.limits, Some("/etc/rollcall/limits.toml".into()));
+        assert_eq!(config.quota.owners.shared.len(), 2);
+        assert_eq!(config.quota.owners.schemas[&b"webshop"[..]], b"t4711");
         let keys = TOP_KEYS.iter().chain(&CONNECTIONS_KEYS).chain(&RETENTION_KEYS);
-        for key in keys.chain(&FAILURES_KEYS).chain(&SERVER_KEYS).chain(&PLANS_KEYS) {
+        let keys = keys.chain(&FAILURES_KEYS).chain(&SERVER_KEYS).chain(&PLANS_KEYS);
+        for key in keys.chain(&QUOTA_KEYS) {
             assert!(full.contains(key), "{key}");
         }
     }
@@ -390,7 +463,7 @@ mod tests {
         check("[retention]\nxyzzy=1", "2: unknown key `xyzzy`: known here are hours, days");
         check("a = 1\n\"b\\u001b\" = 1", {
             "1: unknown key `a`: known here are ledger, time_zone, health_checks, protected, \
-             references, plans, connections, retention, failures, server"
+             references, plans, connections, retention, failures, quota, server"
         });
         check("time_zone = 'Nowhere'", {
             "1: time_zone: no time zone \"Nowhere\": write a name like Europe/Zurich, UTC, or an \
@@ -409,6 +482,14 @@ mod tests {
         check("\n[[server]]\nname='a'\ndefaults_file='/a'\naccess_log='logins'", {
             "2: access_log: no table: write it like accesslog.accesslog"
         });
+        check("[quota]\nowners = ['%u', 'x']", {
+            "2: owners: \"x\": it does not say where the user's name stands: write %u there"
+        });
+        check("[quota]\nshared = ['%u']", {
+            "2: shared: \"%u\": %u has no meaning here: write names, with % for any text"
+        });
+        check("[quota]\n\nmethod = 'du'", "3: method: write tablespaces or information-schema");
+        check("[quota]\nlimit = 'x'", "2: unknown key `limit`: did you mean `limits`?");
         check("[[server]]\nname=''", "1: a [[server]] with an empty name: give it one");
         assert!(parse("[[server]]\ngroup='a'").unwrap_err().contains("missing field `name`"));
         assert!(parse("ledger = \n").unwrap_err().starts_with("1: "));

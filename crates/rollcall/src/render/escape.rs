@@ -146,6 +146,30 @@ fn is_formula(text: &str) -> bool {
     text.trim_start().starts_with(['=', '+', '-', '@', '＝', '＋', '－', '＠'])
 }
 
+/// A name as a label's value in Prometheus' text form, without its quotes. What acts or hides is written out behind
+/// a backslash, bytes that are not UTF-8 as `\xff`; so two names are two labels, but for names made to look so.
+pub(crate) fn label(name: &[u8]) -> String {
+    let mut out = String::with_capacity(name.len());
+    for chunk in name.utf8_chunks() {
+        for c in chunk.valid().chars() {
+            match c {
+                '\\' => out.push_str("\\\\"),
+                '"' => out.push_str("\\\""),
+                '\n' => out.push_str("\\n"),
+                c if acts_or_hides(c) => {
+                    out.push('\\');
+                    push_escaped(&mut out, c);
+                }
+                c => out.push(c),
+            }
+        }
+        for byte in chunk.invalid() {
+            let _ = write!(out, "\\\\x{byte:02x}");
+        }
+    }
+    out
+}
+
 /// Bytes as lower-case hexadecimal digits.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut out, byte| {
@@ -267,6 +291,19 @@ pub(crate) mod tests {
                 assert!(known.iter().any(|entity| rest.starts_with(entity)), "{html}");
             }
         }
+    }
+
+    #[test]
+    fn labels_are_one_line_and_end_where_they_should() {
+        for name in HOSTILE {
+            let text = label(name);
+            assert_inert(&text);
+            // Every quote and every backslash stands behind, or before, another.
+            let bare = text.replace("\\\\", "").replace("\\\"", "").replace("\\n", "");
+            assert!(!bare.contains(['\\', '"']), "{text}");
+        }
+        assert_eq!(label(b"o'neil, \"x\"\\"), "o'neil, \\\"x\\\"\\\\");
+        assert_eq!(label(b"a\nb\x1b\xff\xc3\xbc"), "a\\nb\\\\x1b\\\\xff\u{fc}");
     }
 
     #[test]

@@ -15,7 +15,7 @@
 
 use std::io::{self, Write};
 
-use super::escape::{csv_field, csv_is_exact, hex, json_string};
+use super::escape::{csv_field, csv_is_exact, hex, json_string, shown};
 use crate::time::utc_text;
 
 /// One field's value.
@@ -26,8 +26,12 @@ pub(crate) enum Value {
     Name(Vec<u8>),
     /// Words of ours, or text made of them.
     Text(String),
+    /// Several names, lossily where they are not UTF-8: a list in JSON; in CSV as in tables, with `, ` between them.
+    Names(Vec<Vec<u8>>),
     /// A number that is counted or measured.
     Number(u64),
+    /// One that may be below zero.
+    Integer(i64),
     /// A time in microseconds UTC.
     Time(i64),
     /// A share in per cent, in tenths.
@@ -222,7 +226,13 @@ fn json_value(value: &Value) -> String {
         Value::Text(text) => json_string(text),
         Value::Json(json) => json.to_text(),
         Value::Time(time) => json_string(&utc_text(*time)),
-        Value::Number(_) | Value::Tenths(_) | Value::Flag(_) => csv_value(value),
+        Value::Names(names) => {
+            let names = names.iter().map(|name| json_string(&String::from_utf8_lossy(name)));
+            format!("[{}]", names.collect::<Vec<_>>().join(","))
+        }
+        Value::Number(_) | Value::Integer(_) | Value::Tenths(_) | Value::Flag(_) => {
+            csv_value(value)
+        }
     }
 }
 
@@ -233,7 +243,12 @@ fn csv_value(value: &Value) -> String {
         Value::Text(text) => csv_field(text),
         Value::Json(json) => csv_field(&json.to_text()),
         Value::Time(time) => utc_text(*time),
+        Value::Names(names) => {
+            let names = names.iter().map(|name| shown(name));
+            csv_field(&names.collect::<Vec<_>>().join(", "))
+        }
         Value::Number(number) => number.to_string(),
+        Value::Integer(number) => number.to_string(),
         Value::Tenths(tenths) => format!("{}.{}", tenths / 10, tenths % 10),
         Value::Flag(flag) => flag.to_string(),
     }
@@ -286,6 +301,23 @@ mod tests {
         for line in example().json().lines() {
             assert!(serde_json::from_str::<serde_json::Value>(line).unwrap().is_object());
         }
+    }
+
+    #[test]
+    fn several_names_are_told_apart() {
+        let mut records = Records::new(&["schemas", "growth"]);
+        let names = [&b"a"[..], b"b, c", b"", b"x\x1b\"\xff"].map(<[u8]>::to_vec).to_vec();
+        records.push(vec![Value::Names(names), Value::Integer(-5)]);
+        records.push(vec![Value::Names(Vec::new()), Value::Integer(5)]);
+        insta::assert_snapshot!(records.json(), @r#"
+        {"schemas":["a","b, c","","x\u001b\"�"],"growth":-5}
+        {"schemas":[],"growth":5}
+        "#);
+        insta::assert_snapshot!(records.csv(), @r#"
+        schemas,growth
+        "a, 'b, c', '', 'x\x1b""�'",-5
+        ,5
+        "#);
     }
 
     #[test]

@@ -163,8 +163,8 @@ fn condition(conditions: &[Condition], worst: Option<Level>) -> Exit {
         Condition::Warn => worst >= Some(Level::Warn),
         Condition::Error => worst >= Some(Level::Error),
         Condition::Rows => worst > Some(Level::Ok),
-        // Of what was read; `evidence` tells.
-        Condition::Gap | Condition::Doubt => false,
+        // Of what was read, which `evidence` tells, and of quotas.
+        Condition::Gap | Condition::Doubt | Condition::Soft | Condition::Hard => false,
     });
     if holds { Exit::Condition } else { Exit::Done }
 }

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use crate::config::{Config, DEFAULT_PATHS};
+use crate::answers::plural;
+use crate::config::{Config, DEFAULT_PATHS, limits};
 use crate::exit::Exit;
 use crate::out::Out;
 use crate::render::{Answer, Column, Page, Records, Table, Value, inert, thousands};
@@ -17,17 +18,30 @@ pub(crate) fn check(config: &Config, ledger: &Path, out: Out) -> (Answer, Exit) 
         }
     }
     page.line(format!("ledger: {}", ledger.display()));
-    let limits = &config.limits;
+    let kept = &config.limits;
     page.line(format!(
         "kept: counts per hour {} days, per day {} days; {} connection facts, {} days; {} pairs that \
          only failed per server and hour",
-        thousands(limits.hours_days.into()),
-        thousands(limits.days_days.into()),
-        thousands(limits.connections_keep),
-        thousands(limits.connections_days.into()),
-        thousands(limits.pairs_per_hour.into()),
+        thousands(kept.hours_days.into()),
+        thousands(kept.days_days.into()),
+        thousands(kept.connections_keep),
+        thousands(kept.connections_days.into()),
+        thousands(kept.pairs_per_hour.into()),
     ));
     let mut exit = Exit::Done;
+    if let Some(path) = &config.quota.limits {
+        match limits::read(path) {
+            Ok(limits) => page.line(format!(
+                "storage limits: {} of {}",
+                plural(limits.len() as u64, "user"),
+                path.display()
+            )),
+            Err(error) => {
+                out.error(&error);
+                exit = Exit::Partial;
+            }
+        }
+    }
     let mut table = Table::new(vec![
         Column::name("SERVER"),
         Column::name("GROUP"),
@@ -119,6 +133,8 @@ mod tests {
     fn check_names_what_is_not_there() {
         let config =
             Config::parse("[[server]]\nname='a'\naudit_logs=['/no/such/place']\n").unwrap();
+        assert_eq!(check(&config, Path::new("/l"), OUT).1, Exit::Partial);
+        let config = Config::parse("[quota]\nlimits='/no/such/place'\n").unwrap();
         assert_eq!(check(&config, Path::new("/l"), OUT).1, Exit::Partial);
     }
 }

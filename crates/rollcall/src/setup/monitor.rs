@@ -50,18 +50,21 @@ const MARIADB: Grants<'_> = &[
         "SELECT ON mysql.global_priv",
     ),
     ("Who has which role.", "SELECT ON mysql.roles_mapping"),
-    ("Sessions of others.", "PROCESS ON *.*"),
+    ("Sessions of others, and sizes of InnoDB's files.", "PROCESS ON *.*"),
     ("Whether it is a replica: accounts are then judged with those of the primary.", {
         "SLAVE MONITOR ON *.*"
     }),
+    ("Sizes of binary logs. May be left out where no quota is checked.", "BINLOG MONITOR ON *.*"),
     (
         "Whose routines there are: accounts that run something are not dropped.",
         "SELECT (db, name, type, definer) ON mysql.proc",
     ),
     ("Whose events.", "SELECT (db, name, definer) ON mysql.event"),
-    ("Whose views; no data of them. May be left out where nothing is ever dropped.", {
-        "SHOW VIEW ON *.*"
-    }),
+    (
+        "Whose views, and sizes of tables of all engines; no data of them. May be left out where nothing is \
+         ever dropped and no quota checked.",
+        "SHOW VIEW ON *.*",
+    ),
     (
         "Whose triggers. It also allows to make triggers: leave it out where nothing is ever dropped.",
         "TRIGGER ON *.*",
@@ -72,17 +75,20 @@ const MYSQL: Grants<'_> = &[
     ("Which dynamic rights accounts have.", "SELECT ON mysql.global_grants"),
     ("Who has which role.", "SELECT ON mysql.role_edges"),
     ("Which roles count from the login on.", "SELECT ON mysql.default_roles"),
-    ("Sessions of others.", "PROCESS ON *.*"),
+    ("Sessions of others, and sizes of InnoDB's files.", "PROCESS ON *.*"),
     (
         "Which accounts were used since the start. accounts would count refused logins as well.",
         "SELECT ON performance_schema.events_statements_summary_by_account_by_event_name",
     ),
-    ("Whether it is a replica: accounts are then judged with those of the primary.", {
-        "REPLICATION CLIENT ON *.*"
-    }),
-    ("Whose views; no data of them. May be left out where nothing is ever dropped.", {
-        "SHOW VIEW ON *.*"
-    }),
+    (
+        "Whether it is a replica: accounts are then judged with those of the primary. And sizes of binary logs.",
+        "REPLICATION CLIENT ON *.*",
+    ),
+    (
+        "Whose views, and sizes of tables of all engines; no data of them. May be left out where nothing is \
+         ever dropped and no quota checked.",
+        "SHOW VIEW ON *.*",
+    ),
     ("Whose routines: accounts that run something are not dropped.", "SHOW_ROUTINE ON *.*"),
     (
         "Whose triggers. It also allows to make triggers: leave it out where nothing is ever dropped.",

@@ -6,7 +6,7 @@
 
 /// One part of a pattern.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Token {
+pub(crate) enum Token {
     /// This byte.
     Literal(u8),
     /// Any one byte: `_`.
@@ -17,7 +17,7 @@ pub(super) enum Token {
 
 /// How bytes are compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Case {
+pub(crate) enum Case {
     /// As they are: addresses.
     Kept,
     /// Without regard to ASCII case: names.
@@ -31,7 +31,7 @@ impl Case {
 }
 
 /// The parts of a pattern. A backslash at the end is itself.
-pub(super) fn tokens(pattern: &[u8]) -> Vec<Token> {
+pub(crate) fn tokens(pattern: &[u8]) -> Vec<Token> {
     let mut tokens = Vec::with_capacity(pattern.len());
     let mut rest = pattern;
     while let Some((&byte, behind)) = rest.split_first() {
@@ -51,7 +51,7 @@ pub(super) fn tokens(pattern: &[u8]) -> Vec<Token> {
 }
 
 /// Whether a text fits.
-pub(super) fn matches(tokens: &[Token], text: &[u8], case: Case) -> bool {
+pub(crate) fn matches(tokens: &[Token], text: &[u8], case: Case) -> bool {
     greedy(tokens, text.len(), |token, at| match token {
         Token::Literal(byte) => case.same(byte, text[at]),
         Token::One => true,

@@ -1,0 +1,457 @@
+//! `quota check`: what users' schemas hold, against their limits; what fills the disk beside them.
+
+use std::collections::BTreeMap;
+
+use live::sizes::{Areas, Method};
+use verdict::account::Family;
+use verdict::quota::{Accounted, Limit, Rest, State, Usage, days_until};
+
+use super::{View, plural};
+use crate::render::{
+    Answer, Column, Gauge, Records, Table, Value, inert, shown, thousands, unit_bytes,
+};
+
+/// The fields for programs: one row a user, one for what is shared and one for what nobody owns.
+pub(super) const FIELDS: [&str; 11] = [
+    "server",
+    "user",
+    "bytes",
+    "soft_limit_bytes",
+    "hard_limit_bytes",
+    "state",
+    "action",
+    "schemas",
+    "growth_bytes_per_day",
+    "soft_limit_days",
+    "hard_limit_days",
+];
+
+/// The fields of what is nobody's.
+pub(super) const AREA_FIELDS: [&str; 3] = ["server", "area", "area_bytes"];
+
+/// The most schemas that the page lists without an owner.
+const NAMES_MAX: usize = 10;
+
+/// Limits that are farther away than this many days are not told of: ten years.
+const DAYS_MAX: u64 = 3650;
+
+/// What was measured on one server.
+#[derive(Debug, Clone)]
+pub(crate) struct Measured {
+    pub(crate) server: String,
+    pub(crate) family: Family,
+    pub(crate) method: Method,
+    /// The data folder, and how full its file system is in per cent; where that is this machine's.
+    pub(crate) disk: Option<(String, u64)>,
+    /// Bytes by schema.
+    pub(crate) schemas: BTreeMap<Vec<u8>, u64>,
+    pub(crate) areas: Areas,
+    pub(crate) accounted: Accounted,
+    /// Bytes a day, of users that were looked at before.
+    pub(crate) growth: BTreeMap<Vec<u8>, i64>,
+}
+
+impl Measured {
+    /// The worst state of a user.
+    pub(crate) fn worst(&self) -> Option<State> {
+        self.accounted.users.iter().map(|it| it.state).max()
+    }
+
+    /// Names and bytes of what the disk holds; what is not known is left out.
+    fn areas(&self) -> Vec<(&'static str, u64)> {
+        let schemas = self.schemas.values().fold(0, |sum: u64, it| sum.saturating_add(*it));
+        let Areas { binlog, undo, tmp, system, general } = self.areas;
+        [
+            ("schemas", Some(schemas)),
+            ("binlog", binlog),
+            ("undo", undo),
+            ("tmp", tmp),
+            ("system", system),
+            ("general tablespaces", general),
+        ]
+        .into_iter()
+        .filter_map(|(area, bytes)| Some((area, bytes?)))
+        .collect()
+    }
+
+    /// Days until a limit is exceeded if all goes on as it did.
+    fn days(&self, usage: &Usage, limit: Option<u64>) -> Option<u64> {
+        days_until(limit?, usage.bytes, *self.growth.get(&usage.user)?)
+    }
+}
+
+/// The answer.
+pub(crate) fn quota(all: &[Measured], limit: Option<usize>, view: View<'_>) -> Answer {
+    let mut answer = Answer::default();
+    let mut records = Records::new(&FIELDS);
+    let mut areas = Records::new(&AREA_FIELDS);
+    for (number, one) in all.iter().enumerate() {
+        let users = &one.accounted.users;
+        let shown = &users[..limit.unwrap_or(users.len()).min(users.len())];
+        answer.rows += shown.len();
+        if view.page {
+            if number > 0 {
+                answer.page.blank();
+            }
+            show(&mut answer, one, shown);
+        }
+        if view.records {
+            shown.iter().for_each(|it| records.push(fields(one, it)));
+            for (state, rest) in
+                [("shared", &one.accounted.shared), ("unowned", &one.accounted.unowned)]
+            {
+                if !rest.schemas.is_empty() {
+                    records.push(rest_fields(one, state, rest));
+                }
+            }
+            for (area, bytes) in one.areas() {
+                let server = Value::word(one.server.as_str());
+                areas.push(vec![server, Value::word(area), Value::Number(bytes)]);
+            }
+        }
+    }
+    if view.page && all.iter().filter_map(Measured::worst).any(|it| it >= State::Soft) {
+        answer.page.line("Space returns after OPTIMIZE or DROP, not after DELETE.");
+    }
+    if view.records {
+        answer.records = vec![records, areas];
+    }
+    answer
+}
+
+fn fields(one: &Measured, it: &Usage) -> Vec<Value> {
+    let Limit { soft, hard } = it.limit.unwrap_or_default();
+    vec![
+        Value::word(one.server.as_str()),
+        Value::Name(it.user.clone()),
+        Value::Number(it.bytes),
+        Value::number(soft),
+        Value::number(hard),
+        Value::word(it.state.as_str()),
+        // Nothing acts on limits.
+        Value::Absent,
+        Value::Names(it.schemas.clone()),
+        one.growth.get(&it.user).map_or(Value::Absent, |it| Value::Integer(*it)),
+        Value::number(one.days(it, soft)),
+        Value::number(one.days(it, hard)),
+    ]
+}
+
+fn rest_fields(one: &Measured, state: &str, rest: &Rest) -> Vec<Value> {
+    let mut fields = vec![
+        Value::word(one.server.as_str()),
+        Value::Absent,
+        Value::Number(rest.bytes),
+        Value::Absent,
+        Value::Absent,
+        Value::word(state),
+        Value::Absent,
+        Value::Names(rest.schemas.clone()),
+    ];
+    fields.resize(FIELDS.len(), Value::Absent);
+    fields
+}
+
+fn show(answer: &mut Answer, one: &Measured, users: &[Usage]) {
+    let areas =
+        one.areas().into_iter().map(|(area, bytes)| format!("{area} {}", unit_bytes(bytes)));
+    let areas = areas.collect::<Vec<_>>().join(", ");
+    let server = inert(&one.server);
+    answer.page.line(match &one.disk {
+        Some((folder, percent)) => {
+            format!("{server}: {} {percent} % full: {areas}", inert(folder))
+        }
+        None => format!("{server}: {areas}"),
+    });
+    if one.method == Method::InformationSchema {
+        let age = match one.family {
+            Family::MariaDb => "up to 12 s old",
+            Family::MySql => "asked for anew",
+        };
+        answer.page.line(format!(
+            "Sizes are those of information_schema: for InnoDB estimates, {age}, without free space"
+        ));
+    }
+    let all = one.accounted.users.len();
+    if users.len() < all {
+        answer.page.line(format!(
+            "{} of {} users (--limit)",
+            thousands(users.len() as u64),
+            thousands(all as u64)
+        ));
+    }
+    if !users.is_empty() {
+        answer.page.table(table(one, users));
+    }
+    rest(answer, one, "shared", &one.accounted.shared);
+    rest(answer, one, "unowned", &one.accounted.unowned);
+    for (schema, writers) in one.accounted.several.iter().take(NAMES_MAX) {
+        let writers: Vec<String> = writers.iter().take(NAMES_MAX).map(|it| shown(it)).collect();
+        answer.page.line(format!("{} may be written by {}", shown(schema), writers.join(", ")));
+    }
+}
+
+/// Schemas of nobody, the largest ones by name.
+fn rest(answer: &mut Answer, one: &Measured, label: &'static str, rest: &Rest) {
+    let size = |name: &Vec<u8>| one.schemas.get(name).copied().unwrap_or(0);
+    let item = |name: &Vec<u8>| format!("{} {}", shown(name), unit_bytes(size(name)));
+    let mut items: Vec<String> = rest.schemas.iter().take(NAMES_MAX).map(item).collect();
+    let others = &rest.schemas[items.len()..];
+    if !others.is_empty() {
+        let bytes = others.iter().map(size).fold(0, u64::saturating_add);
+        items.push(format!("{} {}", plural(others.len() as u64, "other"), unit_bytes(bytes)));
+    }
+    answer.page.items(label, items);
+}
+
+fn table(one: &Measured, users: &[Usage]) -> Table {
+    let mut table = Table::new(vec![
+        Column::name("USER"),
+        Column::number("SIZE"),
+        Column::number("PER DAY").dispensable(2),
+        Column::number("SOFT").dispensable(3),
+        Column::number("HARD").dispensable(1),
+        Column::fixed("STATE"),
+        Column::fixed("LIMIT REACHED").dispensable(4),
+    ]);
+    let dash = || "–".to_owned();
+    for it in users {
+        let Limit { soft, hard } = it.limit.unwrap_or_default();
+        table.push(vec![
+            shown(&it.user),
+            unit_bytes(it.bytes),
+            one.growth.get(&it.user).map_or_else(dash, |it| signed_bytes(*it)),
+            soft.map_or_else(dash, unit_bytes),
+            hard.map_or_else(dash, unit_bytes),
+            state(it),
+            reached(one, it).unwrap_or_else(dash),
+        ]);
+    }
+    table
+}
+
+/// `hard`, `soft`, or how much of the next limit is taken.
+fn state(it: &Usage) -> String {
+    let next = it.limit.and_then(|limit| limit.soft.or(limit.hard));
+    match (it.state, next) {
+        (State::Ok, Some(next)) => {
+            let percent = u128::from(it.bytes) * 100 / u128::from(next.max(1));
+            format!("{percent} %")
+        }
+        (State::Unlimited, _) => "–".to_owned(),
+        (state, _) => state.as_str().to_owned(),
+    }
+}
+
+/// `hard in 12 d`, of the limit that comes next.
+fn reached(one: &Measured, it: &Usage) -> Option<String> {
+    let Limit { soft, hard } = it.limit?;
+    let (name, days) = match one.days(it, soft) {
+        Some(days) => ("soft", days),
+        None => ("hard", one.days(it, hard)?),
+    };
+    (days <= DAYS_MAX).then(|| format!("{name} in {} d", thousands(days)))
+}
+
+fn signed_bytes(bytes: i64) -> String {
+    let sign = if bytes < 0 { "−" } else { "+" };
+    format!("{sign}{}", unit_bytes(bytes.unsigned_abs()))
+}
+
+/// What Prometheus is told, under the names that mysql_monitor_daemon gave it.
+pub(crate) fn quota_metrics(all: &[Measured]) -> Vec<Gauge> {
+    let of = |number: fn(&Usage) -> Option<u64>| {
+        let users = all.iter().flat_map(|one| one.accounted.users.iter().map(move |it| (one, it)));
+        let sample = |(one, it): (&Measured, &Usage)| {
+            Some((vec![one.server.clone().into_bytes(), it.user.clone()], number(it)?))
+        };
+        users.filter_map(sample).collect()
+    };
+    let gauge = |name, help, samples| Gauge { name, help, labels: &["server", "user"], samples };
+    vec![
+        gauge(
+            "mysql_user_storage_bytes",
+            "Bytes that the schemas of a user hold.",
+            of(|it| Some(it.bytes)),
+        ),
+        gauge(
+            "mysql_user_storage_soft_limit_bytes",
+            "Bytes above which a user is warned of.",
+            of(|it| it.limit?.soft),
+        ),
+        gauge(
+            "mysql_user_storage_hard_limit_bytes",
+            "Bytes above which a user has too much.",
+            of(|it| it.limit?.hard),
+        ),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::with_view;
+    use super::*;
+    use crate::render::{Format, metrics_text};
+    use insta::assert_snapshot;
+    use verdict::quota::{Limits, OwnerRules, Owners, Pattern, account};
+
+    const GB: u64 = 1_000_000_000;
+
+    fn measured() -> Measured {
+        let schemas = [
+            (&b"t4711"[..], 40 * GB),
+            (b"t4711_blog", 8 * GB),
+            (b"t0815", 46 * GB / 10),
+            (b"x\x1b[2J", 10),
+            (b"free", 3 * GB),
+            (b"common", GB),
+            (b"old, shop", 2 * GB),
+        ];
+        let schemas: BTreeMap<Vec<u8>, u64> =
+            schemas.into_iter().map(|(name, bytes)| (name.to_vec(), bytes)).collect();
+        let rules = OwnerRules {
+            shared: vec![Pattern::schema("common").unwrap()],
+            ..OwnerRules::default()
+        };
+        let mut limits = Limits::default();
+        let limit = |soft: u64, hard: u64| Limit { soft: Some(soft * GB), hard: Some(hard * GB) };
+        limits.add(b"t4711", limit(5, 8)).unwrap();
+        limits.add(b"t0815", limit(5, 8)).unwrap();
+        limits.add(b"x\x1b[2J", Limit { soft: None, hard: Some(100) }).unwrap();
+        let users = [&b"free"[..], b"t4711", b"t0815", b"x\x1b[2J"].map(<[u8]>::to_vec);
+        let accounted = account(&schemas, &Owners::new(&rules, users, &[]), &limits);
+        Measured {
+            server: "web07".to_owned(),
+            family: Family::MariaDb,
+            method: Method::Tablespaces,
+            disk: Some(("/var/lib/mysql".to_owned(), 96)),
+            schemas,
+            areas: Areas {
+                binlog: Some(61 * GB),
+                undo: None,
+                tmp: Some(GB),
+                system: Some(80_000_000),
+                general: None,
+            },
+            accounted,
+            growth: BTreeMap::from([
+                (b"t4711".to_vec(), 39 * GB as i64),
+                (b"t0815".to_vec(), 10_000_000),
+                (b"free".to_vec(), -5),
+            ]),
+        }
+    }
+
+    #[test]
+    fn who_holds_what() {
+        let answer = with_view(|view| quota(&[measured()], None, view));
+        assert_eq!(answer.rows, 4);
+        assert_snapshot!(answer.text(Format::Table, Some(100)), @r#"
+        web07: /var/lib/mysql 96 % full: schemas 58.6 GB, binlog 61.0 GB, tmp 1.0 GB, system 80.0 MB
+        USER         SIZE   PER DAY    SOFT    HARD  STATE  LIMIT REACHED
+        t4711     48.0 GB  +39.0 GB  5.0 GB  8.0 GB  hard   –
+        t0815      4.6 GB  +10.0 MB  5.0 GB  8.0 GB  92 %   soft in 40 d
+        x\x1b[2J     10 B         –       –   100 B  10 %   –
+        free       3.0 GB      −5 B       –       –  –      –
+        shared      common 1.0 GB
+        unowned     'old, shop' 2.0 GB
+        Space returns after OPTIMIZE or DROP, not after DELETE.
+        "#);
+        assert_snapshot!(answer.text(Format::Json, None), @r#"
+        {"server":"web07","user":"t4711","bytes":48000000000,"soft_limit_bytes":5000000000,"hard_limit_bytes":8000000000,"state":"hard","action":null,"schemas":["t4711","t4711_blog"],"growth_bytes_per_day":39000000000,"soft_limit_days":null,"hard_limit_days":null}
+        {"server":"web07","user":"t0815","bytes":4600000000,"soft_limit_bytes":5000000000,"hard_limit_bytes":8000000000,"state":"ok","action":null,"schemas":["t0815"],"growth_bytes_per_day":10000000,"soft_limit_days":40,"hard_limit_days":340}
+        {"server":"web07","user":"x\u001b[2J","bytes":10,"soft_limit_bytes":null,"hard_limit_bytes":100,"state":"ok","action":null,"schemas":["x\u001b[2J"],"growth_bytes_per_day":null,"soft_limit_days":null,"hard_limit_days":null}
+        {"server":"web07","user":"free","bytes":3000000000,"soft_limit_bytes":null,"hard_limit_bytes":null,"state":"unlimited","action":null,"schemas":["free"],"growth_bytes_per_day":-5,"soft_limit_days":null,"hard_limit_days":null}
+        {"server":"web07","user":null,"bytes":1000000000,"soft_limit_bytes":null,"hard_limit_bytes":null,"state":"shared","action":null,"schemas":["common"],"growth_bytes_per_day":null,"soft_limit_days":null,"hard_limit_days":null}
+        {"server":"web07","user":null,"bytes":2000000000,"soft_limit_bytes":null,"hard_limit_bytes":null,"state":"unowned","action":null,"schemas":["old, shop"],"growth_bytes_per_day":null,"soft_limit_days":null,"hard_limit_days":null}
+        {"server":"web07","area":"schemas","area_bytes":58600000010}
+        {"server":"web07","area":"binlog","area_bytes":61000000000}
+        {"server":"web07","area":"tmp","area_bytes":1000000000}
+        {"server":"web07","area":"system","area_bytes":80000000}
+        "#);
+        assert_snapshot!(answer.text(Format::Csv, None), @r#"
+        server,user,bytes,soft_limit_bytes,hard_limit_bytes,state,action,schemas,growth_bytes_per_day,soft_limit_days,hard_limit_days,user_hex
+        web07,t4711,48000000000,5000000000,8000000000,hard,,"t4711, t4711_blog",39000000000,,,
+        web07,t0815,4600000000,5000000000,8000000000,ok,,t0815,10000000,40,340,
+        web07,x\x1b[2J,10,,100,ok,,x\x1b[2J,,,,781b5b324a
+        web07,free,3000000000,,,unlimited,,free,-5,,,
+        web07,,1000000000,,,shared,,common,,,,
+        web07,,2000000000,,,unowned,,"'old, shop'",,,,
+        "#);
+    }
+
+    #[test]
+    fn several_servers_and_little_room() {
+        let other = Measured {
+            server: "web08".to_owned(),
+            family: Family::MySql,
+            method: Method::InformationSchema,
+            disk: None,
+            accounted: Accounted::default(),
+            schemas: (0..12).map(|it| (format!("s{it:02}").into_bytes(), GB)).collect(),
+            ..measured()
+        };
+        let rest = Rest { bytes: 12 * GB, schemas: other.schemas.keys().cloned().collect() };
+        let several = vec![(b"s00".to_vec(), vec![b"a".to_vec(), b"b".to_vec()])];
+        let accounted = Accounted { unowned: rest, several, ..Accounted::default() };
+        let other = Measured { accounted, ..other };
+        let answer = with_view(|view| quota(&[measured(), other], Some(2), view));
+        assert_eq!(answer.rows, 2);
+        assert_snapshot!(answer.text(Format::Table, Some(44)), @r#"
+        web07: /var/lib/mysql 96 % full: schemas
+        58.6 GB, binlog 61.0 GB, tmp 1.0 GB, system
+        80.0 MB
+        2 of 4 users (--limit)
+        USER      SIZE   PER DAY    HARD  STATE
+        t4711  48.0 GB  +39.0 GB  8.0 GB  hard
+        t0815   4.6 GB  +10.0 MB  8.0 GB  92 %
+        (no room for LIMIT REACHED, SOFT)
+        shared      common 1.0 GB
+        unowned     'old, shop' 2.0 GB
+
+        web08: schemas 12.0 GB, binlog 61.0 GB, tmp
+        1.0 GB, system 80.0 MB
+        Sizes are those of information_schema: for
+        InnoDB estimates, asked for anew, without
+        free space
+        unowned     s00 1.0 GB · s01 1.0 GB
+                    s02 1.0 GB · s03 1.0 GB
+                    s04 1.0 GB · s05 1.0 GB
+                    s06 1.0 GB · s07 1.0 GB
+                    s08 1.0 GB · s09 1.0 GB
+                    2 others 2.0 GB
+        s00 may be written by a, b
+        Space returns after OPTIMIZE or DROP, not
+        after DELETE.
+        "#);
+    }
+
+    #[test]
+    fn nothing_returns_where_nobody_is_above() {
+        let mut one = measured();
+        one.accounted.users.retain(|it| it.state < State::Soft);
+        let answer = with_view(|view| quota(&[one], None, view));
+        assert!(!answer.text(Format::Table, None).contains("OPTIMIZE"));
+    }
+
+    #[test]
+    fn prometheus_knows_the_names() {
+        assert_snapshot!(metrics_text(&quota_metrics(&[measured()])), @r#"
+        # HELP mysql_user_storage_bytes Bytes that the schemas of a user hold.
+        # TYPE mysql_user_storage_bytes gauge
+        mysql_user_storage_bytes{server="web07",user="t4711"} 48000000000
+        mysql_user_storage_bytes{server="web07",user="t0815"} 4600000000
+        mysql_user_storage_bytes{server="web07",user="x\\x1b[2J"} 10
+        mysql_user_storage_bytes{server="web07",user="free"} 3000000000
+        # HELP mysql_user_storage_soft_limit_bytes Bytes above which a user is warned of.
+        # TYPE mysql_user_storage_soft_limit_bytes gauge
+        mysql_user_storage_soft_limit_bytes{server="web07",user="t4711"} 5000000000
+        mysql_user_storage_soft_limit_bytes{server="web07",user="t0815"} 5000000000
+        # HELP mysql_user_storage_hard_limit_bytes Bytes above which a user has too much.
+        # TYPE mysql_user_storage_hard_limit_bytes gauge
+        mysql_user_storage_hard_limit_bytes{server="web07",user="t4711"} 8000000000
+        mysql_user_storage_hard_limit_bytes{server="web07",user="t0815"} 8000000000
+        mysql_user_storage_hard_limit_bytes{server="web07",user="x\\x1b[2J"} 100
+        "#);
+    }
+}
