@@ -398,6 +398,17 @@ fn statements_are_for_clients_and_say_what_they_lack() {
     assert!(made.len() > 5);
     assert_eq!(made, back);
 
+    // The same through a pipe, which is kept in a file.
+    let mut child = command(path, &["-", "--undo-sql", "--table", "ints", "--kind", "insert"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let log = fs::read(path.join("full.000001")).unwrap();
+    child.stdin.take().unwrap().write_all(&log).unwrap();
+    let piped = text(&child.wait_with_output().unwrap().stdout);
+    assert_eq!(piped.replace(", -:", ", full.000001:"), undo);
+
     // Logs that do not name columns make no statements; nor does what is not of rows.
     for (arguments, words) in [
         (["maria.000001", "--sql"], "the log does not name the columns"),

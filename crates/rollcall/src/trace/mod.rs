@@ -123,6 +123,10 @@ pub(crate) struct Summary {
 
 impl Summary {
     fn problem(&mut self, text: String) {
+        // What is read twice is told once.
+        if self.problems.contains(&text) {
+            return;
+        }
         if self.problems.len() < PROBLEMS_MAX {
             self.problems.push(text);
         } else {
