@@ -23,7 +23,7 @@ use super::{PROBLEMS_MAX, Traced};
 const STEP_BYTES: usize = 256 << 10;
 
 /// The longest event that is printed: its text may be four times as long.
-const EVENT_BYTES_MAX: usize = 7 << 20;
+const EVENT_BYTES_MAX: usize = 5 << 20;
 
 /// How much text waits in memory.
 const HELD_BYTES_MAX: usize = 1 << 20;
@@ -239,14 +239,15 @@ impl Text<'_> {
         }
     }
 
-    fn spill_held(&mut self) -> Result<()> {
+    /// Puts what is held, and what belongs behind it, into the file.
+    fn spill_held(&mut self, text: &[u8]) -> Result<()> {
         let spill = match &mut self.spill {
             Some(spill) => spill,
             none => none.insert(Spill::new()?),
         };
         spill.append(&self.held)?;
-        self.held = Vec::new();
-        Ok(())
+        self.held.clear();
+        spill.append(text)
     }
 
     fn release_held(&mut self) -> Result<()> {
@@ -270,11 +271,14 @@ impl ToolOutput for Text<'_> {
     }
 
     fn hold(&mut self, text: &[u8]) {
-        self.held.extend_from_slice(text);
-        if self.failed.is_none() && self.held.len() > HELD_BYTES_MAX {
-            let done = self.spill_held();
-            self.note(done);
+        if self.failed.is_some() {
+            return;
         }
+        if self.held.len() + text.len() <= HELD_BYTES_MAX {
+            return self.held.extend_from_slice(text);
+        }
+        let done = self.spill_held(text);
+        self.note(done);
     }
 
     fn release(&mut self) {
