@@ -217,6 +217,11 @@ impl<'a> Rows<'a> {
         self.table
     }
 
+    /// How many bytes of rows are not read yet: how long a row is shows before and after it is read.
+    pub fn bytes_left(&self) -> usize {
+        self.cut.len()
+    }
+
     /// Reads the next row into `change`, whose memory is used again; false where there is none.
     ///
     /// # Errors

@@ -347,6 +347,9 @@ impl<'t> SqlTable<'t> {
                 b" USING utf8mb4);\nPREPARE rollcall FROM @rollcall;\nEXECUTE rollcall;\n\
                   DEALLOCATE PREPARE rollcall",
             );
+        } else if out.is_empty() {
+            // It may be as long as a row can be: not copied.
+            *out = statement;
         } else {
             out.extend_from_slice(&statement);
         }

@@ -24,8 +24,14 @@ pub const TRAILER_BYTES: usize = 8;
 pub fn seal(out: &mut Vec<u8>, start: usize) {
     let length = out.len().saturating_sub(start);
     if length > 0 {
-        out.extend_from_slice(&(length as u64).to_le_bytes());
+        out.extend_from_slice(&trailer(length));
     }
+}
+
+/// What stands behind a statement of so many bytes, for callers that write it to their file themselves.
+/// Empty statements are left out.
+pub fn trailer(length: usize) -> [u8; TRAILER_BYTES] {
+    (length as u64).to_le_bytes()
 }
 
 /// What the end of a spill file holds.

@@ -777,11 +777,27 @@ pub(crate) struct TraceArgs {
     /// Sums by user, table and hour, the largest and the longest transactions
     #[arg(long)]
     pub(crate) stats: bool,
+    /// SQL that makes the changes again, for the server's own client; comments name who
+    #[arg(long, conflicts_with_all = ["rows", "stats"])]
+    pub(crate) sql: bool,
+    /// SQL that takes the changes back, the last first; what cannot be taken back is named (exit code 3)
+    #[arg(long, conflicts_with_all = ["rows", "stats", "sql"])]
+    pub(crate) undo_sql: bool,
+    /// The transactions as the text of another tool
+    #[arg(long, value_enum, value_name = "STYLE", conflicts_with_all = ["rows", "stats", "sql", "undo_sql"])]
+    pub(crate) style: Option<TraceStyle>,
     /// At most so many transactions, the oldest
     #[arg(long, value_name = "N")]
     pub(crate) limit: Option<usize>,
     #[command(flatten)]
     pub(crate) live: LiveArgs,
+}
+
+/// Texts of other tools.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum TraceStyle {
+    /// That of mariadb-binlog and mysqlbinlog with -v --base64-output=DECODE-ROWS, byte for byte
+    Mysqlbinlog,
 }
 
 /// Kinds of changes.

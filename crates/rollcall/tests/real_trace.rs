@@ -3,6 +3,9 @@
 //!
 //! Needs the feature `real-server` and root, as it starts servers of its own with `tests/servers/start`.
 
+#[path = "real_trace/sql.rs"]
+mod sql;
+
 use std::collections::{BTreeMap, HashMap};
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;

@@ -375,3 +375,86 @@ fn an_audit_log_alone_tells_who_used_a_table() {
     let output = run(path, &["--audit-log", "server_audit.log", "--table", "shop.none"]);
     assert!(text(&output.stdout).starts_with("No query of the audit log used it."));
 }
+
+#[test]
+fn statements_are_for_clients_and_say_what_they_lack() {
+    let folder = fresh();
+    let path = folder.path();
+    let output = run(path, &["full.000001", "--sql", "--table", "ints", "--kind", "insert"]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let sql = text(&output.stdout);
+    assert!(sql.starts_with("SET NAMES utf8mb4;\n"), "{sql}");
+    assert!(sql.contains("\nBEGIN;\nINSERT INTO `bl_types_full`.`ints` (`id`, "), "{sql}");
+    assert_eq!(sql.matches("BEGIN;\n").count(), sql.matches("COMMIT;\n").count());
+    // An undo has the same rows the other way round.
+    let output = run(path, &["full.000001", "--undo-sql", "--table", "ints", "--kind", "insert"]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let id = |line: &str, before: &str| {
+        let rest = line.split_once(before).unwrap().1;
+        rest.split([',', ' ']).next().unwrap().to_owned()
+    };
+    let made = |line: &&str| line.starts_with("INSERT");
+    let made: Vec<String> = sql.lines().filter(made).map(|line| id(line, "VALUES (")).collect();
+    let undo = text(&output.stdout);
+    let back = |line: &&str| line.starts_with("DELETE");
+    let mut back: Vec<String> = undo.lines().filter(back).map(|it| id(it, "`id` = ")).collect();
+    back.reverse();
+    assert!(made.len() > 5);
+    assert_eq!(made, back);
+
+    // The same through a pipe, which is kept in a file.
+    let mut child = command(path, &["-", "--undo-sql", "--table", "ints", "--kind", "insert"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let log = fs::read(path.join("full.000001")).unwrap();
+    child.stdin.take().unwrap().write_all(&log).unwrap();
+    let piped = text(&child.wait_with_output().unwrap().stdout);
+    assert_eq!(piped.replace(", -:", ", full.000001:"), undo);
+
+    // Logs that do not name columns make no statements; nor does what is not of rows.
+    for (arguments, words) in [
+        (["maria.000001", "--sql"], "the log does not name the columns"),
+        (["maria.000001", "--undo-sql"], "statements (TRUNCATE)"),
+        (["mysql.000001", "--undo-sql"], "rolled back"),
+    ] {
+        let output = run(path, &arguments);
+        assert_eq!(output.status.code(), Some(3), "{arguments:?}");
+        let named = format!("{}{}", text(&output.stdout), text(&output.stderr));
+        assert!(named.contains(words), "{arguments:?}: {named}");
+    }
+    for arguments in [
+        &["maria.000001", "--sql", "-o", "json"][..],
+        &["maria.000001", "--sql", "--rows"],
+        &["maria.000001", "--sql", "--undo-sql"],
+        &["--sql", "--audit-log", "x", "--table", "a.b"],
+    ] {
+        assert_eq!(run(path, arguments).status.code(), Some(2), "{arguments:?}");
+    }
+}
+
+#[test]
+fn the_tools_text_is_theirs_byte_for_byte() {
+    let folder = fresh();
+    for name in ["mariadb-10.11-transactions", "mariadb-11.8-types", "mysql-9.7-compressed"] {
+        let log = fixture(&format!("{name}.binlog"));
+        let theirs = fs::read(fixture(&format!("{name}.text"))).unwrap();
+        let output = run(folder.path(), &[log.to_str().unwrap(), "--style", "mysqlbinlog"]);
+        assert_eq!(output.status.code(), Some(0), "{name}: {}", text(&output.stderr));
+        assert!(output.stdout == theirs, "{name}");
+        let packed = folder.path().join("log.000001.gz");
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        gzip.write_all(&fs::read(&log).unwrap()).unwrap();
+        fs::write(&packed, gzip.finish().unwrap()).unwrap();
+        let output = run(folder.path(), &["log.000001.gz", "--style", "mysqlbinlog"]);
+        assert!(output.stdout == theirs, "{name}, packed");
+    }
+    // One transaction: its events alone, behind the format description.
+    let first = &records(folder.path(), &["mysql.000001", "--limit", "2"])[1];
+    let gtid = first["gtid"].as_str().unwrap();
+    let output = run(folder.path(), &["mysql.000001", "--style", "mysqlbinlog", "--gtid", gtid]);
+    let text = text(&output.stdout);
+    assert_eq!(text.matches("SET @@SESSION.GTID_NEXT= '").count(), 2, "{text}");
+    assert!(text.contains(gtid) && text.ends_with("PSEUDO_SLAVE_MODE=0*/;\n"), "{text}");
+}

@@ -1,5 +1,7 @@
 //! `trace`: which logs, which sources of logins, which filters; puts out what is found as it comes.
 
+mod sql;
+
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 
@@ -16,7 +18,7 @@ use crate::render::{Answer, Format, shown, shown_plain, thousands};
 use crate::time::{Zone, second_text};
 use crate::trace::{
     self, AuditLogs, Filters, Found, Job, Log, Logins, Names, Sources, Stats, Summary,
-    TablePattern, TableRead,
+    TablePattern, TableRead, Wanted,
 };
 
 /// How many parents of foreign keys are named.
@@ -27,6 +29,7 @@ impl Session<'_> {
         if args.rows && self.global.output == Format::Csv {
             bail!("--rows has no CSV form: take -o json");
         }
+        self.check_text(args)?;
         let server = self.traced_server(args)?;
         let binlogs = match (&args.binlogs[..], server) {
             ([], Some(server)) if server.binlog_index.is_some() => {
@@ -36,6 +39,11 @@ impl Session<'_> {
         };
         let audit = self.audit_logs(args, server)?;
         let filters = filters(args, self)?;
+        if binlogs.is_empty() && args.is_for_clients() {
+            bail!(
+                "--sql, --undo-sql and --style are made of binary logs: give BINLOG, or --server NAME"
+            );
+        }
         if binlogs.is_empty() {
             return self.trace_tables(args, &audit, &filters);
         }
@@ -48,21 +56,26 @@ impl Session<'_> {
             }
             bail!("no binary log can be read");
         }
-        let mut names =
-            Names::of(self.live_server(args, server, args.rows || !args.conditions.is_empty()));
+        let has_values = args.rows || args.is_sql() || !args.conditions.is_empty();
+        let mut names = Names::of(self.live_server(args, server, has_values));
         let mut logins = Logins::of(self.login_sources(args, server)?);
         let mut job = Job {
             logs: &logs,
             filters: &filters,
             user: args.user.as_ref().map(|it| it.as_bytes()),
             thread: args.thread,
-            rows: args.rows,
+            wanted: wanted(args),
             limit: args.limit,
             audit: &audit,
             logins: &mut logins,
             names: &mut names,
         };
-        let (mut summary, rows) = self.tell_found(&mut job, args)?;
+        let (mut summary, lacks) = match args.is_for_clients() {
+            true if args.is_sql() => self.tell_sql(&mut job, args)?,
+            true => self.tell_style(&mut job, args)?,
+            false => (self.tell_found(&mut job, args)?, false),
+        };
+        let rows = summary.told;
         summary.failed.splice(0..0, failed);
         if let Some(text) = names.failed.take() {
             summary.problems.push(text);
@@ -71,7 +84,8 @@ impl Session<'_> {
             summary.problems.push(text);
         }
         self.say_afterwards(args, server, &summary, &mut names)?;
-        Ok(self.trace_exit(&summary, rows))
+        let exit = self.trace_exit(&summary, rows);
+        Ok(if lacks { exit.max(Exit::Partial) } else { exit })
     }
 
     /// The configured server that `--server` names.
@@ -175,8 +189,8 @@ impl Session<'_> {
         Ok(sources)
     }
 
-    /// Puts out what is found while it is found; how many transactions that were.
-    fn tell_found(&self, job: &mut Job<'_>, args: &TraceArgs) -> anyhow::Result<(Summary, usize)> {
+    /// Puts out what is found while it is found.
+    fn tell_found(&self, job: &mut Job<'_>, args: &TraceArgs) -> anyhow::Result<Summary> {
         let mut chunk = TraceChunk::new(args.rows, self.view());
         let (mut tally, mut stats, mut rows) = (Tally::default(), Stats::default(), 0);
         let mut is_first = true;
@@ -204,6 +218,7 @@ impl Session<'_> {
                     chunk.transaction(traced, found, log);
                 }
                 Found::Row(traced, row) => chunk.row(traced, row),
+                Found::Change(..) | Found::Statement(_) | Found::End(_) => {}
             }
             if chunk.is_full() { put_chunk(&mut chunk) } else { Ok(()) }
         })?;
@@ -220,7 +235,7 @@ impl Session<'_> {
         }
         tally.lines().into_iter().for_each(|line| below.page.line(line));
         put(self.out, &below, self.global.output)?;
-        Ok((summary, rows as usize))
+        Ok(summary)
     }
 
     /// What could not be read, and what an empty answer cannot show.
@@ -265,10 +280,13 @@ impl Session<'_> {
         if summary.told > 0 || (summary.seen == 0 && !summary.failed.is_empty()) {
             return Ok(());
         }
-        let mut answer = Answer::default();
-        for line in self.empty_lines(args, server, summary, names) {
-            answer.page.line(line);
+        let lines = self.empty_lines(args, server, summary, names);
+        if args.is_for_clients() {
+            lines.iter().for_each(|line| self.out.note(line));
+            return Ok(());
         }
+        let mut answer = Answer::default();
+        lines.into_iter().for_each(|line| answer.page.line(line));
         put(self.out, &answer, self.global.output)?;
         Ok(())
     }
@@ -412,6 +430,14 @@ impl Session<'_> {
         };
         let doubts = Doubts { rejected: summary.doubts, ..Doubts::default() };
         exit.max(condition(&self.global.fail_on, rows > 0, doubts))
+    }
+}
+
+fn wanted(args: &TraceArgs) -> Wanted {
+    match (args.is_sql(), args.rows) {
+        (true, _) => Wanted::Changes,
+        (false, true) => Wanted::Rows,
+        (false, false) => Wanted::Heads,
     }
 }
 

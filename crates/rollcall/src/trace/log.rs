@@ -5,7 +5,6 @@
 //!   over and told of.
 
 use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use binlog::{Error, Event, Format, Framer, Reader, Sink, Step};
@@ -122,12 +121,10 @@ impl Log {
 
 /// Standard input in a file without a name: it is read more than once.
 fn spilled() -> Result<OpenFile, String> {
-    let path = std::env::temp_dir().join(format!("rollcall-trace.{}", std::process::id()));
+    let (mut out, path) = super::spill::private_file()?;
     let failed = |error: std::io::Error| {
         format!("standard input cannot be kept in {}: {error}; set TMPDIR", path.display())
     };
-    let mut options = std::fs::OpenOptions::new();
-    let mut out = options.write(true).create_new(true).mode(0o600).open(&path).map_err(failed)?;
     let copied = (|| {
         let mut stream = Stream::new(std::io::stdin().lock(), Path::new("-"))
             .map_err(|error| error.to_string())?;

@@ -19,14 +19,17 @@ mod logins;
 mod names;
 mod rows;
 mod select;
+mod spill;
+mod sql;
 mod stats;
+mod style;
 mod tables;
 
 use std::collections::BTreeSet;
 use std::path::Path;
 
 use anyhow::Result;
-use binlog::Table;
+use binlog::{Change, ChangeKind, Statement, Table, Transaction};
 use verdict::trace::{Attribution, Head, Joiner, Runs};
 
 pub(crate) use audit::AuditLogs;
@@ -36,7 +39,9 @@ pub(crate) use logins::{Logins, Sources};
 pub(crate) use names::Names;
 pub(crate) use rows::RowChange;
 pub(crate) use select::{Condition, Filters, Sum, TablePattern, Traced, holds};
+pub(crate) use sql::{Direction, Statements};
 pub(crate) use stats::{Stats, StatsLine};
+pub(crate) use style::Printer;
 pub(crate) use tables::{TableRead, read_tables};
 
 use log::Read;
@@ -57,12 +62,22 @@ pub(crate) struct Job<'a> {
     pub(crate) filters: &'a Filters,
     pub(crate) user: Option<&'a [u8]>,
     pub(crate) thread: Option<u64>,
-    /// Rows are told, too.
-    pub(crate) rows: bool,
+    pub(crate) wanted: Wanted,
     pub(crate) limit: Option<usize>,
     pub(crate) audit: &'a AuditLogs,
     pub(crate) logins: &'a mut Logins,
     pub(crate) names: &'a mut Names,
+}
+
+/// What is told of transactions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    /// What they are, no more.
+    Heads,
+    /// Their rows as well, as values.
+    Rows,
+    /// Their rows and statements as the log has them, and their ends.
+    Changes,
 }
 
 /// Something that was found.
@@ -71,6 +86,12 @@ pub(crate) enum Found<'a> {
     Transaction(&'a Traced, &'a Attribution, &'a Log),
     /// A row of the transaction before.
     Row(&'a Traced, &'a RowChange),
+    /// A row of it as the log has it, and how many bytes it takes there.
+    Change(&'a Table, ChangeKind, &'a Change<'a>, usize),
+    /// A statement of it.
+    Statement(&'a Statement<'a>),
+    /// It is over.
+    End(&'a Transaction),
 }
 
 /// Is told what was found.
@@ -102,6 +123,10 @@ pub(crate) struct Summary {
 
 impl Summary {
     fn problem(&mut self, text: String) {
+        // What is read twice is told once.
+        if self.problems.contains(&text) {
+            return;
+        }
         if self.problems.len() < PROBLEMS_MAX {
             self.problems.push(text);
         } else {
@@ -235,7 +260,7 @@ fn join(
     }
     summary.told += chosen.len();
     drop(joiner);
-    if job.rows {
+    if job.wanted != Wanted::Heads {
         return rows::tell(job, traced, &chosen, summary, tell);
     }
     for (number, attribution) in &chosen {

@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use binlog::Table;
-use live::columns::LiveColumn;
+use binlog::{KeyPart, Table};
+use live::columns::{LiveColumn, LiveLayout};
 
 /// How many tables' names are held.
 const TABLES_MAX: usize = 10_000;
@@ -16,6 +16,7 @@ type Key = (Vec<u8>, Vec<u8>);
 pub(crate) struct Names {
     server: Option<live::Server>,
     known: HashMap<Key, Option<Vec<LiveColumn>>>,
+    layouts: HashMap<Key, Option<Vec<LiveLayout>>>,
     /// A table got its names from the server.
     pub(crate) are_of_now: bool,
     /// Why the server could not be asked.
@@ -57,8 +58,62 @@ impl Names {
         self.are_of_now = true;
     }
 
+    /// As [`Names::complete`], with what statements need as well: key, collations, which columns are
+    /// computed. Where the log tells names and they are others now, nothing of now is taken.
+    pub(crate) fn complete_layout(&mut self, table: &mut Table) {
+        let Some(server) = self.server.as_mut() else { return };
+        let key = (table.database.to_vec(), table.name.to_vec());
+        if self.layouts.len() >= TABLES_MAX {
+            self.layouts.clear();
+        }
+        let failed = &mut self.failed;
+        let layout = self.layouts.entry(key).or_insert_with(|| {
+            match live::columns::layout(server, &table.database, &table.name) {
+                Ok(layout) => Some(layout),
+                Err(error) => {
+                    failed.get_or_insert_with(|| error.to_string());
+                    None
+                }
+            }
+        });
+        if let Some(layout) = layout {
+            self.are_of_now |= add_layout(table, layout);
+        }
+    }
+
     /// The server, for other questions.
     pub(crate) fn server(&mut self) -> Option<&mut live::Server> {
         self.server.as_mut()
     }
+}
+
+/// Adds what is known now; whether names were.
+fn add_layout(table: &mut Table, layout: &[LiveLayout]) -> bool {
+    let is_other = |(told, now): (&binlog::Column, &LiveLayout)| {
+        told.name.as_ref().is_some_and(|name| **name != now.column.name[..])
+    };
+    if layout.len() != table.columns.len() || table.columns.iter().zip(layout).any(is_other) {
+        return false;
+    }
+    let lacks_names = table.columns.iter().any(|it| it.name.is_none());
+    for (column, now) in table.columns.iter_mut().zip(layout) {
+        column.name.get_or_insert_with(|| now.column.name.clone().into());
+        column.unsigned = column.unsigned.or(Some(now.column.is_unsigned));
+        column.collation = column.collation.or(now.collation);
+        column.generated = Some(now.is_generated);
+    }
+    // A log that tells names tells the key, too: where it does not, there was none.
+    if lacks_names && table.primary_key.is_empty() {
+        let mut key: Vec<(u32, KeyPart)> = Vec::new();
+        for (column, now) in layout.iter().enumerate() {
+            key.extend(
+                now.key.map(|(place, prefix)| {
+                    (place, KeyPart { column, prefix: prefix.map(u64::from) })
+                }),
+            );
+        }
+        key.sort_by_key(|part| part.0);
+        table.primary_key = key.into_iter().map(|(_, part)| part).collect();
+    }
+    lacks_names
 }

@@ -1,15 +1,18 @@
 //! Rows of transactions that were traced: their stretches of the logs are read once more.
 
 use anyhow::{Error, Result};
-use binlog::{Change, ChangeKind, Column, Interest, Rows, Sink, Table, Transaction, Value};
+use binlog::{
+    Change, ChangeKind, Column, Interest, Rows, Sink, Statement, StatementKind, Table, Transaction,
+    Value,
+};
 use source::Compression;
 use verdict::trace::Attribution;
 
 use super::cell::Cell;
 use super::log::Read;
 use super::names::Names;
-use super::select::{Filters, Traced, fits};
-use super::{Found, Job, Log, Summary, Tell};
+use super::select::{Filters, Traced, fits, is_about};
+use super::{Found, Job, Log, Summary, Tell, Wanted};
 use crate::cli::TraceKind;
 
 /// A gap between transactions of which rows are told that is jumped over rather than read.
@@ -43,6 +46,7 @@ pub(super) fn tell(
         let log = &logs[traced[chosen[0].0].log];
         let mut teller = Teller {
             filters: job.filters,
+            wanted: job.wanted,
             names: &mut *job.names,
             log,
             traced,
@@ -92,6 +96,7 @@ fn read(teller: &mut Teller<'_, '_>, summary: &mut Summary) -> Result<(), String
 
 struct Teller<'a, 't> {
     filters: &'a Filters,
+    wanted: Wanted,
     names: &'a mut Names,
     log: &'a Log,
     traced: &'a [Traced],
@@ -114,9 +119,14 @@ impl Teller<'_, '_> {
         let (number, attribution) = &self.chosen[self.next];
         self.next += 1;
         let found = Found::Transaction(&self.traced[*number], attribution, self.log);
-        if let Err(error) = (self.tell)(found) {
-            self.failed.get_or_insert(error);
-        }
+        put(self.tell, &mut self.failed, found);
+    }
+}
+
+/// Tells it; what comes of that is kept.
+fn put(tell: &mut Tell<'_>, failed: &mut Option<Error>, found: Found<'_>) {
+    if failed.is_none() {
+        *failed = tell(found).err();
     }
 }
 
@@ -133,7 +143,10 @@ impl Sink for Teller<'_, '_> {
         if self.filters.table.as_ref().is_some_and(|it| !it.fits(&table.database, &table.name)) {
             return Interest::Ignore;
         }
-        self.names.complete(table);
+        match self.wanted {
+            Wanted::Changes => self.names.complete_layout(table),
+            _ => self.names.complete(table),
+        }
         Interest::Rows
     }
 
@@ -150,8 +163,15 @@ impl Sink for Teller<'_, '_> {
         let (table, kind) = (rows.table(), rows.kind());
         let traced = &self.traced[self.chosen[self.next - 1].0];
         let mut change = Change::default();
+        let mut left = rows.bytes_left();
         while self.failed.is_none() && matches!(rows.read(&mut change), Ok(true)) {
+            let bytes = std::mem::replace(&mut left, rows.bytes_left()) - left;
             if !fits(&self.filters.conditions, table, &change) {
+                continue;
+            }
+            if self.wanted == Wanted::Changes {
+                let found = Found::Change(table, kind, &change, bytes);
+                put(self.tell, &mut self.failed, found);
                 continue;
             }
             let row = RowChange {
@@ -161,14 +181,23 @@ impl Sink for Teller<'_, '_> {
                 before: (kind != ChangeKind::Insert).then(|| named(&table.columns, &change.before)),
                 after: (kind != ChangeKind::Delete).then(|| named(&table.columns, &change.after)),
             };
-            if let Err(error) = (self.tell)(Found::Row(traced, &row)) {
-                self.failed.get_or_insert(error);
-            }
+            put(self.tell, &mut self.failed, Found::Row(traced, &row));
         }
     }
 
-    fn end(&mut self, _: &Transaction) {
-        self.is_within = false;
+    fn statement(&mut self, _: &Transaction, statement: &Statement<'_>) {
+        let is_wanted = self.is_within
+            && self.wanted == Wanted::Changes
+            && statement.kind != StatementKind::Annotation;
+        if is_wanted && is_about(self.filters, statement) {
+            put(self.tell, &mut self.failed, Found::Statement(statement));
+        }
+    }
+
+    fn end(&mut self, transaction: &Transaction) {
+        if std::mem::take(&mut self.is_within) && self.wanted == Wanted::Changes {
+            put(self.tell, &mut self.failed, Found::End(transaction));
+        }
     }
 }
 

@@ -27,7 +27,7 @@ const BATCH_BYTES_MAX: usize = 14 << 20;
 const UNNAMED_MAX: usize = 10;
 
 /// What is asked.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Filters {
     /// From this time on, microseconds UTC.
     pub(crate) since: Option<i64>,
@@ -39,6 +39,13 @@ pub(crate) struct Filters {
     pub(crate) gtid: Option<String>,
     /// In the text of a statement, but for case.
     pub(crate) statement: Option<Vec<u8>>,
+}
+
+impl Filters {
+    /// Nothing is chosen: all is asked for.
+    pub(crate) fn is_empty(&self) -> bool {
+        *self == Filters::default()
+    }
 }
 
 /// A table, of one schema or of any.
@@ -321,6 +328,20 @@ impl<'a> Selector<'a> {
         self.heads.push(head);
         self.is_last_kept = true;
     }
+}
+
+/// Whether a statement may have changed what is asked for, as far as its text shows.
+pub(super) fn is_about(filters: &Filters, statement: &Statement<'_>) -> bool {
+    let of_kind = filters.kind.is_none_or(|kind| {
+        let others = match kind {
+            TraceKind::Insert => UPDATE | DELETE,
+            TraceKind::Update => INSERT | DELETE,
+            TraceKind::Delete => INSERT | UPDATE,
+            TraceKind::Ddl => INSERT | UPDATE | DELETE,
+        };
+        kind_of(statement.sql) & others == 0
+    });
+    of_kind && filters.table.as_ref().is_none_or(|it| it.is_named_in(statement))
 }
 
 /// The tables whose rows were counted.
