@@ -117,3 +117,61 @@ fn add_layout(table: &mut Table, layout: &[LiveLayout]) -> bool {
     }
     lacks_names
 }
+
+#[cfg(test)]
+mod tests {
+    use binlog::{Event, Framer, Step};
+
+    use super::*;
+
+    /// The first table of a log: one column, `id`, unnamed.
+    fn table() -> Table {
+        let log =
+            include_bytes!("../../../../tests/fixtures/binlog/mariadb-11.8-no-checksum.binlog");
+        let mut framer = Framer::new();
+        while let Step::Event(event) = framer.next(&log[framer.position() as usize..]).unwrap() {
+            if let Event::TableMap(map) = event.decode(framer.format()).unwrap() {
+                return map.table().unwrap();
+            }
+        }
+        panic!("no table");
+    }
+
+    fn now(name: &str) -> LiveLayout {
+        LiveLayout {
+            column: LiveColumn { name: name.as_bytes().to_vec(), is_unsigned: true },
+            collation: None,
+            is_generated: true,
+            key: Some((1, Some(5))),
+        }
+    }
+
+    #[test]
+    fn a_log_without_names_gets_those_of_now_and_the_key() {
+        let mut table = table();
+        assert!(add_layout(&mut table, &[now("id")]));
+        assert_eq!(table.columns[0].name.as_deref(), Some(&b"id"[..]));
+        assert_eq!(table.columns[0].generated, Some(true));
+        assert_eq!(table.primary_key, [KeyPart { column: 0, prefix: Some(5) }]);
+    }
+
+    #[test]
+    fn what_the_log_tells_goes_before_what_is_now() {
+        let mut told = table();
+        told.columns[0].name = Some((*b"id").into());
+        told.columns[0].unsigned = Some(false);
+        let mut same = told.clone();
+        assert!(!add_layout(&mut same, &[now("id")]));
+        assert_eq!(
+            (same.columns[0].unsigned, same.columns[0].generated),
+            (Some(false), Some(true))
+        );
+        assert!(same.primary_key.is_empty(), "the log told names, and no key");
+        // Another table by now.
+        for layout in [&[now("other")][..], &[now("id"), now("more")], &[]] {
+            let mut other = told.clone();
+            assert!(!add_layout(&mut other, layout));
+            assert_eq!(other, told);
+        }
+    }
+}
