@@ -141,7 +141,7 @@ fn setup_prints_and_needs_no_configuration() {
     exit 2
     --- stdout
     --- stderr
-    rollcall: for which server? Give --family mariadb|mysql, --server-version TEXT or --variables FILE
+    rollcall: for which server? Give --family mariadb|mysql, --server-version TEXT or --variables FILE; or have it asked: --defaults-file FILE, or --server NAME where it is configured
     "#);
     assert_snapshot!(run(folder.path(), &["setup", "lock-procedure", "--server-version", "5.7.44"]), @r#"
     exit 2

@@ -83,7 +83,15 @@ pub(super) fn tcp(net: u64, pid: u32, wanted: impl Fn(&Tcp) -> bool) -> io::Resu
             found.extend(read_tcp(&line?, net).filter(&wanted));
         }
     }
-    Ok(found)
+    Ok(once(found))
+}
+
+/// Without those that are told again: the kernel goes by place in its tables, which move while sockets come and go.
+fn once(mut found: Vec<Tcp>) -> Vec<Tcp> {
+    let key = |it: &Tcp| (it.inode, it.local, it.remote);
+    found.sort_by_key(key);
+    found.dedup_by_key(|it| key(&*it));
+    found
 }
 
 fn read_tcp(line: &str, net: u64) -> Option<Tcp> {
@@ -213,6 +221,14 @@ mod tests {
         for text in ["", ":", "0100007F", "0100007F:x", "x100007F:1", "0100007é:1", "00:1"] {
             assert_eq!(address(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn what_the_kernel_tells_twice_is_one_socket() {
+        let line = "1: 0100007F:53B3 0100007F:0CEA 01 0:0 0:0 0 0 0 77";
+        let socket = read_tcp(line, 1).unwrap();
+        let other = Tcp { inode: 78, ..socket };
+        assert_eq!(once(vec![socket, other, socket, other, socket]), [socket, other]);
     }
 
     #[test]
