@@ -111,14 +111,14 @@ impl ToolZone for ToolUtc {
 /// use binlog::{Framer, Step, ToolBuffer, ToolText, ToolUtc};
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let log = include_bytes!("../../../tests/fixtures/binlog/mysql-9.7-no-checksum.binlog");
+/// let log = include_bytes!("../../../../tests/fixtures/binlog/mysql-9.7-no-checksum.binlog");
 /// let (mut framer, mut out) = (Framer::new(), ToolBuffer::default());
 /// let mut tool = ToolText::new(ToolUtc);
 /// while let Step::Event(event) = framer.next(&log[framer.position() as usize..])? {
 ///     tool.event(&event, framer.format(), &mut out)?;
 /// }
 /// tool.finish(&mut out);
-/// let theirs = include_bytes!("../../../tests/fixtures/binlog/mysql-9.7-no-checksum.text");
+/// let theirs = include_bytes!("../../../../tests/fixtures/binlog/mysql-9.7-no-checksum.text");
 /// assert_eq!(out.text, theirs);
 /// # Ok(())
 /// # }
