@@ -425,7 +425,7 @@ mod tests {
         "#);
         assert_snapshot!(answer.text(Format::Csv, None), @r#"
         server,connection_id,user,host,port,database,command,seconds,tls,claims,evidence,pid,started,uid,os_user,terminal,executable,unit,container,command_line,parents,reason,run_there,user_hex,command_line_hex
-        db1,8812,sam\x1b,10.0.0.7,51234,shop,Sleep,12,TLSv1.3 TLS_AES_256_GCM_SHA384,"{""_pid"":""4711"",""\""x"":""\u001b�""}",tcp-pair,4711,2026-11-20T07:18:43Z,1000,alice,pts/3,/usr/bin/mysql,docker-x.scope,0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef,mysql -p***** 'a b' '�'\''' '' …,"[{""pid"":4690,""name"":""bash""},{""pid"":1,""name"":""a, b \""c\""""}]",,,73616d1b,6d7973716c202d702a2a2a2a2a2027612062272027ff275c27272720272720e280a6
+        db1,8812,sam\x1b,10.0.0.7,51234,shop,Sleep,12,TLSv1.3 TLS_AES_256_GCM_SHA384,"{""_pid"":""4711"",""\""x"":""\u001b�"",""\""x_hex"":""1bff""}",tcp-pair,4711,2026-11-20T07:18:43Z,1000,alice,pts/3,/usr/bin/mysql,docker-x.scope,0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef,mysql -p***** 'a b' '�'\''' '' …,"[{""pid"":4690,""name"":""bash""},{""pid"":1,""name"":""a, b \""c\""""}]",,,73616d1b,6d7973716c202d702a2a2a2a2a2027612062272027ff275c27272720272720e280a6
         "#);
     }
 
