@@ -333,14 +333,15 @@ fn judge(mark: &AccessMark, life: &Life, anchors: &[LoginRow], oldest: Option<i6
     if mark.last_id == 0 {
         return Sameness::Same(same);
     }
+    let is_other = starts_again || life.made != mark.made;
     let Some(oldest) = oldest else {
-        // Nothing is left of what was counted: whatever is behind the mark is new.
-        return if starts_again { Sameness::Anew } else { Sameness::Same(same) };
+        // Nothing is left of what was counted: whatever is there is new, and so are numbers up to the mark that may
+        // come late, where it was emptied.
+        return if is_other { Sameness::Anew } else { Sameness::Same(same) };
     };
     // An update changes rows that were counted, and may move their times.
     let is_updated = anchors.iter().any(|row| is_anchor(mark, row, Alike::Timeless));
     // Other rows with the same numbers prove nothing: an update of all of them looks like that.
-    let is_other = starts_again || life.made != mark.made;
     match mark.newest.is_none_or(|newest| oldest >= newest) && is_other && !is_updated {
         true => Sameness::Anew,
         false => Sameness::Unclear,

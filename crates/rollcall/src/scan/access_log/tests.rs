@@ -182,6 +182,29 @@ fn rows_that_come_late_count() {
     assert_eq!(missing(&ledger), 0);
 }
 
+/// Emptied, filled beyond the mark, and all but the newest gone before the next scan: a row that took a low number
+/// comes late.
+#[test]
+fn late_rows_of_an_emptied_table_count() {
+    let (mut ledger, mut table) = (Ledger::in_memory().unwrap(), Table::new());
+    table.login("sam");
+    table.login("sam");
+    scan(&mut ledger, &mut table).unwrap();
+    table.truncate();
+    table.made += 1;
+    table.login("gone");
+    table.begin("late");
+    table.login("kim");
+    table.rows.remove(&1);
+    scan(&mut ledger, &mut table).unwrap();
+    check(&ledger, &[("kim", 1), ("sam", 2)]);
+    table.commit();
+    for _ in 0..2 {
+        scan(&mut ledger, &mut table).unwrap();
+        check(&ledger, &[("kim", 1), ("late", 1), ("sam", 2)]);
+    }
+}
+
 #[test]
 fn missing_numbers_are_bounded() {
     for (gaps, kept) in [(MISSING_MAX, MISSING_MAX), (MISSING_MAX + 1, MISSING_MAX)] {
