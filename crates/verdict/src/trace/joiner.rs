@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::runs::Runs;
 use super::session::{LATE_SECONDS, LATE_SECONDS_AT_END, Session, peer, same};
-use super::statement::{KEY_BYTES, has_mask, matches_trimmed, trimmed, unescaped};
+use super::statement::{CUT_BYTES_MIN, KEY_BYTES, has_mask, matches_trimmed, trimmed, unescaped};
 use super::{Attribution, Evidence, Head, LoginEvidence, Peer, Reason};
 
 /// How many connections with the same text are told apart; beyond, "so many or more".
@@ -355,7 +355,7 @@ impl<'a> Joiner<'a> {
         let text = unescaped(record.text);
         let text = trimmed(&text);
         let key = &text[..text.len().min(KEY_BYTES)];
-        let may_be_cut = record.text.len() >= 128;
+        let may_be_cut = record.text.len() >= CUT_BYTES_MIN;
         let (heads, found, users) = (self.heads, &mut self.found, &mut self.users);
         let mut hit = |wanted: &[Wanted], longest: i64| {
             let last = wanted.partition_point(|it| it.from <= at);

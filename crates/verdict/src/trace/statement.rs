@@ -10,7 +10,7 @@ const MASKED: &[u8] = b"*****";
 
 /// A text of the audit log of at least so many bytes may have been cut: `server_audit_query_log_limit`
 /// leaves no mark, and nobody sets it lower.
-const CUT_BYTES_MIN: usize = 128;
+pub(super) const CUT_BYTES_MIN: usize = 128;
 
 /// How many bytes of a statement tell which others are compared with it.
 pub(super) const KEY_BYTES: usize = 24;
