@@ -3,58 +3,48 @@
 //!
 //! Needs the feature `real-server` and root, as it starts servers of its own with `tests/servers/start`.
 
+#[path = "servers/own.rs"]
+#[expect(dead_code, reason = "accounts are of no interest here")]
+mod own;
 #[path = "real_trace/sql.rs"]
 mod sql;
 
 use std::collections::{BTreeMap, HashMap};
 use std::io::Write as _;
+use std::ops::Deref;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 use std::{fs, thread};
 
+use own::{PASSWORD, text};
 use serde_json::Value;
 use tempfile::TempDir;
 
 const CLIENTS: usize = 8;
 const ROUNDS: usize = 6;
-const PASSWORD: &str = "Pa55-word";
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A server of this test, ended with this value.
-struct Server {
-    folder: PathBuf,
-    told: HashMap<String, String>,
-}
+/// A server of this test that names columns in its binary logs and runs events.
+struct Server(own::Server);
 
-fn script(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/servers").join(name)
-}
+impl Deref for Server {
+    type Target = own::Server;
 
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
+    fn deref(&self) -> &own::Server {
+        &self.0
+    }
 }
 
 impl Server {
     fn start(kind: &str, folder: &Path, options: &[&str]) -> Server {
-        let mut command = Command::new(script("start"));
-        command.arg(kind).arg(folder).args(["--", "--skip-name-resolve", "--event-scheduler=ON"]);
-        command.arg("--binlog-row-metadata=FULL");
-        let output = command.args(options).output().unwrap();
-        assert!(output.status.success(), "{}", text(&output.stderr));
-        let told = text(&output.stdout);
-        let told = told.lines().filter_map(|line| line.split_once('='));
-        let told = told.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-        Server { folder: folder.to_owned(), told }
-    }
-
-    fn told(&self, name: &str) -> &str {
-        &self.told[name]
+        let needed = ["--event-scheduler=ON", "--binlog-row-metadata=FULL"];
+        Server(own::Server::start(kind, folder, None, &[&needed, options].concat()))
     }
 
     fn is_mysql(&self) -> bool {
-        self.told("family") == "mysql"
+        !self.is_mariadb()
     }
 
     /// Runs a script, errors of statements or not; what came back.
@@ -81,14 +71,6 @@ impl Server {
     fn audit_folder(&self) -> String {
         let log = Path::new(self.told("audit_log"));
         log.parent().unwrap().to_str().unwrap().to_owned()
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let output = Command::new(script("stop")).arg(&self.folder).output().unwrap();
-        let stopped = output.status.success() || thread::panicking();
-        assert!(stopped, "{}", text(&output.stderr));
     }
 }
 

@@ -8,7 +8,7 @@ pub(crate) const PASSWORD: &str = "Pa55-word";
 
 /// A server of this test, ended with this value.
 pub(crate) struct Server {
-    folder: PathBuf,
+    pub(crate) folder: PathBuf,
     told: HashMap<String, String>,
 }
 
