@@ -121,6 +121,13 @@ pub(crate) enum Condition {
     Hard,
 }
 
+impl Condition {
+    /// Whether it compares sizes with limits.
+    pub(crate) fn is_of_limits(&self) -> bool {
+        matches!(self, Condition::Soft | Condition::Hard)
+    }
+}
+
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {

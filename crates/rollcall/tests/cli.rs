@@ -156,6 +156,21 @@ fn setup_prints_and_needs_no_configuration() {
     }
 }
 
+/// A monitoring check that has nothing to compare with must not be green.
+#[test]
+fn a_quota_without_limits_is_no_check() {
+    let folder = fresh();
+    std::fs::write(folder.path().join("rollcall.toml"), "").unwrap();
+    for condition in ["soft", "hard"] {
+        let asked = ["quota", "check", "--fail-on", condition, "--defaults-file", "none.cnf"];
+        assert_eq!(
+            run(folder.path(), &asked),
+            "exit 2\n--- stdout\n--- stderr\n\
+             rollcall: no limits: name their file, limits of [quota], or --limits FILE\n"
+        );
+    }
+}
+
 #[test]
 fn init_check_and_dialects() {
     let folder = fresh();

@@ -93,12 +93,14 @@ impl Session<'_> {
         Ok(exit.max(condition(conditions, worst, answer.rows > 0, done.is_doubtful)))
     }
 
-    /// The limits of users; none where no file is named.
+    /// The limits of users; none where no file is named and no exit code hangs on them.
     fn limits(&self, args: &QuotaCheckArgs) -> anyhow::Result<Limits> {
+        const NONE: &str = "no limits: name their file, limits of [quota], or --limits FILE";
         match args.limits.as_ref().or(self.config.quota.limits.as_ref()) {
             Some(path) => limits::read(path).map_err(anyhow::Error::msg),
+            None if self.global.fail_on.iter().any(Condition::is_of_limits) => bail!(NONE),
             None => {
-                self.out.note("no limits: name their file, limits of [quota], or --limits FILE");
+                self.out.note(NONE);
                 Ok(Limits::default())
             }
         }
