@@ -16,7 +16,8 @@ use verdict::plan::{DeedKind, Way};
 use verdict::secrets::shown_bytes;
 
 use super::Verdict;
-use super::form::{BadSeal, Fields, line, unhex};
+use super::fields::{Fields, unhex};
+use super::form::{BadSeal, line};
 use crate::render::{Value, hex};
 
 const PLAN_FIELDS: [&str; 8] =

@@ -13,6 +13,7 @@
 //! * Neither asks for the network, and verifying asks for no ledger: one that is at hand is looked at as well.
 
 mod deeds;
+mod fields;
 mod form;
 mod recount;
 
