@@ -5,8 +5,9 @@
 //! second  connections that were found ─► logins    texts, open sessions for what is left
 //! ```
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
+use super::open::OpenSessions;
 use super::runs::Runs;
 use super::session::{LATE_SECONDS, LATE_SECONDS_AT_END, Session, peer, same};
 use super::statement::{CUT_BYTES_MIN, KEY_BYTES, has_mask, matches_trimmed, trimmed, unescaped};
@@ -126,11 +127,7 @@ pub struct Joiner<'a> {
     /// By head and text.
     found: HashMap<(usize, usize), Vec<u64>>,
     users: HashMap<Key, Vec<u8>>,
-    /// Heads for which open sessions are counted, by time, and how many are done.
-    counted: Vec<(i64, usize)>,
-    counted_done: usize,
-    open: HashSet<Key>,
-    open_at: HashMap<usize, usize>,
+    open: OpenSessions,
     servers: Vec<Vec<u8>>,
     records: u64,
     statements: u64,
@@ -163,10 +160,7 @@ impl<'a> Joiner<'a> {
             wanted_seconds: 0,
             found: HashMap::new(),
             users: HashMap::new(),
-            counted: Vec::new(),
-            counted_done: 0,
-            open: HashSet::new(),
-            open_at: HashMap::new(),
+            open: OpenSessions::default(),
             servers: Vec::new(),
             records: 0,
             statements: 0,
@@ -266,7 +260,7 @@ impl<'a> Joiner<'a> {
         for wanted in self.wanted.values_mut() {
             wanted.sort_by_key(|it| it.from);
         }
-        self.counted.sort_unstable();
+        self.open.sort();
     }
 
     /// The connection of a head, as far as it rests on ids.
@@ -290,7 +284,7 @@ impl<'a> Joiner<'a> {
     }
 
     fn want(&mut self, number: usize, head: &Head) {
-        self.counted.push((i64::from(head.committed_by), number));
+        self.open.want(number, head);
         for (at, text) in head.texts.iter().enumerate() {
             let sql = trimmed(&text.sql);
             let key = sql[..sql.len().min(KEY_BYTES)].to_vec();
@@ -308,13 +302,13 @@ impl<'a> Joiner<'a> {
             return;
         }
         let at = record.at.div_euclid(1_000_000);
-        self.count_open(at);
+        self.open.pass(at);
         let Some(run) = self.runs.at(at) else { return };
         let key = (run, record.connection);
         match record.kind {
-            AuditKind::Failed => {}
+            AuditKind::Failed => self.open.refused(key),
             AuditKind::Disconnect => {
-                self.open.remove(&key);
+                self.open.ended(key);
                 if let Some((_, to)) = self.pretenders.get_mut(&key) {
                     *to = at;
                 }
@@ -324,8 +318,9 @@ impl<'a> Joiner<'a> {
                 }
             }
             AuditKind::Connect | AuditKind::ChangeUser | AuditKind::Query | AuditKind::Table => {
-                if !self.counted.is_empty() {
-                    self.open.insert(key);
+                match record.kind {
+                    AuditKind::Connect => self.open.begun(key),
+                    _ => self.open.seen(key),
                 }
                 if record.kind != AuditKind::Table
                     && let Some(session) = self.sessions.get_mut(&key)
@@ -336,18 +331,6 @@ impl<'a> Joiner<'a> {
         }
         if record.kind == AuditKind::Query && !self.wanted.is_empty() {
             self.look_for(at, run, record);
-        }
-    }
-
-    /// Notes how many sessions were open at the times that have passed.
-    fn count_open(&mut self, at: i64) {
-        while let Some(&(time, head)) = self.counted.get(self.counted_done)
-            && time < at
-        {
-            let run = self.heads[head].run;
-            let open = self.open.iter().filter(|key| key.0 == run).count();
-            self.open_at.insert(head, open);
-            self.counted_done += 1;
         }
     }
 
@@ -515,12 +498,8 @@ impl<'a> Joiner<'a> {
         } else {
             Reason::NoRecord
         };
-        let open = || self.open.iter().filter(|key| key.0 == head.run).count();
         let known = head.is_own && self.records > 0 && !out_of_reach;
-        let candidates = match known {
-            true => self.open_at.get(&number).copied().unwrap_or_else(open),
-            false => 0,
-        };
+        let candidates = if known { self.open.during(number, head) } else { 0 };
         Attribution { candidates, ..Attribution::unknown(reason) }
     }
 

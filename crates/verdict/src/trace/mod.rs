@@ -28,6 +28,7 @@
 //!   log.
 
 mod joiner;
+mod open;
 mod runs;
 mod session;
 mod statement;

@@ -312,6 +312,31 @@ fn with_logins_alone_open_sessions_are_counted() {
 }
 
 #[test]
+fn sessions_that_end_in_the_second_of_a_commit_may_have_made_it() {
+    let at = START + 100;
+    let lines = [
+        (CONNECT, at - 50, 5, 0, "long gone", ""),
+        (END, at - 1, 5, 0, "long gone", ""),
+        (CONNECT, at - 50, 6, 0, "a", ""),
+        (CONNECT, at, 7, 0, "within the second", ""),
+        (END, at, 7, 0, "within the second", ""),
+        (AuditKind::Failed, at, 8, 0, "refused", ""),
+        (END, at, 8, 0, "refused", ""),
+        (END, at, 6, 0, "a", ""),
+        (END, at + 1, 9, 0, "there before the log began", ""),
+        (CONNECT, at + 4, 10, 0, "too late", ""),
+        (END, at + 5, 10, 0, "too late", ""),
+    ];
+    let mut lines = lines;
+    lines.sort_by_key(|line| line.1);
+    assert_eq!(one(head(40, at), &lines).candidates, 3);
+    let until = Head { committed_by: at + 3, ..head(40, at) };
+    assert_eq!(one(until, &lines).candidates, 3);
+    let at_the_end = Head { committed_by: at + 5, ..head(40, at) };
+    assert_eq!(one(at_the_end, &lines).candidates, 4);
+}
+
+#[test]
 fn what_is_lacking_is_said() {
     let at = START + 100;
     assert_eq!(one(head(40, at), &[]).reason, Some(Reason::NoAuditLog));
