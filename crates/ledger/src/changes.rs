@@ -340,11 +340,11 @@ fn go_on(
     }
     if old.hidden.is_none() && before.is_some_and(|it| it.lacks == *lacks) {
         let lists = [
-            (ChangeKind::Roles, names(&old.account.roles), names(&account.roles)),
+            (ChangeKind::Roles, roles(&old.account.roles), roles(&account.roles)),
             (
                 ChangeKind::DefaultRoles,
-                names(&old.account.default_roles),
-                names(&account.default_roles),
+                roles(&old.account.default_roles),
+                roles(&account.default_roles),
             ),
             (ChangeKind::Definers, definers(&old.account), definers(account)),
         ];
@@ -363,8 +363,11 @@ fn go_on(
     old
 }
 
-fn names(names: &[AccountName]) -> BTreeSet<Name> {
-    names.iter().map(quoted_account).collect()
+/// Roles as SQL names them: MariaDB's have no host.
+fn roles(names: &[AccountName]) -> BTreeSet<Name> {
+    let text =
+        |it: &AccountName| if it.host.is_empty() { quoted(&it.user) } else { quoted_account(it) };
+    names.iter().map(text).collect()
 }
 
 fn definers(account: &Account) -> BTreeSet<Name> {

@@ -154,7 +154,7 @@ fn changes_are_told_once_and_between_two_readings() {
     let mut other = Account { locked: Some(true), expired: Some(true), ..app.clone() };
     other.plugin = "ed25519".into();
     other.grants_hash = Some(7);
-    other.roles = vec![AccountName::new("o'neil", "")];
+    other.roles = vec![AccountName::new("o'neil", ""), AccountName::new("r", "%")];
     other.default_roles = other.roles.clone();
     other.definer_of =
         vec![Definer { kind: "VIEW", schema: b"shop".to_vec(), name: b"all".to_vec() }];
@@ -177,7 +177,10 @@ fn changes_are_told_once_and_between_two_readings() {
         (&changes[2].was[..], &changes[2].became[..]),
         (app.plugin.as_bytes(), &b"ed25519"[..])
     );
-    assert_eq!((&changes[4].was[..], &changes[4].became[..]), (&b""[..], &b"'o''neil'@''"[..]));
+    assert_eq!(
+        (&changes[4].was[..], &changes[4].became[..]),
+        (&b""[..], &b"'o''neil', 'r'@'%'"[..])
+    );
     assert_eq!(changes[6].became, b"VIEW 'shop'.'all'");
     other.password_changed = Some(35);
     assert_eq!(

@@ -37,6 +37,15 @@ pub(super) fn account_cell(name: &AccountName) -> String {
     inert(&name.to_string())
 }
 
+/// A role as SQL names it: MariaDB's have no host.
+fn role_cell(name: &AccountName) -> String {
+    let text = account_cell(name);
+    match text.strip_suffix("@''") {
+        Some(role) if name.host.is_empty() => role.to_owned(),
+        _ => text,
+    }
+}
+
 /// What evidence shows of an account on one server, sure and possible signs together where there are no
 /// sure ones.
 fn signs(on: &OnServer) -> &Signs {
@@ -243,6 +252,7 @@ fn one(page: &mut crate::render::Page, members: &[Member], it: &OnServer, view: 
         ));
     }
     let names = |all: &[AccountName]| all.iter().map(account_cell).collect::<Vec<_>>();
+    let roles = |all: &[AccountName]| all.iter().map(role_cell).collect::<Vec<_>>();
     let known = it.known.since.map(|at| table_text(at, view.zone)).into_iter().collect();
     let changed = account.password_changed.map(|at| table_text(at, view.zone));
     let definers = account.definer_of.iter().map(|it| {
@@ -259,9 +269,23 @@ fn one(page: &mut crate::render::Page, members: &[Member], it: &OnServer, view: 
         },
     );
     page.items("rights", account.global_rights.iter().map(|it| inert(it)).collect());
-    page.items("roles", names(&account.roles));
-    page.items("by default", names(&account.default_roles));
+    page.items("roles", roles(&account.roles));
+    page.items("by default", roles(&account.default_roles));
     page.items("acts as", names(&account.proxies_for));
     page.items("runs as it", definers.collect());
     page.items("protected", it.protection.iter().map(|it| it.as_str().to_owned()).collect());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn roles_are_named_as_sql_names_them() {
+        for (user, host, text) in
+            [("r", "", "'r'"), ("r", "%", "'r'@'%'"), ("r'@'", "", "'r''@'''"), ("", "", "''")]
+        {
+            assert_eq!(role_cell(&AccountName::new(user, host)), text);
+        }
+    }
 }
