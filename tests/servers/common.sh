@@ -6,7 +6,7 @@ die() { echo "tests/servers/${0##*/}: $*" >&2; exit 2; }
 own_pid() {
   local pid
   pid=$(cat "$dir/run/pid" 2>/dev/null) || return 1
-  tr '\0' '\n' <"/proc/$pid/cmdline" 2>/dev/null |
+  tr '\0' '\n' 2>/dev/null <"/proc/$pid/cmdline" |
     grep -qxF -- "--defaults-file=$dir/my.cnf" || return 1
   echo "$pid"
 }
