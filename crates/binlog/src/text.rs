@@ -85,6 +85,28 @@ struct Writer {
     family: Family,
     /// Database and table, quoted.
     name: Vec<u8>,
+    /// What the line of each column begins with.
+    places: Vec<Place>,
+}
+
+/// `###   @12=`. Copied in full and cut, which costs less than a copy of a length that varies.
+#[derive(Clone, Copy)]
+struct Place {
+    bytes: [u8; 16],
+    length: u8,
+}
+
+impl Place {
+    fn new(index: usize) -> Place {
+        let mut text = b"###   @".to_vec();
+        push_number(&mut text, index as u64 + 1);
+        text.push(b'=');
+        let mut bytes = [0; 16];
+        // A table has at most 4,096 columns.
+        let length = text.len().min(bytes.len());
+        bytes[..length].copy_from_slice(&text[..length]);
+        Place { bytes, length: length as u8 }
+    }
 }
 
 impl Writer {
@@ -101,7 +123,8 @@ impl Writer {
             }
             name.extend_from_slice(end);
         }
-        Writer { family, name }
+        let places = (0..table.columns.len()).map(Place::new).collect();
+        Writer { family, name, places }
     }
 
     /// What each row begins with.
@@ -126,15 +149,8 @@ impl Writer {
         value: &Value<'_>,
         out: &mut Vec<u8>,
     ) -> Parsed<()> {
-        if index < 9 {
-            let mut place = *b"###   @0=";
-            place[7] += index as u8 + 1;
-            out.extend_from_slice(&place);
-        } else {
-            out.extend_from_slice(b"###   @");
-            push_number(out, index as u64 + 1);
-            out.push(b'=');
-        }
+        let place = &self.places[index];
+        push_cut(out, &place.bytes, place.length as usize);
         self.value(index, &table.columns[index], value, out)?;
         out.push(b'\n');
         Ok(())
@@ -171,14 +187,14 @@ impl Writer {
                 text.push(b'\'');
                 text.push_date(date, b':');
                 text.push(b'\'');
-                out.extend_from_slice(text.as_bytes());
+                text.append_to(out);
             }
             Value::Time(time) => {
                 let mut text = Short::default();
                 text.push(b'\'');
                 text.push_time(&time);
                 text.push(b'\'');
-                out.extend_from_slice(text.as_bytes());
+                text.append_to(out);
             }
             Value::DateTime(moment) => {
                 let mut text = Short::default();
@@ -187,13 +203,13 @@ impl Writer {
                 text.push(b' ');
                 text.push_time(&moment.time);
                 text.push(b'\'');
-                out.extend_from_slice(text.as_bytes());
+                text.append_to(out);
             }
             Value::Timestamp(moment) => {
                 push_number(out, moment.seconds as u64);
                 let mut text = Short::default();
                 text.push_fraction(moment.microseconds, moment.decimals);
-                out.extend_from_slice(text.as_bytes());
+                text.append_to(out);
             }
             Value::Year(0) => out.extend_from_slice(b"1900"),
             Value::Year(year) => push_number(out, year as u64),
@@ -311,29 +327,50 @@ impl Writer {
     }
 }
 
+/// Appends the first bytes of a text. A copy of constant length needs no call.
+#[inline(always)]
+fn push_cut<const N: usize>(out: &mut Vec<u8>, bytes: &[u8; N], length: usize) {
+    let start = out.len();
+    out.extend_from_slice(bytes);
+    out.truncate(start + length);
+}
+
+/// `00` to `99`.
+const PAIRS: [[u8; 2]; 100] = {
+    let mut pairs = [[0; 2]; 100];
+    let mut number = 0;
+    while number < 100 {
+        pairs[number] = [b'0' + number as u8 / 10, b'0' + number as u8 % 10];
+        number += 1;
+    }
+    pairs
+};
+
 /// Appends a number in decimal digits.
 #[inline]
-fn push_number(out: &mut Vec<u8>, number: u64) {
+pub(crate) fn push_number(out: &mut Vec<u8>, number: u64) {
     if number < 10 {
         return out.push(b'0' + number as u8);
     }
-    let mut digits = [0; 20];
-    let (mut at, mut rest) = (20, number);
-    while rest >= 100 {
-        let two = rest % 100;
-        rest /= 100;
+    // The longest number has 20 digits.
+    let length = number.ilog10() as usize + 1;
+    let mut digits = [0; 24];
+    let (mut at, mut rest) = (length, number);
+    while rest >= 10 {
         at -= 2;
-        digits[at] = b'0' + (two / 10) as u8;
-        digits[at + 1] = b'0' + (two % 10) as u8;
+        digits[at..at + 2].copy_from_slice(&PAIRS[(rest % 100) as usize]);
+        rest /= 100;
     }
-    if rest >= 10 {
-        at -= 1;
-        digits[at] = b'0' + (rest % 10) as u8;
-        rest /= 10;
+    if at == 1 {
+        digits[0] = b'0' + rest as u8;
     }
-    at -= 1;
-    digits[at] = b'0' + rest as u8;
-    out.extend_from_slice(&digits[at..]);
+    push_cut(out, &digits, length);
+}
+
+/// Appends a number below 100 in two digits.
+#[inline]
+pub(crate) fn push_two(out: &mut Vec<u8>, number: u32) {
+    out.extend_from_slice(&PAIRS[number as usize % 100]);
 }
 
 /// A signed integer, and behind one below zero the unsigned one of the same bits.
@@ -372,8 +409,9 @@ struct Short {
 }
 
 impl Short {
-    fn as_bytes(&self) -> &[u8] {
-        &self.bytes[..self.length]
+    #[inline]
+    fn append_to(&self, out: &mut Vec<u8>) {
+        push_cut(out, &self.bytes, self.length);
     }
 
     #[inline(always)]
@@ -464,7 +502,7 @@ fn push_exponent(out: &mut Vec<u8>, exponent: i32) {
     out.extend_from_slice(if exponent < 0 { b"e-" } else { b"e+" });
     let mut digits = Short::default();
     digits.push_two(exponent.unsigned_abs());
-    out.extend_from_slice(digits.as_bytes());
+    digits.append_to(out);
 }
 
 /// `%.Ng` of C: so many significant digits, without zeros at the end, with an exponent where it is

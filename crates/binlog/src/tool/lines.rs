@@ -10,6 +10,7 @@ use crate::gtid::{Gtid, MySqlGtid, PreviousGtids, XaId, format_uuid};
 use crate::kind::EventType;
 use crate::literal::date_of_day;
 use crate::table_map::TableMap;
+use crate::text::{push_number, push_two};
 
 /// `write!` to memory, which does not fail.
 macro_rules! put {
@@ -33,9 +34,15 @@ pub(super) fn put_header(text: &mut Vec<u8>, zone: &impl ToolZone, shown: &Shown
     let header = &shown.header;
     text.push(b'#');
     put_time(text, zone, header.timestamp);
-    put!(text, " server id {}  end_log_pos {}", header.server_id, header.next_position);
+    text.extend_from_slice(b" server id ");
+    push_number(text, header.server_id.into());
+    text.extend_from_slice(b"  end_log_pos ");
+    push_number(text, header.next_position.into());
     if let Some(checksum) = shown.checksum {
-        put!(text, " CRC32 0x{checksum:08x}");
+        text.extend_from_slice(b" CRC32 0x");
+        text.extend(
+            (0..8).rev().map(|digit| b"0123456789abcdef"[(checksum >> (digit * 4) & 15) as usize]),
+        );
     }
     text.push(b' ');
 }
@@ -46,8 +53,17 @@ fn put_time(text: &mut Vec<u8>, zone: &impl ToolZone, seconds: u32) {
     let local = (seconds as i64 + ahead).max(0) as u64;
     let (day, clock) = ((local / 86_400) as u32, local % 86_400);
     let date = date_of_day(day);
-    put!(text, "{:02}{:02}{:02} ", date.year % 100, date.month, date.day);
-    put!(text, "{:2}:{:02}:{:02}", clock / 3600, clock / 60 % 60, clock % 60);
+    for part in [date.year as u32 % 100, date.month.into(), date.day.into()] {
+        push_two(text, part);
+    }
+    let clock = clock as u32;
+    // Hours have no zero in front of them.
+    text.extend_from_slice(if clock < 36_000 { b"  " } else { b" " });
+    push_number(text, (clock / 3600).into());
+    for part in [clock / 60 % 60, clock % 60] {
+        text.push(b':');
+        push_two(text, part);
+    }
 }
 
 fn put_start(text: &mut Vec<u8>, zone: &impl ToolZone, format: &Format, header: &Header) {
@@ -94,7 +110,12 @@ pub(super) fn put_event(
             text.extend_from_slice(file);
             text.push(b'\n');
         }
-        Event::Xid(xid) => put!(text, "\tXid = {xid}\nCOMMIT{END}"),
+        Event::Xid(xid) => {
+            text.extend_from_slice(b"\tXid = ");
+            push_number(text, *xid);
+            text.extend_from_slice(b"\nCOMMIT");
+            text.extend_from_slice(END.as_bytes());
+        }
         Event::XaPrepare { one_phase, id } => {
             let name = xa_name(id);
             let shown = if family == Family::MariaDb { "XID =" } else { "XA PREPARE" };
@@ -187,7 +208,8 @@ pub(super) fn put_table_map(text: &mut Vec<u8>, family: Family, map: &TableMap<'
             text.extend_from_slice(&[b"`", map.database, b"`.`", map.table, b"`"].concat());
         }
     }
-    put!(text, " mapped to number {}", map.table_id);
+    text.extend_from_slice(b" mapped to number ");
+    push_number(text, map.table_id);
     if family == Family::MariaDb && map.flags & crate::Table::FLAG_HAS_TRIGGERS != 0 {
         text.extend_from_slice(b" (has triggers)");
     }

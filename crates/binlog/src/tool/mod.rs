@@ -44,7 +44,7 @@ use crate::payload::Payload;
 use crate::query::{LoadQuery, Query};
 use crate::rows::RowsEvent;
 use crate::tables::{Interest, Tables};
-use crate::text::write_rows;
+use crate::text::{push_number, write_rows};
 
 /// How many bytes of events MySQL's Intvar, Rand and User_var may wait in; more are printed before the
 /// statement that uses them comes, as in no log of a server.
@@ -52,6 +52,9 @@ pub const TOOL_WAITING_BYTES_MAX: usize = 8 << 20;
 /// How many bytes of headers of one statement's row events are held (MariaDB): those of more than a
 /// gigabyte of rows. What is held is then released before the statement ends.
 pub const TOOL_HEADS_BYTES_MAX: usize = 16 << 20;
+
+/// How much memory for the text of an event's rows is used again.
+const ROWS_TEXT_BYTES_KEPT: usize = 1 << 20;
 
 /// Takes the text that a [`ToolText`] makes.
 pub trait ToolOutput {
@@ -128,6 +131,11 @@ pub struct ToolText<Z = ToolUtc> {
     zone: Z,
     family: Family,
     begun: bool,
+    /// Of the event before, and of its rows: memory that is used again.
+    text: Vec<u8>,
+    rows_text: Vec<u8>,
+    /// Rows were held that are not released yet.
+    holds: bool,
     session: Session,
     tables: Tables,
     /// Headers of row events whose statement is not over (MariaDB).
@@ -157,6 +165,9 @@ impl<Z: ToolZone> ToolText<Z> {
             zone,
             family: Family::MySql,
             begun: false,
+            text: Vec::new(),
+            rows_text: Vec::new(),
+            holds: false,
             session: Session::default(),
             tables: Tables::default(),
             heads: Vec::new(),
@@ -179,19 +190,34 @@ impl<Z: ToolZone> ToolText<Z> {
         out: &mut impl ToolOutput,
     ) -> Result<(), Error> {
         self.family = format.family();
-        let mut text = Vec::new();
+        let mut text = std::mem::take(&mut self.text);
+        text.clear();
+        let printed = self.event_with(raw, format, &mut text, out);
+        self.text = text;
+        printed
+    }
+
+    fn event_with(
+        &mut self,
+        raw: &RawEvent<'_>,
+        format: &Format,
+        text: &mut Vec<u8>,
+        out: &mut impl ToolOutput,
+    ) -> Result<(), Error> {
         if !self.begun {
-            self.begin(&mut text);
+            self.begin(text);
         }
         // A log without checksums has room for one behind its format description.
         let checksum = raw.checksum.filter(|_| format.checksum() == Checksum::Crc32);
         let shown = Shown { header: raw.header, checksum };
-        put!(text, "# at {}\n", raw.position);
+        text.extend_from_slice(b"# at ");
+        push_number(text, raw.position);
+        text.push(b'\n');
         let event = raw.decode(format);
         if let Ok(event) = &event {
-            self.print(raw, event, format, &shown, &mut text, out)?;
+            self.print(raw, event, format, &shown, text, out)?;
         } else {
-            out.write(&text);
+            out.write(text);
         }
         match event? {
             Event::TransactionPayload(payload) => self.payload(raw, &payload, format, out),
@@ -312,17 +338,35 @@ impl<Z: ToolZone> ToolText<Z> {
             Family::MariaDb => &mut self.heads,
         };
         put_header(head, &self.zone, shown);
-        put!(head, "\t{}: table id {}", rows_name(shown.header.kind), event.table_id);
+        for part in ["\t", rows_name(shown.header.kind), ": table id "] {
+            head.extend_from_slice(part.as_bytes());
+        }
+        push_number(head, event.table_id);
         put_rows_flags(head, event.flags, self.family);
         head.push(b'\n');
-        let printed = self.held_rows(event, out);
+        let mut rows_text = std::mem::take(&mut self.rows_text);
+        rows_text.clear();
+        let printed = self.rows_of(event, &mut rows_text);
         let ends = event.flags & RowsEvent::FLAG_STATEMENT_END != 0;
         if ends || self.heads.len() > TOOL_HEADS_BYTES_MAX {
             text.append(&mut self.heads);
-            out.write(text);
+            if self.holds {
+                out.hold(&rows_text);
+                out.write(text);
+                out.release();
+            } else {
+                out.write(text);
+                out.write(&rows_text);
+            }
             text.clear();
-            out.release();
+            self.holds = false;
+        } else {
+            out.hold(&rows_text);
+            self.holds = true;
         }
+        rows_text.clear();
+        rows_text.shrink_to(ROWS_TEXT_BYTES_KEPT);
+        self.rows_text = rows_text;
         if ends {
             self.tables.statement_ended = true;
             let rows = std::mem::take(&mut self.rows);
@@ -333,7 +377,7 @@ impl<Z: ToolZone> ToolText<Z> {
         printed
     }
 
-    fn held_rows(&mut self, event: &RowsEvent<'_>, out: &mut impl ToolOutput) -> Parsed<()> {
+    fn rows_of(&mut self, event: &RowsEvent<'_>, text: &mut Vec<u8>) -> Parsed<()> {
         // The end of a statement none of whose tables is logged.
         let Some(known) = self.tables.find(event.table_id) else {
             return match event.table_id {
@@ -343,9 +387,7 @@ impl<Z: ToolZone> ToolText<Z> {
         };
         let table = known.table.clone()?;
         let mut rows = event.rows(&table)?;
-        let mut text = Vec::new();
-        let printed = write_rows(&mut rows, self.family, &mut text);
-        out.hold(&text);
+        let printed = write_rows(&mut rows, self.family, text);
         self.rows += rows.count()?;
         printed
     }
