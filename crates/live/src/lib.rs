@@ -4,6 +4,7 @@
 //! option file ─► Options ─► Target ─► Server::connect
 //!                                        │
 //!                    snapshot ◄──────────┼──────────► deed: look, send one statement, look again
+//!                                        ├──────────► dump: binary logs as replicas get them
 //!       verdict::account::Snapshot     facts: variables, status, plugins, replication
 //!                                      connection: one session ─► process: its client, on this machine
 //!                                      sizes: what schemas and the server itself hold on disk
@@ -30,6 +31,7 @@ pub mod access_log;
 pub mod columns;
 pub mod connection;
 pub mod deed;
+pub mod dump;
 pub mod error;
 pub mod facts;
 pub mod option_file;

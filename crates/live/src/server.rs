@@ -14,6 +14,7 @@ use std::error::Error as _;
 use std::fs::File;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::os::fd::{AsRawFd as _, RawFd};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::thread;
@@ -128,6 +129,17 @@ impl Server {
     /// The id of this session.
     pub fn connection_id(&self) -> u64 {
         self.conn.connection_id().into()
+    }
+
+    /// Where the server is.
+    pub(crate) fn place(&self) -> &str {
+        &self.place
+    }
+
+    /// The socket of the connection, for answers that the driver has no words for. Between two questions it
+    /// has read all that came.
+    pub(crate) fn socket(&self) -> RawFd {
+        self.conn.as_raw_fd()
     }
 
     /// Sets what the session's answers depend on, and learns whom it talks to.
