@@ -105,15 +105,15 @@ pub fn replica_id(connection: u64) -> u32 {
 
 /// The bytes of one file as they come and, where it waits, of those behind it.
 ///
-/// What stands in no file is left out: rotations and heartbeats that the server makes up. An event that it
-/// leaves out itself (START_ENCRYPTION) leaves an event of the same length that says nothing, so that positions
-/// are those of the file.
+/// What stands in no file is left out: rotations and heartbeats that the server makes up. In the place of
+/// START_ENCRYPTION, which is not true of what is sent, stands an event of the same length that says nothing:
+/// positions are those of the server's file.
 #[derive(Debug)]
 pub struct Dump {
     server: Server,
     packets: Packets<Socket>,
-    /// Where the next event begins in its file.
-    position: u64,
+    /// Something of the file has come.
+    is_begun: bool,
     /// Events of the file have checksums.
     checksums: bool,
     /// The file that is being sent, once the server has named it.
@@ -164,7 +164,7 @@ impl Dump {
         let socket = Socket(server.socket());
         send_all(&socket, &command(name, flags, id)).map_err(|error| broken(&server, &error))?;
         let packets = Packets::new(socket);
-        Ok(Dump { server, packets, position: 0, checksums: false, name: None })
+        Ok(Dump { server, packets, is_begun: false, checksums: false, name: None })
     }
 
     /// What comes next; the bytes that stand in the file are given to `put`, in pieces.
@@ -195,12 +195,11 @@ impl Dump {
             }
             _ => {}
         }
-        if self.position == 0 {
+        if !std::mem::replace(&mut self.is_begun, true) {
             put(&MAGIC);
-            self.position = MAGIC.len() as u64;
         }
-        if header.kind != EventType::FORMAT_DESCRIPTION {
-            self.fill_up(&header, put)?;
+        if header.kind == EventType::START_ENCRYPTION {
+            return self.hide(&header, put);
         }
         put(&bytes);
         // A format description ends with the kind of checksum and a checksum of its own.
@@ -225,40 +224,30 @@ impl Dump {
         if header.kind == EventType::FORMAT_DESCRIPTION {
             self.checksums = end[0] == 1;
         }
-        self.position += length;
         Ok(Came::Event(header))
     }
 
-    /// Puts an event that says nothing where the server left one out.
-    fn fill_up(&mut self, header: &Header, put: &mut dyn FnMut(&[u8])) -> io::Result<()> {
-        /// What a server leaves out is some tens of bytes.
-        const LEFT_OUT_BYTES_MAX: u32 = 4096;
-        // Inside transactions MariaDB does not tell positions; above 4 GiB they wrap.
-        if header.next_position == 0 || header.flags & FLAG_ARTIFICIAL != 0 {
-            return Ok(());
+    /// Puts an event that says nothing in the place of one that is not true of what is sent.
+    fn hide(&mut self, header: &Header, put: &mut dyn FnMut(&[u8])) -> io::Result<Came> {
+        /// Scheme, key version and nonce are some tens of bytes.
+        const HIDDEN_BYTES_MAX: u32 = 4096;
+        let least = HEADER_BYTES as u32 + if self.checksums { 4 } else { 0 };
+        if !(least..=HIDDEN_BYTES_MAX).contains(&header.length) {
+            return Err(odd("an event whose length is not that of its kind"));
         }
-        let begins = header.next_position.wrapping_sub(header.length);
-        let left_out = begins.wrapping_sub(self.position as u32);
-        let needed = HEADER_BYTES as u32 + if self.checksums { 4 } else { 0 };
-        if left_out == 0 {
-            return Ok(());
-        }
-        if !(needed..=LEFT_OUT_BYTES_MAX).contains(&left_out) {
-            return Err(odd("an event whose position is not behind the one before"));
-        }
-        let next_position = (self.position as u32).wrapping_add(left_out);
-        let mut event = vec![0; left_out as usize];
+        let mut event = vec![0; header.length as usize];
+        event[..4].copy_from_slice(&header.timestamp.to_le_bytes());
         event[4] = EventType::IGNORABLE.0;
         event[5..9].copy_from_slice(&header.server_id.to_le_bytes());
-        event[9..13].copy_from_slice(&left_out.to_le_bytes());
-        event[13..17].copy_from_slice(&next_position.to_le_bytes());
-        if self.checksums {
-            let (told, checksum) = event.split_at_mut(left_out as usize - 4);
-            checksum.copy_from_slice(&crc32fast::hash(told).to_le_bytes());
+        event[9..13].copy_from_slice(&header.length.to_le_bytes());
+        event[13..17].copy_from_slice(&header.next_position.to_le_bytes());
+        if self.checksums
+            && let Some((told, checksum)) = event.split_last_chunk_mut::<4>()
+        {
+            *checksum = crc32fast::hash(told).to_le_bytes();
         }
         put(&event);
-        self.position += u64::from(left_out);
-        Ok(())
+        Ok(Came::Event(Header { kind: EventType::IGNORABLE, ..*header }))
     }
 
     /// The server names the file that it sends from now on.
@@ -284,7 +273,7 @@ impl Dump {
         };
         // The end of a file that tells its rotation itself, and the beginning of the next, both name it.
         if self.name.as_deref() != Some(name) {
-            self.position = 0;
+            self.is_begun = false;
             self.name = Some(name.to_vec());
             return Ok(Came::File(name.to_vec()));
         }

@@ -10,11 +10,13 @@ mod own;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
 
 use live::dump::{Came, Dump};
 use live::target::Secret;
 use live::{Server as Live, Target};
-use own::Server;
+use own::{PASSWORD, Server, text};
+use serde_json::Value;
 use tempfile::TempDir;
 
 const KINDS: [&str; 3] = ["mariadb-10.11", "mariadb-11.8", "mysql-9.7"];
@@ -84,6 +86,178 @@ fn what_a_server_sends_is_its_file() {
             let name = log.name.escape_ascii().to_string();
             assert_eq!((came.len(), first), (file.len(), None), "{kind}: {name}");
             assert_eq!(log.bytes, file.len() as u64, "{kind}: {name}");
+        }
+    }
+}
+
+/// What is traced, but for where the files are.
+fn traced(folder: &Path, arguments: &[&str]) -> Vec<Value> {
+    let output = rollcall(folder, &[&["trace", "-o", "json", "--rows"], arguments].concat());
+    assert!(output.status.success(), "{arguments:?}: {}", text(&output.stderr));
+    let lines = text(&output.stdout);
+    let mut records: Vec<Value> =
+        lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    for record in &mut records {
+        if let Some(file) = record["file"].as_str() {
+            let name = Path::new(file).file_name().unwrap().to_str().unwrap().to_owned();
+            record["file"] = name.into();
+        }
+    }
+    assert!(records.len() > 10, "{arguments:?}: {lines}");
+    records
+}
+
+fn rollcall(folder: &Path, arguments: &[&str]) -> Output {
+    command(folder, arguments).output().unwrap()
+}
+
+fn command(folder: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_rollcall"));
+    command
+        .env("HOME", folder)
+        .env("TZ", "UTC")
+        .current_dir(folder)
+        .args(["--config", "rollcall.toml", "--ledger", "ledger.sqlite"])
+        .args(arguments);
+    command
+}
+
+/// An account of the server in the configuration, with the rights that logs are read with, or without them.
+fn configure(server: &Server, folder: &Path, more: &str) {
+    server.admin(&format!("CREATE USER reader@localhost IDENTIFIED BY '{PASSWORD}'"));
+    let options = folder.join("db1.cnf");
+    let socket = server.told("socket");
+    let text = format!("[client]\nsocket={socket}\nuser=reader\npassword={PASSWORD}\n");
+    fs::write(&options, text).unwrap();
+    fs::set_permissions(&options, fs::Permissions::from_mode(0o600)).unwrap();
+    let text = format!(
+        "[[server]]\nname = \"db1\"\ntime_zone = \"UTC\"\ndefaults_file = \"{}\"\n{more}",
+        options.display()
+    );
+    fs::write(folder.join("rollcall.toml"), text).unwrap();
+}
+
+fn listing_right(server: &Server) -> &'static str {
+    if server.is_mariadb() { "BINLOG MONITOR" } else { "REPLICATION CLIENT" }
+}
+
+fn grant(server: &Server, right: &str) {
+    server.admin(&format!("GRANT {right} ON *.* TO reader@localhost"));
+}
+
+#[test]
+fn through_the_server_the_answer_is_that_of_the_files() {
+    for kind in KINDS {
+        let folder = folder();
+        let path = folder.path();
+        let options = ["--max-allowed-packet=64M", "--binlog-row-metadata=FULL"];
+        let server = Server::start(kind, &path.join("db"), None, &options);
+        configure(&server, path, "");
+        write_of_all_kinds(&server);
+
+        // What is missing is named with the statement that mends it.
+        let refused = ["trace", "--server", "db1"];
+        for right in [listing_right(&server), "REPLICATION SLAVE"] {
+            let output = rollcall(path, &refused);
+            assert_eq!(output.status.code(), Some(2), "{kind}");
+            let mends = text(&output.stderr);
+            let grants = [
+                format!("GRANT {right} ON *.* TO 'reader'@'localhost';"),
+                format!("GRANT {right} ON *.* TO reader@localhost;"),
+            ];
+            assert!(grants.iter().any(|it| mends.contains(it)), "{kind}: {right}: {mends}");
+            grant(&server, right);
+        }
+
+        let binlogs = server.told("binlog");
+        let of_files = traced(path, &[binlogs]);
+        assert_eq!(traced(path, &["--server", "db1"]), of_files, "{kind}");
+        assert_eq!(traced(path, &["--server", "db1", "--through-server"]), of_files, "{kind}");
+        let options = path.join("db1.cnf");
+        let by_options = ["--through-server", "--defaults-file", options.to_str().unwrap()];
+        assert_eq!(traced(path, &by_options), of_files, "{kind}");
+        // No file of it is left, and nobody is listed as a replica.
+        let left = fs::read_dir("/tmp").unwrap().filter_map(Result::ok);
+        let ours = |name: &std::ffi::OsStr| name.to_string_lossy().starts_with("rollcall-trace.");
+        assert_eq!(left.filter(|it| ours(&it.file_name())).count(), 0);
+        let replicas = if server.is_mariadb() { "SHOW SLAVE HOSTS" } else { "SHOW REPLICAS" };
+        assert_eq!(server.admin(replicas), "", "{kind}");
+
+        let styled = ["trace", "--style", "mysqlbinlog"];
+        let of_files = rollcall(path, &[&styled[..], &[binlogs]].concat());
+        let of_server = rollcall(path, &[&styled[..], &["--server", "db1"]].concat());
+        // The tool warns of a file that is open; what a server sends does not say so.
+        let open = "# Warning: this binlog is either in use or was not closed properly.\n";
+        let of_files = text(&of_files.stdout).replace(open, "");
+        assert!(of_files == text(&of_server.stdout), "{kind}: the text of the tool");
+        assert!(of_files.len() > 1000, "{kind}");
+    }
+}
+
+#[test]
+fn files_that_cannot_be_read_are_read_through_the_server() {
+    for kind in ["mariadb-10.11", "mariadb-11.8"] {
+        let folder = folder();
+        let path = folder.path();
+        let keys = path.join("keys.txt");
+        let key = "770a8a65da156d24ee2a093277530142770a8a65da156d24ee2a093277530142";
+        fs::write(&keys, format!("1;{key}\n")).unwrap();
+        fs::set_permissions(&keys, fs::Permissions::from_mode(0o644)).unwrap();
+        let keys = format!("--file-key-management-filename={}", keys.display());
+        let options = [
+            "--max-allowed-packet=64M",
+            "--binlog-row-metadata=FULL",
+            "--plugin-load-add=file_key_management",
+            &keys,
+            "--encrypt-binlog=ON",
+        ];
+        let server = Server::start(kind, &path.join("db"), None, &options);
+        let binlogs = server.told("binlog");
+        configure(&server, path, &format!("binlog_index = \"{binlogs}/binlog.index\"\n"));
+        grant(&server, "BINLOG MONITOR");
+        grant(&server, "REPLICATION SLAVE");
+        write_of_all_kinds(&server);
+
+        let offline = rollcall(path, &["trace", "--server", "db1", "--offline"]);
+        assert!(!offline.status.success());
+        assert!(text(&offline.stderr).contains("--through-server"), "{}", text(&offline.stderr));
+
+        let found = traced(path, &["--server", "db1"]);
+        // What the server's own tool fetches is plain, but for the event that tells of the encryption.
+        let fetched = path.join("fetched");
+        fs::create_dir(&fetched).unwrap();
+        let tool = Path::new(server.told("client")).with_file_name("mariadb-binlog");
+        let output = Command::new(tool)
+            .args(["--read-from-remote-server", "--raw", "--to-last-log", "-uroot"])
+            .args(["-S", server.told("socket"), "binlog.000001"])
+            .arg(format!("--result-file={}/", fetched.display()))
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{kind}: {}", text(&output.stderr));
+        for entry in fs::read_dir(&fetched).unwrap() {
+            let name = entry.unwrap().path();
+            let mut bytes = fs::read(&name).unwrap();
+            let length = |at: usize| u32::from_le_bytes(bytes[at + 9..at + 13].try_into().unwrap());
+            let second = 4 + length(4) as usize;
+            assert_eq!(bytes[second + 4], 164, "{kind}: START_ENCRYPTION");
+            let end = second + length(second) as usize;
+            bytes.drain(second..end);
+            fs::write(&name, bytes).unwrap();
+        }
+        let mut plain = traced(path, &[fetched.to_str().unwrap()]);
+        let mut encrypted = found.clone();
+        for record in plain.iter_mut().chain(&mut encrypted) {
+            record["position"] = Value::Null;
+        }
+        assert_eq!(encrypted, plain, "{kind}");
+        // Positions are those of the server's file.
+        for record in found.iter().filter(|it| it["evidence"].is_string()) {
+            let (file, position) = (&record["file"], &record["position"]);
+            let events = format!(
+                "SHOW BINLOG EVENTS IN '{}' FROM {position} LIMIT 1",
+                file.as_str().unwrap()
+            );
+            assert!(server.admin(&events).contains("Gtid"), "{kind}: {record}");
         }
     }
 }

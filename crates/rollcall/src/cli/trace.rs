@@ -65,6 +65,10 @@ pub(crate) struct TraceArgs {
     /// At most so many transactions, the oldest
     #[arg(long, value_name = "N")]
     pub(crate) limit: Option<usize>,
+    /// Read the binary logs through the server, as replicas do: where they are elsewhere or encrypted
+    /// [default: where those of --server cannot be read as files]
+    #[arg(long, conflicts_with_all = ["binlogs", "offline"])]
+    pub(crate) through_server: bool,
     #[command(flatten)]
     pub(crate) live: LiveArgs,
 }

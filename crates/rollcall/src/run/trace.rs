@@ -4,6 +4,7 @@ mod sql;
 
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
+use std::rc::Rc;
 
 use anyhow::{anyhow, bail};
 use ledger::Ledger;
@@ -17,8 +18,8 @@ use crate::reach::Place;
 use crate::render::{Answer, Format, shown, shown_plain, thousands};
 use crate::time::{Zone, second_text};
 use crate::trace::{
-    self, AuditLogs, Filters, Found, Job, Log, Logins, Names, Sources, Stats, Summary,
-    TablePattern, TableRead, Wanted,
+    self, AuditLogs, Filters, Found, Job, Log, Logins, Names, Opened, Remote, Sources, Stats,
+    Summary, TablePattern, TableRead, Times, Wanted,
 };
 
 /// How many parents of foreign keys are named.
@@ -39,15 +40,24 @@ impl Session<'_> {
         };
         let audit = self.audit_logs(args, server)?;
         let filters = filters(args, self)?;
-        if binlogs.is_empty() && args.is_for_clients() {
+        let through = self.through_server(args, server, binlogs.is_empty(), &audit)?;
+        let has_logs = through.is_some() || !binlogs.is_empty();
+        if !has_logs && args.is_for_clients() {
             bail!(
                 "--sql, --undo-sql and --style are made of binary logs: give BINLOG, or --server NAME"
             );
         }
-        if binlogs.is_empty() {
+        if !has_logs {
             return self.trace_tables(args, &audit, &filters);
         }
-        let (logs, mut failed) = trace::open(&binlogs);
+        let is_own = args.binlogs.is_empty();
+        let Opened { logs, mut failed, .. } = match through {
+            Some(remote) => Opened { logs: self.server_logs(&remote)?, ..Opened::default() },
+            None => match trace::open(&binlogs) {
+                opened if is_own && opened.is_closed => self.open_again(args, server, opened),
+                opened => opened,
+            },
+        };
         failed.extend(audit.failed.iter().cloned());
         check_one_log(&logs, &audit)?;
         if logs.is_empty() {
@@ -99,13 +109,64 @@ impl Session<'_> {
         if server.is_none() && args.binlogs.is_empty() {
             bail!("no [[server]] is named {name:?}: add it, or give BINLOG");
         }
-        if server.is_some_and(|it| it.binlog_index.is_none())
+        let has_place = |it: &Server| it.binlog_index.is_some() || place(args, Some(it)).is_some();
+        if server.is_some_and(|it| !has_place(it))
             && args.binlogs.is_empty()
             && args.table.is_none()
         {
-            bail!("{name}: its binlog_index is not configured: add it, or give BINLOG");
+            bail!(
+                "{name}: neither its binlog_index nor its defaults_file is configured: add one, or give \
+                 BINLOG"
+            );
         }
         Ok(server)
+    }
+
+    /// The server, where its logs are to be read through it: because that is asked for, or because nothing
+    /// else leads to them.
+    fn through_server(
+        &self,
+        args: &TraceArgs,
+        server: Option<&Server>,
+        has_no_files: bool,
+        audit: &AuditLogs,
+    ) -> anyhow::Result<Option<Rc<Remote>>> {
+        let of_audit_alone = args.table.is_some() && !audit.is_empty();
+        let is_only_way = has_no_files && server.is_some() && !of_audit_alone;
+        if !args.through_server && !is_only_way {
+            return Ok(None);
+        }
+        let name = server.and_then(|it| it.name.as_deref());
+        match place(args, server) {
+            Some(place) => Ok(Some(Rc::new(Remote::new(place, name)))),
+            None if args.through_server => bail!(
+                "--through-server: name the server: --server NAME with its defaults_file in the \
+                 configuration, or --defaults-file FILE"
+            ),
+            None => Ok(None),
+        }
+    }
+
+    fn server_logs(&self, remote: &Rc<Remote>) -> anyhow::Result<Vec<Log>> {
+        let times = Times { since: self.filter.since, until: self.filter.until };
+        remote.logs(times).map_err(anyhow::Error::msg)
+    }
+
+    /// Where files of a server cannot be read: its logs through the server, if that can be reached.
+    fn open_again(&self, args: &TraceArgs, server: Option<&Server>, opened: Opened) -> Opened {
+        let Some(place) = place(args, server) else { return opened };
+        let why = opened.failed.first().map_or("they are encrypted", |it| it.as_str());
+        let name = server.and_then(|it| it.name.as_deref());
+        match self.server_logs(&Rc::new(Remote::new(place, name))) {
+            Ok(logs) => {
+                self.out.note(&format!("binary logs are read through the server: {why}"));
+                Opened { logs, ..Opened::default() }
+            }
+            Err(error) => {
+                self.out.note(&format!("binary logs cannot be read through the server: {error:#}"));
+                opened
+            }
+        }
     }
 
     /// The audit logs that are given, or those of the server.
@@ -137,13 +198,9 @@ impl Session<'_> {
         server: Option<&Server>,
         is_wanted: bool,
     ) -> Option<live::Server> {
-        let own = server.and_then(|it| it.defaults_file.clone());
-        let defaults_file = args.live.defaults_file.clone().or(own);
-        if args.live.offline || !is_wanted || defaults_file.is_none() {
-            return None;
-        }
+        let place = place(args, server).filter(|_| is_wanted)?;
         let name = server.and_then(|it| it.name.as_deref());
-        match (Place { defaults_file }).connect(name) {
+        match place.connect(name) {
             Ok(server) => Some(server),
             Err(message) => {
                 self.out.note(&message);
@@ -431,6 +488,13 @@ impl Session<'_> {
         let doubts = Doubts { rejected: summary.doubts, ..Doubts::default() };
         exit.max(condition(&self.global.fail_on, rows > 0, doubts))
     }
+}
+
+/// Where the server is that may be asked.
+fn place(args: &TraceArgs, server: Option<&Server>) -> Option<Place> {
+    let own = server.and_then(|it| it.defaults_file.clone());
+    let defaults_file = args.live.defaults_file.clone().or(own);
+    (!args.live.offline && defaults_file.is_some()).then_some(Place { defaults_file })
 }
 
 fn wanted(args: &TraceArgs) -> Wanted {

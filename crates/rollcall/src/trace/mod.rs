@@ -17,6 +17,7 @@ mod cell;
 mod log;
 mod logins;
 mod names;
+mod remote;
 mod rows;
 mod select;
 mod spill;
@@ -34,9 +35,10 @@ use verdict::trace::{Attribution, Head, Joiner, Runs};
 
 pub(crate) use audit::AuditLogs;
 pub(crate) use cell::Cell;
-pub(crate) use log::{Log, open};
+pub(crate) use log::{Log, Opened, open};
 pub(crate) use logins::{Logins, Sources};
 pub(crate) use names::Names;
+pub(crate) use remote::{Remote, Times};
 pub(crate) use rows::RowChange;
 pub(crate) use select::{Condition, Filters, Sum, TablePattern, Traced, holds};
 pub(crate) use sql::{Direction, Statements};
@@ -176,6 +178,10 @@ pub(crate) fn trace(job: &mut Job<'_>, tell: &mut Tell<'_>) -> Result<Summary> {
                 break;
             }
         }
+        if log.is_of_server() {
+            batch(job, &runs, &mut selector, &mut summary, tell)?;
+            log.release();
+        }
         if summary.is_limited {
             break;
         }
@@ -203,10 +209,12 @@ fn batch(
     done
 }
 
-/// Whether no transaction of a log can lie within the times that are asked for. (One in a later file may
-/// have begun long before: what is told of it is when its last statement began.)
+/// How long before its file a transaction may have begun that is looked for, microseconds: what is told of
+/// it is when its last statement began.
+const LONG: i64 = 24 * 3_600_000_000;
+
+/// Whether no transaction of a log can lie within the times that are asked for.
 fn is_outside(job: &Job<'_>, number: usize) -> bool {
-    const LONG: i64 = 24 * 3_600_000_000;
     let begun = |log: &Log| i64::from(log.head.begun) * 1_000_000;
     let next = job.logs.get(number + 1).filter(|log| log.head.follows);
     let is_before = next.zip(job.filters.since).is_some_and(|(log, since)| begun(log) <= since);

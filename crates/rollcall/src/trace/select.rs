@@ -460,6 +460,6 @@ impl Sink for Selector<'_> {
     }
 
     fn damaged(&mut self, error: &binlog::Error) {
-        self.problems.push(super::log::explain(error));
+        self.problems.push(error.to_string());
     }
 }
