@@ -186,6 +186,11 @@ impl Dump {
         }
     }
 
+    /// Whether more has come already than what was told of.
+    pub fn has_more(&self) -> bool {
+        !self.packets.unused.is_empty()
+    }
+
     fn event(&mut self, bytes: [u8; HEADER_BYTES], put: &mut dyn FnMut(&[u8])) -> io::Result<Came> {
         let header = Header::parse(&bytes).ok_or_else(|| odd("an event without a header"))?;
         match header.kind {

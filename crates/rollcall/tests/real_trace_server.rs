@@ -10,11 +10,15 @@ mod own;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use live::dump::{Came, Dump};
 use live::target::Secret;
 use live::{Server as Live, Target};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use own::{PASSWORD, Server, text};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -259,5 +263,163 @@ fn files_that_cannot_be_read_are_read_through_the_server() {
             );
             assert!(server.admin(&events).contains("Gtid"), "{kind}: {record}");
         }
+    }
+}
+
+const CLIENTS: usize = 6;
+const ROUNDS: usize = 12;
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Clients at once, each of whose transactions has a connection of its own; logs are changed amid them.
+fn work(server: &Server, first: usize) {
+    thread::scope(|scope| {
+        for client in 0..CLIENTS {
+            scope.spawn(move || {
+                for round in first..first + ROUNDS {
+                    let number = client * 1000 + round;
+                    server.admin(&format!(
+                        "INSERT INTO shop.t VALUES ({number}, connection_id(), 'alone');
+                         BEGIN; INSERT INTO shop.t VALUES ({}, connection_id(), 'two'); DO SLEEP(0.02);
+                         UPDATE shop.t SET c = connection_id() WHERE id = {number}; COMMIT;",
+                        number + 500_000
+                    ));
+                    if client == 0 && round % 4 == 3 {
+                        server.admin("FLUSH BINARY LOGS");
+                    }
+                    if client == 1 && round % 5 == 4 && server.is_mariadb() {
+                        server.admin("SET GLOBAL server_audit_file_rotate_now=ON");
+                    }
+                }
+            });
+        }
+    });
+}
+
+/// A `trace --follow` that writes into a file.
+struct Followed {
+    child: Child,
+    out: PathBuf,
+}
+
+impl Followed {
+    fn start(folder: &Path, name: &str, arguments: &[&str]) -> Followed {
+        let out = folder.join(name);
+        let child = command(folder, &[&["trace", "--follow"], arguments].concat())
+            .stdout(fs::File::create(&out).unwrap())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        Followed { child, out }
+    }
+
+    fn lines(&self) -> Vec<String> {
+        fs::read_to_string(&self.out).unwrap().lines().map(str::to_owned).collect()
+    }
+
+    /// Waits until a line holds this.
+    fn await_text(&self, text: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        while !self.lines().iter().any(|line| line.contains(text)) {
+            assert!(Instant::now() < deadline, "{text} does not come: {:?}", self.lines().last());
+            thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// Ends it; what it said on standard error.
+    fn end(self, signal: Signal) -> (Vec<String>, String) {
+        let pid = i32::try_from(self.child.id()).unwrap();
+        kill(Pid::from_raw(pid), signal).unwrap();
+        let output = self.child.wait_with_output().unwrap();
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(0), "{said}");
+        let lines = fs::read_to_string(&self.out).unwrap();
+        (lines.lines().map(str::to_owned).collect(), said)
+    }
+}
+
+/// What was told, but for logins that are known only while their session is open.
+fn comparable(lines: &[String], is_mysql: bool) -> Vec<Value> {
+    let records = lines.iter().map(|line| serde_json::from_str(line).unwrap());
+    let mut records: Vec<Value> = records.collect();
+    for record in records.iter_mut().filter(|it| it.get("evidence").is_some()) {
+        if let Some(name) = record["file"].as_str().map(|it| it.rsplit('/').next().unwrap_or(it)) {
+            record["file"] = name.to_owned().into();
+        }
+        if is_mysql {
+            for field in ["user", "client_host", "client_port", "login_evidence"] {
+                record[field] = Value::Null;
+            }
+        }
+    }
+    records
+}
+
+#[test]
+fn what_is_followed_is_what_is_told_afterwards() {
+    for kind in KINDS {
+        let folder = folder();
+        let path = folder.path();
+        let mut options = vec!["--binlog-row-metadata=FULL"];
+        if kind != "mysql-9.7" {
+            options
+                .extend(["--server-audit-events=CONNECT,QUERY,TABLE", "--server-audit-logging=ON"]);
+        }
+        let server = Server::start(kind, &path.join("db"), None, &options);
+        let binlogs = server.told("binlog");
+        let audit = match server.is_mariadb() {
+            true => format!(
+                "audit_logs = [\"{}\"]\n",
+                Path::new(server.told("audit_log")).parent().unwrap().display()
+            ),
+            false => String::new(),
+        };
+        let index = format!("binlog_index = \"{binlogs}/binlog.index\"\n");
+        configure(&server, path, &format!("{index}{audit}"));
+        grant(&server, listing_right(&server));
+        grant(&server, "REPLICATION SLAVE");
+        grant(&server, "PROCESS");
+        server.admin(
+            "CREATE DATABASE shop;
+             CREATE TABLE shop.t (id INT PRIMARY KEY, c BIGINT, kind VARCHAR(9)) ENGINE=InnoDB;",
+        );
+        thread::sleep(Duration::from_secs(2));
+        work(&server, 0);
+        let json = ["--server", "db1", "-o", "json", "--rows", "--table", "shop.t"];
+        let by_files = Followed::start(path, "files.out", &json);
+        let through = [&json[..], &["--through-server"]].concat();
+        let by_server = Followed::start(path, "server.out", &through);
+        let page = Followed::start(path, "page.out", &["--server", "db1", "--table", "shop.t"]);
+        work(&server, 100);
+        let last = "INSERT INTO shop.t VALUES (999, connection_id(), 'last')";
+        server.admin(last);
+        // Nobody waits for more to come before it is told.
+        for followed in [&by_files, &by_server] {
+            followed.await_text("\"last\"");
+        }
+        let deadline = Instant::now() + PATIENCE;
+        // The table was made, and the last row comes alone.
+        let all = 2 * CLIENTS * ROUNDS * 2 + 2;
+        while page.lines().len() <= all {
+            assert!(Instant::now() < deadline, "{kind}: {} lines", page.lines().len());
+            thread::sleep(Duration::from_millis(50));
+        }
+        let afterwards = rollcall(path, &[&["trace"], &json[..]].concat());
+        let afterwards: Vec<String> = text(&afterwards.stdout).lines().map(str::to_owned).collect();
+        let expected = comparable(&afterwards, !server.is_mariadb());
+        let told = expected.iter().filter(|it| it.get("evidence").is_some());
+        assert_eq!(told.filter(|it| it["exact"] == true).count(), all, "{kind}");
+        for (followed, signal) in [(by_files, Signal::SIGINT), (by_server, Signal::SIGTERM)] {
+            let (lines, said) = followed.end(signal);
+            let found = comparable(&lines, !server.is_mariadb());
+            let differs = found.iter().zip(&expected).position(|(a, b)| a != b);
+            let differs = differs.map(|at| (&found[at], &expected[at]));
+            assert_eq!((found.len(), differs), (expected.len(), None), "{kind}: {said}");
+        }
+        let (lines, _) = page.end(Signal::SIGTERM);
+        assert!(lines[0].starts_with("TIME "), "{kind}: {}", lines[0]);
+        let rows = lines.iter().filter(|line| line.contains(" shop.t "));
+        assert_eq!(rows.count(), all, "{kind}");
+        assert_eq!(lines.iter().filter(|line| line.starts_with("TIME ")).count(), 1, "{kind}");
+        assert!(lines[all + 1].contains(&format!("{all} transactions")), "{kind}");
     }
 }

@@ -256,8 +256,8 @@ fn what_cannot_be_read_is_named_with_the_way_round() {
     fs::write(path.join("mysql-secret.000001"), b"\xfdbin\x01\x02\x03\x04").unwrap();
     fs::write(path.join("text.000001"), "no binlog\n").unwrap();
     for (name, words) in [
-        ("secret.000001", "encrypted (MariaDB encrypt_binlog); read it through the server"),
-        ("mysql-secret.000001", "encrypted (MySQL binlog_encryption); read it through the server"),
+        ("secret.000001", "encrypted (MariaDB encrypt_binlog): read it through the server"),
+        ("mysql-secret.000001", "encrypted (MySQL binlog_encryption): read it through the server"),
         ("text.000001", "this is no binary log"),
         ("none.000001", "no such file"),
     ] {

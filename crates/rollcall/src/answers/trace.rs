@@ -123,7 +123,13 @@ pub(crate) struct TraceChunk<'a> {
     answer: Answer,
     table: Table,
     weight: usize,
+    /// Transactions come one by one: their lines are one table, whenever they are put out.
+    is_steady: bool,
+    has_heading: bool,
 }
+
+/// The widths of columns whose texts are not known yet; the last is as wide as its text.
+const STEADY_WIDTHS: [usize; 6] = [19, 20, 8, 22, 10, 38];
 
 /// What a chunk may weigh before it is put out, in bytes of its texts.
 const CHUNK_BYTES_MAX: usize = 1 << 20;
@@ -134,7 +140,18 @@ const CHUNK_ROWS_MAX: usize = 1000;
 impl<'a> TraceChunk<'a> {
     pub(crate) fn new(has_rows: bool, view: View<'a>) -> TraceChunk<'a> {
         let (answer, table) = (Answer::default(), transactions_table());
-        TraceChunk { view, has_rows, answer, table, weight: 0 }
+        let (is_steady, has_heading) = (false, false);
+        TraceChunk { view, has_rows, answer, table, weight: 0, is_steady, has_heading }
+    }
+
+    /// Of transactions that come one by one.
+    pub(crate) fn steady(self) -> TraceChunk<'a> {
+        TraceChunk { is_steady: true, ..self }
+    }
+
+    /// Whether nothing was added since the last time.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.answer.rows == 0 && self.weight == 0
     }
 
     /// Whether it is to be put out.
@@ -203,8 +220,12 @@ impl<'a> TraceChunk<'a> {
     /// What was added since the last time.
     pub(crate) fn take(&mut self) -> Answer {
         let mut answer = std::mem::take(&mut self.answer);
-        let table = std::mem::replace(&mut self.table, transactions_table());
+        let mut table = std::mem::replace(&mut self.table, transactions_table());
         if !table.rows.is_empty() {
+            if self.is_steady {
+                table = table.piece(&STEADY_WIDTHS, self.has_heading);
+            }
+            self.has_heading = true;
             answer.page.table(table);
         }
         if self.view.records && answer.records.is_empty() {

@@ -69,6 +69,9 @@ pub(crate) struct TraceArgs {
     /// [default: where those of --server cannot be read as files]
     #[arg(long, conflicts_with_all = ["binlogs", "offline"])]
     pub(crate) through_server: bool,
+    /// Then wait for more and tell it as it comes, until SIGINT or SIGTERM
+    #[arg(long, conflicts_with_all = ["sql", "undo_sql", "style"])]
+    pub(crate) follow: bool,
     #[command(flatten)]
     pub(crate) live: LiveArgs,
 }

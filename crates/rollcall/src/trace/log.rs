@@ -166,9 +166,48 @@ impl Log {
         }
     }
 
+    /// The log behind it, where its file stands beside.
+    pub(super) fn next_beside(&self) -> Option<Log> {
+        let Body::File(file) = &self.body else { return None };
+        let found = source::next_binlog(file)?;
+        let follows = found.follows(&BinlogFile::of(file.clone()));
+        // A file of which the first event is not whole yet is looked at again.
+        Log::open(&found.file, found.log.clone(), found.file.path(), follows).ok()
+    }
+
+    /// Where its file is.
+    pub(super) fn path(&self) -> Option<&Path> {
+        match &self.body {
+            Body::File(file) => Some(file.path()),
+            Body::Server { .. } => None,
+        }
+    }
+
+    /// One that a server is sending, as far as it has come.
+    pub(super) fn arriving(
+        remote: &Rc<Remote>,
+        name: &[u8],
+        file: &OpenFile,
+        follows: bool,
+    ) -> Result<Log, String> {
+        let log = Log::of_server(remote, name, file, follows)?;
+        if let Body::Server { fetched, .. } = &log.body {
+            fetched.replace(Some(file.clone()));
+        }
+        Ok(log)
+    }
+
     /// Whether it is fetched from a server.
     pub(super) fn is_of_server(&self) -> bool {
         matches!(self.body, Body::Server { .. })
+    }
+
+    /// What its server calls it, raw; nothing where it is a file.
+    pub(super) fn server_name(&self) -> &[u8] {
+        match &self.body {
+            Body::File(_) => b"",
+            Body::Server { name, .. } => name,
+        }
     }
 
     /// Lets go of what was fetched.
@@ -181,6 +220,17 @@ impl Log {
     /// A reader at the beginning.
     pub(crate) fn reader(&self) -> Result<LogReader, String> {
         self.reader_over(Reader::new(), 0)
+    }
+
+    /// A reader of one that is being written: at its end it can be asked again, until it is closed.
+    pub(super) fn growing_reader(&self) -> Result<LogReader, String> {
+        let reader = self.reader()?;
+        match reader.input {
+            Input::Plain(_) => Ok(LogReader { grows: true, ..reader }),
+            Input::Stream(_) => {
+                Err(format!("{}: what is compressed does not grow", self.name.display()))
+            }
+        }
     }
 
     /// A reader at the beginning of a transaction.
@@ -198,7 +248,8 @@ impl Log {
             }
         };
         let name = self.name.clone();
-        Ok(LogReader { input, reader, name, buffer: vec![0; STEP_BYTES], filled: 0, at: position })
+        let buffer = vec![0; STEP_BYTES];
+        Ok(LogReader { input, reader, name, buffer, filled: 0, at: position, grows: false })
     }
 }
 
@@ -239,6 +290,8 @@ pub(crate) struct LogReader {
     filled: usize,
     /// Where the buffer begins in the log.
     at: u64,
+    /// More is written to it: its end is none.
+    grows: bool,
 }
 
 /// How a reading ended.
@@ -284,6 +337,14 @@ impl LogReader {
         if self.fill()? {
             return Ok(Read::More);
         }
+        if !self.grows {
+            self.close(sink, problem);
+        }
+        Ok(Read::Whole)
+    }
+
+    /// Nothing more is written to it.
+    pub(super) fn close<S: Sink>(&mut self, sink: &mut S, problem: &mut dyn FnMut(String)) {
         let position = self.reader.position();
         let end = self.reader.finish(sink);
         if end.position < self.at + self.filled as u64 {
@@ -292,7 +353,6 @@ impl LogReader {
                 self.name.display()
             ));
         }
-        Ok(Read::Whole)
     }
 
     /// Gives the reader what is there; how many bytes it wants.
@@ -330,7 +390,9 @@ impl LogReader {
         if self.fill()? {
             return Ok(Read::More);
         }
-        self.reader.finish(sink);
+        if !self.grows {
+            self.reader.finish(sink);
+        }
         Ok(Read::Whole)
     }
 

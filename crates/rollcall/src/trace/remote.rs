@@ -81,6 +81,14 @@ impl Remote {
         self.copy(name, &|_| true)
     }
 
+    /// A file of it and those behind it, as they come.
+    ///
+    /// # Errors
+    /// A message with the remedy.
+    pub(super) fn send_on(&self, name: &[u8]) -> Result<Dump, String> {
+        Dump::begin(self.connect()?, name, true).map_err(|error| error.to_string())
+    }
+
     fn connect(&self) -> Result<live::Server, String> {
         self.place.connect(self.name.as_deref())
     }

@@ -228,11 +228,17 @@ impl<'a> Selector<'a> {
         self.weight > BATCH_BYTES_MAX
     }
 
-    /// What was kept, to be traced.
-    pub(crate) fn take(&mut self) -> (Vec<Traced>, Vec<Head>) {
-        self.weight = 0;
-        self.is_last_kept = false;
-        (std::mem::take(&mut self.traced), std::mem::take(&mut self.heads))
+    /// The first of what was kept, to be traced.
+    pub(crate) fn take(&mut self, count: usize) -> (Vec<Traced>, Vec<Head>) {
+        let count = count.min(self.traced.len());
+        let left = (self.traced.split_off(count), self.heads.split_off(count));
+        let taken = (
+            std::mem::replace(&mut self.traced, left.0),
+            std::mem::replace(&mut self.heads, left.1),
+        );
+        self.is_last_kept &= !self.traced.is_empty();
+        self.weight = self.traced.iter().zip(&self.heads).map(|it| weight(it.0, it.1)).sum();
+        taken
     }
 
     /// Something of this time stands behind the transaction before.
@@ -319,15 +325,20 @@ impl<'a> Selector<'a> {
             bytes: transaction.bytes(),
             seconds: lasted.max(transaction.seconds),
         };
-        self.weight += std::mem::size_of::<Head>()
-            + std::mem::size_of::<Traced>()
-            + traced.tables.len() * std::mem::size_of::<Sum>()
-            + traced.statement.as_ref().map_or(0, |it| it.len())
-            + head.texts.iter().map(|it| it.sql.len() + 48).sum::<usize>();
+        self.weight += weight(&traced, &head);
         self.traced.push(traced);
         self.heads.push(head);
         self.is_last_kept = true;
     }
+}
+
+/// What one takes in memory, in bytes.
+fn weight(traced: &Traced, head: &Head) -> usize {
+    std::mem::size_of::<Head>()
+        + std::mem::size_of::<Traced>()
+        + traced.tables.len() * std::mem::size_of::<Sum>()
+        + traced.statement.as_ref().map_or(0, |it| it.len())
+        + head.texts.iter().map(|it| it.sql.len() + 48).sum::<usize>()
 }
 
 /// Whether a statement may have changed what is asked for, as far as its text shows.

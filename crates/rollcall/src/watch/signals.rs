@@ -11,7 +11,7 @@ use nix::sys::signal::{SigSet, Signal};
 
 /// What was asked for so far.
 #[derive(Debug)]
-pub(super) struct Signals {
+pub(crate) struct Signals {
     asked: Arc<Asked>,
     /// Becomes readable with each signal.
     wake: UnixStream,
@@ -28,7 +28,7 @@ impl Signals {
     ///
     /// # Errors
     /// Where the system refuses.
-    pub(super) fn catch() -> io::Result<Signals> {
+    pub(crate) fn catch() -> io::Result<Signals> {
         let mut set = SigSet::empty();
         for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
             set.add(signal);
@@ -54,12 +54,17 @@ impl Signals {
     }
 
     /// When the end was asked for.
-    pub(super) fn stop(&self) -> Option<Instant> {
+    pub(crate) fn stop(&self) -> Option<Instant> {
         self.asked.stop.get().copied()
     }
 
+    /// Whether one came that ends a command that waits: any of them.
+    pub(crate) fn is_end_asked(&self) -> bool {
+        self.stop().is_some() || self.asked.reload.load(Ordering::Acquire)
+    }
+
     /// Whether the configuration is to be read again; asked once.
-    pub(super) fn take_reload(&self) -> bool {
+    pub(crate) fn take_reload(&self) -> bool {
         let mut bytes = [0; 64];
         while matches!((&self.wake).read(&mut bytes), Ok(n) if n > 0) {}
         self.asked.reload.swap(false, Ordering::AcqRel)

@@ -1,0 +1,402 @@
+//! `--follow`: what is there, and then what comes, transaction by transaction.
+//!
+//! ```text
+//! files: the last grows, the next appears      ┐
+//! server: it sends on, into a file of ours     ┘─► select ── what is complete ──► join ──► told, where ready
+//!                                                              ▲                    │ not ready: again, soon
+//!                                                              └────────────────────┘
+//! ```
+//!
+//! A transaction is ready where no audit log is joined. Else its record may not be written yet: statements are
+//! audited when they end, which may be after their commit. So each waits [`SETTLES`], and one that is not exact
+//! until then [`AUDIT_WAIT_MAX`] at most. Joining is that of [`trace`](super::trace): the audit logs are read
+//! from the start of the run each time, and what that takes is waited for tenfold before the next time.
+//!
+//! # Invariants
+//! * Transactions are told in the order of the log, each once.
+//! * Memory does not grow with time: of the logs before the last, the first of its run is kept by its head; what
+//!   waits is told unjoined from some megabytes on.
+
+use std::collections::VecDeque;
+use std::path::Path;
+use std::rc::Rc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use anyhow::Result;
+use live::dump::{Came, Dump};
+use verdict::trace::{Attribution, Runs};
+
+use super::log::{Log, Read};
+use super::remote::{Copy, Remote};
+use super::select::Selector;
+use super::{AuditLogs, Filters, Found, Job, Logins, Names, Summary, Wanted, is_outside, join};
+use crate::scan::Places;
+use crate::watch::{Changes, Signals};
+
+/// How long a transaction waits for its audit records in any case.
+const SETTLES: Duration = Duration::from_secs(1);
+
+/// How long one waits that they do not make exact.
+const AUDIT_WAIT_MAX: Duration = Duration::from_secs(5);
+
+/// How long nothing is looked at, where the system tells of changes.
+const IDLE: Duration = Duration::from_secs(1);
+
+/// The same where it does not.
+const POLL: Duration = Duration::from_millis(250);
+
+/// How many times as long as joining took is waited before joining again.
+const REST: u32 = 10;
+
+/// What is followed, with what.
+pub(crate) struct Following<'a> {
+    pub(crate) filters: &'a Filters,
+    pub(crate) user: Option<&'a [u8]>,
+    pub(crate) thread: Option<u64>,
+    pub(crate) wanted: Wanted,
+    pub(crate) limit: Option<usize>,
+    /// Finds the audit logs: they rotate, too.
+    pub(crate) audit: &'a dyn Fn() -> AuditLogs,
+    pub(crate) logins: &'a mut Logins,
+    pub(crate) names: &'a mut Names,
+    pub(crate) signals: &'a Signals,
+}
+
+/// Is told what was found; `None`: nothing more for now.
+pub(crate) type TellOn<'a> = dyn FnMut(Option<Found<'_>>) -> Result<()> + 'a;
+
+/// Where more comes from.
+pub(crate) enum Feed {
+    /// Files that are written here.
+    Files(Changes),
+    /// The server, which sends on.
+    Server(Box<Sending>),
+}
+
+/// A server that sends its newest log, and those behind it.
+pub(crate) struct Sending {
+    remote: Rc<Remote>,
+    dump: Dump,
+    copy: Copy,
+    /// The log that begins, until its first event is there.
+    begins: Option<Vec<u8>>,
+}
+
+impl Feed {
+    /// Files; the system is asked to tell of changes.
+    pub(crate) fn files() -> Feed {
+        Feed::Files(Changes::new(false))
+    }
+
+    /// The server, from the beginning of the last of these logs, which is replaced by what comes.
+    ///
+    /// # Errors
+    /// A message with the remedy.
+    pub(crate) fn server(remote: &Rc<Remote>, logs: &mut Vec<Log>) -> Result<Feed, String> {
+        let Some(last) = logs.pop() else { return Err("the server lists no binary log".into()) };
+        let dump = remote.send_on(last.server_name())?;
+        let mut sending =
+            Sending { remote: Rc::clone(remote), dump, copy: Copy::new()?, begins: None };
+        loop {
+            if let Some(log) = sending.receive(last.head.follows)? {
+                logs.push(log);
+                return Ok(Feed::Server(Box::new(sending)));
+            }
+        }
+    }
+
+    /// The log behind `last`, once it is there; else waits for more, so long at most.
+    fn next(
+        &mut self,
+        last: &Log,
+        wait: Duration,
+        signals: &Signals,
+    ) -> Result<Option<Log>, String> {
+        match self {
+            Feed::Files(changes) => {
+                if let Some(log) = last.next_beside() {
+                    return Ok(Some(log));
+                }
+                let folder = last.path().and_then(Path::parent).map(Path::to_path_buf);
+                let files = last.path().map(Path::to_path_buf).into_iter().collect();
+                let places = Places { folders: folder.into_iter().collect(), files };
+                let is_told = changes.watch(&places);
+                changes.wait(signals, if is_told { wait } else { wait.min(POLL) });
+                Ok(None)
+            }
+            Feed::Server(sending) => sending.receive(true),
+        }
+    }
+}
+
+impl Sending {
+    /// Takes what has come, and waits for the next event or sign of life; the next log, once it begins.
+    fn receive(&mut self, follows: bool) -> Result<Option<Log>, String> {
+        loop {
+            let copy = &mut self.copy;
+            let came = self.dump.next(&mut |bytes| copy.put(bytes));
+            let came = came.map_err(|error| error.to_string())?;
+            self.copy.check()?;
+            match came {
+                Came::File(name) => {
+                    self.copy.flush()?;
+                    self.copy = Copy::new()?;
+                    self.begins = Some(name);
+                }
+                Came::Event(_) if self.begins.is_some() => {
+                    let file = self.copy.flush()?;
+                    let name = self.begins.take().unwrap_or_default();
+                    return Log::arriving(&self.remote, &name, &file, follows).map(Some);
+                }
+                Came::Event(_) if self.dump.has_more() => {}
+                Came::Event(_) | Came::Heartbeat => {
+                    self.copy.flush()?;
+                    return Ok(None);
+                }
+                Came::End => return Err("the server sends no more of its binary log".into()),
+            }
+        }
+    }
+}
+
+/// Traces what is asked for of these logs and of what comes behind them, until a signal comes.
+///
+/// # Errors
+/// Those of `tell`, and of the ledger.
+pub(crate) fn follow(
+    following: &mut Following<'_>,
+    mut logs: Vec<Log>,
+    mut feed: Feed,
+    tell: &mut TellOn<'_>,
+) -> Result<Summary> {
+    let mut state = State::new(following);
+    let mut at = 0;
+    while at < logs.len() {
+        let is_last = at + 1 == logs.len();
+        if !is_last && is_outside(&logs, following.filters, at) {
+            at += 1;
+            continue;
+        }
+        if is_last && state.selector.traced.is_empty() {
+            at = keep_last(&mut logs);
+        }
+        let feed = is_last.then_some(&mut feed);
+        match state.read(following, &logs, at, feed, tell)? {
+            Ended::Whole => {
+                state.settle(following, &logs, true, tell)?;
+                logs[at].release();
+            }
+            Ended::Next(log) => logs.push(*log),
+            Ended::Over => break,
+            Ended::Failed(message) => state.summary.failed.push(message),
+        }
+        at += 1;
+    }
+    state.settle(following, &logs, true, tell)?;
+    let mut summary = state.summary;
+    summary.seen = state.selector.seen;
+    summary.reach = state.selector.reach;
+    summary.unnamed = state.selector.unnamed;
+    *following.names = state.selector.names;
+    Ok(summary)
+}
+
+/// Lets go of all logs but the last and the first of its run, which tells when that began; the place of the
+/// last.
+fn keep_last(logs: &mut Vec<Log>) -> usize {
+    let Some(mut last) = logs.pop() else { return 0 };
+    let heads: Vec<_> = logs.iter().chain([&last]).map(|log| log.head).collect();
+    let runs = Runs::of(&heads);
+    let run = runs.of_file(logs.len());
+    let first = (0..logs.len()).find(|&it| runs.of_file(it) == run);
+    let first = first.map(|it| logs.swap_remove(it));
+    logs.clear();
+    if let Some(first) = first {
+        first.release();
+        last.head.follows = true;
+        logs.push(first);
+    }
+    logs.push(last);
+    logs.len() - 1
+}
+
+/// How a log was read.
+enum Ended {
+    /// To its end, and nothing is waited for.
+    Whole,
+    /// To its end; the next has begun.
+    Next(Box<Log>),
+    /// A signal came, or all that was asked for is told.
+    Over,
+    /// It cannot be read on.
+    Failed(String),
+}
+
+struct State<'a> {
+    selector: Selector<'a>,
+    summary: Summary,
+    /// When each of the transactions that wait was read.
+    arrived: VecDeque<Instant>,
+    /// All that was there has been read once.
+    is_live: bool,
+    /// Not before then are audit logs read again.
+    rests_until: Instant,
+    /// When logins were asked for.
+    refreshed: Instant,
+    has_audit: bool,
+}
+
+impl<'a> State<'a> {
+    fn new(following: &mut Following<'a>) -> State<'a> {
+        State {
+            selector: Selector::new(following.filters, std::mem::take(following.names)),
+            summary: Summary::default(),
+            arrived: VecDeque::new(),
+            is_live: false,
+            rests_until: Instant::now(),
+            refreshed: Instant::now(),
+            has_audit: !(following.audit)().is_empty(),
+        }
+    }
+
+    /// Reads a log to its end; with a feed, until there is a next one.
+    fn read(
+        &mut self,
+        following: &mut Following<'_>,
+        logs: &[Log],
+        at: usize,
+        mut feed: Option<&mut Feed>,
+        tell: &mut TellOn<'_>,
+    ) -> Result<Ended> {
+        let log = &logs[at];
+        self.selector.begin_log(at, log, runs_of(logs).of_file(at));
+        let opened = if feed.is_some() { log.growing_reader() } else { log.reader() };
+        let mut reader = match opened {
+            Ok(reader) => reader,
+            Err(message) => return Ok(Ended::Failed(message)),
+        };
+        let mut next = None;
+        loop {
+            let summary = &mut self.summary;
+            let read = reader.read(&mut self.selector, &mut |text| summary.problem(text));
+            self.note(log);
+            let over = match read {
+                Err(message) => Some(Ended::Failed(message)),
+                Ok(Read::More) => {
+                    if self.selector.is_full() {
+                        self.settle(following, logs, true, tell)?;
+                    }
+                    self.is_over(following).then_some(Ended::Over)
+                }
+                Ok(Read::Whole) => match (&mut feed, next.take()) {
+                    (None, _) => return Ok(Ended::Whole),
+                    (Some(_), Some(log)) => Some(Ended::Next(Box::new(log))),
+                    (Some(feed), None) => {
+                        self.is_live = true;
+                        self.settle(following, logs, false, tell)?;
+                        match self.is_over(following) {
+                            true => Some(Ended::Over),
+                            false => match feed.next(log, self.wait(), following.signals) {
+                                Ok(found) => {
+                                    next = found;
+                                    None
+                                }
+                                Err(message) => Some(Ended::Failed(message)),
+                            },
+                        }
+                    }
+                },
+            };
+            if let Some(over) = over {
+                let summary = &mut self.summary;
+                reader.close(&mut self.selector, &mut |text| summary.problem(text));
+                self.note(log);
+                return Ok(over);
+            }
+        }
+    }
+
+    fn is_over(&self, following: &Following<'_>) -> bool {
+        self.summary.is_limited || following.signals.is_end_asked()
+    }
+
+    /// Notes what the reading has brought.
+    fn note(&mut self, log: &Log) {
+        for text in self.selector.problems.drain(..) {
+            self.summary.problem(format!("{}: {text}", log.name.display()));
+        }
+        let known = self.arrived.len();
+        self.arrived.resize(self.selector.traced.len(), Instant::now());
+        if self.is_live {
+            // It stands in the log, so it is committed.
+            let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            let now = u32::try_from(since_1970.as_secs()).unwrap_or(u32::MAX);
+            for head in &mut self.selector.heads[known..] {
+                head.committed_by = head.committed_by.max(now);
+            }
+        }
+    }
+
+    /// How long nothing need be done.
+    fn wait(&self) -> Duration {
+        let Some(first) = self.arrived.front() else { return IDLE };
+        let due = (*first + SETTLES).max(self.rests_until);
+        due.saturating_duration_since(Instant::now()).clamp(POLL, IDLE)
+    }
+
+    /// Joins what waits and tells what is ready; `all` is told as it is.
+    fn settle(
+        &mut self,
+        following: &mut Following<'_>,
+        logs: &[Log],
+        all: bool,
+        tell: &mut TellOn<'_>,
+    ) -> Result<()> {
+        let now = Instant::now();
+        let waits = self.has_audit && !all;
+        let age = |arrived: &Instant| now.saturating_duration_since(*arrived);
+        let count = match waits {
+            true if now < self.rests_until => 0,
+            true => self.arrived.partition_point(|it| age(it) >= SETTLES),
+            false => self.arrived.len(),
+        };
+        if count == 0 {
+            return Ok(());
+        }
+        let audit = (following.audit)();
+        if age(&self.refreshed) >= POLL {
+            following.logins.refresh();
+            self.refreshed = now;
+        }
+        std::mem::swap(following.names, &mut self.selector.names);
+        let mut job = Job {
+            logs,
+            filters: following.filters,
+            user: following.user,
+            thread: following.thread,
+            wanted: following.wanted,
+            limit: following.limit,
+            audit: &audit,
+            logins: &mut *following.logins,
+            names: &mut *following.names,
+        };
+        let ready = |number: usize, found: &Attribution| {
+            let is_known = found.is_exact && found.who.is_some();
+            !waits || is_known || age(&self.arrived[number]) >= AUDIT_WAIT_MAX
+        };
+        let (traced, heads) = (&self.selector.traced[..count], &self.selector.heads[..count]);
+        let (runs, summary) = (runs_of(logs), &mut self.summary);
+        let done = join(&mut job, &runs, traced, heads, summary, &ready, &mut |it| tell(Some(it)));
+        std::mem::swap(following.names, &mut self.selector.names);
+        let done = done?;
+        self.selector.take(done);
+        self.arrived.drain(..done);
+        self.rests_until = Instant::now() + now.elapsed() * REST;
+        tell(None)
+    }
+}
+
+fn runs_of(logs: &[Log]) -> Runs {
+    let heads: Vec<_> = logs.iter().map(|log| log.head).collect();
+    Runs::of(&heads)
+}
