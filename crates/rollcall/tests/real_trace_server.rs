@@ -423,3 +423,35 @@ fn what_is_followed_is_what_is_told_afterwards() {
         assert!(lines[all + 1].contains(&format!("{all} transactions")), "{kind}");
     }
 }
+
+#[test]
+fn a_transaction_waits_for_its_audit_record_and_not_for_ever() {
+    let folder = folder();
+    let path = folder.path();
+    let audited = ["--server-audit-events=CONNECT,QUERY", "--server-audit-logging=ON"];
+    let server = Server::start("mariadb-10.11", &path.join("db"), None, &audited);
+    fs::write(path.join("rollcall.toml"), "").unwrap();
+    server.admin("CREATE DATABASE shop; CREATE TABLE shop.t (id INT PRIMARY KEY) ENGINE=InnoDB;");
+    thread::sleep(Duration::from_secs(2));
+    // An audit log that lags behind.
+    let lagging = path.join("lagging.log");
+    let write = || fs::copy(server.told("audit_log"), &lagging).unwrap();
+    write();
+    let lagging = lagging.to_str().unwrap();
+    let binlogs = server.told("binlog");
+    let chosen = ["--time-zone=UTC", "--table=shop.t", "--kind=insert", "-o", "json"];
+    let arguments = [&[binlogs, "--audit-log", lagging][..], &chosen].concat();
+    let followed = Followed::start(path, "out", &arguments);
+    server.admin("INSERT INTO shop.t VALUES (1)");
+    thread::sleep(Duration::from_secs(2));
+    write();
+    followed.await_text("VALUES (1)");
+    server.admin("INSERT INTO shop.t VALUES (2)");
+    followed.await_text("VALUES (2)");
+    let (lines, said) = followed.end(Signal::SIGINT);
+    let told = |line: usize| serde_json::from_str::<Value>(&lines[line]).unwrap();
+    let (known, unknown) = (told(0), told(1));
+    assert_eq!(known["evidence"], "xid-query-id", "{known} {said}");
+    assert_eq!((&known["exact"], &known["user"]), (&true.into(), &"root".into()), "{known}");
+    assert_eq!((&unknown["evidence"], &unknown["exact"]), (&"unknown".into(), &false.into()));
+}
