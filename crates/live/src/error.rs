@@ -409,16 +409,6 @@ pub enum LiveError {
         /// Its name.
         server: String,
     },
-    /// What is encrypted on the way cannot be read in pieces.
-    #[error(
-        "{server}: binary logs are read through a unix socket, or without TLS: write `socket`, or \
-         ssl-mode=DISABLED and go through a tunnel; or fetch them with mariadb-binlog (mysqlbinlog) \
-         --read-from-remote-server --raw"
-    )]
-    BinlogOverTls {
-        /// Its name.
-        server: String,
-    },
     /// A table that is no access log, or none that can be read.
     #[error(
         "{server}: {table}: {what}; see what an access log looks like: docs/formats/access_log.md"

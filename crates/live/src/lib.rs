@@ -24,7 +24,7 @@
 //!
 //! # What it does not do
 //! It does not retry, does not pool, and does not choose which accounts to touch. The driver (the `mysql`
-//! crate) is named in [`server`] only.
+//! crate) is named in [`server`] only, and where [`dump`] needs its stream.
 #![forbid(unsafe_code)]
 
 pub mod access_log;

@@ -1,4 +1,4 @@
-//! A connection to one server: opened, prepared, asked. The only module that names the driver.
+//! A connection to one server: opened, prepared, asked. The only module that names the driver, but for its stream of binary logs.
 //!
 //! A session is prepared before it is used: `sql_mode=''` (so that [`verdict::account::quoted`] is right),
 //! `utf8mb4`, UTC, autocommit, limits for locks and statements.
@@ -21,11 +21,11 @@ use std::thread;
 use std::time::Duration;
 
 use mysql::prelude::Queryable;
-use mysql::{ClientIdentity, Conn, DriverError, OptsBuilder, SslOpts};
+use mysql::{BinlogRequest, BinlogStream, ClientIdentity, Conn, DriverError, OptsBuilder, SslOpts};
 use rustls::CertificateError;
 use verdict::account::{AccountName, Version};
 
-use crate::error::LiveError;
+use crate::error::{LiveError, grant};
 use crate::target::{Place, Target, TlsMode};
 
 /// How long one answer is waited for. Reading the definers of 100,000 tables takes tens of seconds.
@@ -129,6 +129,26 @@ impl Server {
     /// The id of this session.
     pub fn connection_id(&self) -> u64 {
         self.conn.connection_id().into()
+    }
+
+    /// The driver's stream of a binary log.
+    pub(crate) fn into_stream(self, request: BinlogRequest<'_>) -> Result<BinlogStream, LiveError> {
+        let doing = "asking for a binary log";
+        let (name, own) = (self.name, self.own);
+        self.conn.get_binlog_stream(request).map_err(|error| match error {
+            mysql::Error::MySqlError(error) if matches!(error.code, 1227 | 1045) => {
+                LiveError::Refused {
+                    server: name,
+                    what: "REPLICATION SLAVE".to_owned(),
+                    error: error.code,
+                    remedy: grant("REPLICATION SLAVE ON *.*", &own),
+                }
+            }
+            mysql::Error::MySqlError(error) => {
+                LiveError::Server { server: name, error: error.code, doing }
+            }
+            error => LiveError::Broken { server: name, doing, why: plain(&error) },
+        })
     }
 
     /// Where the server is.
@@ -576,7 +596,7 @@ fn is_timeout(error: &mysql::Error) -> bool {
 }
 
 /// The driver's error without anything that the server said.
-fn plain(error: &mysql::Error) -> String {
+pub(crate) fn plain(error: &mysql::Error) -> String {
     match io_error(error) {
         Some(error) => error.to_string(),
         None => match error {

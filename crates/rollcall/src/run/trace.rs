@@ -174,6 +174,12 @@ impl Session<'_> {
     fn server_logs(&self, remote: Rc<Remote>) -> anyhow::Result<(Opened, Option<Rc<Remote>>)> {
         let times = Times { since: self.filter.since, until: self.filter.until };
         let logs = remote.logs(times).map_err(anyhow::Error::msg)?;
+        if remote.lacks_texts() {
+            self.out.note(
+                "through TLS the server's statements beside rows cannot be asked for: a unix socket or an \
+                 unencrypted way (ssl-mode=DISABLED, through a tunnel) brings them",
+            );
+        }
         Ok((Opened { logs, ..Opened::default() }, Some(remote)))
     }
 

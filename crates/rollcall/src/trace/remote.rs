@@ -4,7 +4,7 @@
 //! * A connection a file, and one for each beginning that is looked at; all of them end at the end of the log.
 //! * What was fetched is in a file without a name, one at a time.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::rc::Rc;
@@ -27,6 +27,8 @@ pub(crate) struct Remote {
     place: Place,
     /// What messages call it.
     name: Option<String>,
+    /// It does not send the texts of statements beside their rows.
+    lacks_texts: Cell<bool>,
 }
 
 /// From and until when, microseconds UTC.
@@ -39,7 +41,7 @@ pub(crate) struct Times {
 impl Remote {
     /// The server at this place.
     pub(crate) fn new(place: Place, name: Option<&str>) -> Remote {
-        Remote { place, name: name.map(str::to_owned) }
+        Remote { place, name: name.map(str::to_owned), lacks_texts: Cell::new(false) }
     }
 
     /// The logs that hold these times, with those before them back to the start of the server, where that is
@@ -50,6 +52,7 @@ impl Remote {
     pub(crate) fn logs(self: &Rc<Remote>, times: Times) -> Result<Vec<Log>, String> {
         let mut server = self.connect()?;
         let listed = live::dump::logs(&mut server).map_err(|error| error.to_string())?;
+        self.lacks_texts.set(!live::dump::sends_texts(&server));
         drop(server);
         let heads = Heads { remote: self, listed: &listed, known: RefCell::default() };
         heads.known.borrow_mut().resize_with(listed.len(), || None);
@@ -71,6 +74,11 @@ impl Remote {
         }
         let known = heads.known.into_inner();
         Ok(known.into_iter().take(end).skip(first).flatten().collect())
+    }
+
+    /// Whether it does not send the texts of statements beside their rows; known once logs were listed.
+    pub(crate) fn lacks_texts(&self) -> bool {
+        self.lacks_texts.get()
     }
 
     /// A file of it, whole as it is now.
