@@ -503,3 +503,81 @@ fn a_transaction_waits_for_its_audit_record_and_not_for_ever() {
     assert_eq!((&known["exact"], &known["user"]), (&true.into(), &"root".into()), "{known}");
     assert_eq!((&unknown["evidence"], &unknown["exact"]), (&"unknown".into(), &false.into()));
 }
+
+#[test]
+fn what_was_prepared_is_told_with_who_decided_about_it() {
+    for kind in KINDS {
+        let folder = folder();
+        let path = folder.path();
+        let mut options = vec!["--binlog-row-metadata=FULL"];
+        if kind != "mysql-9.7" {
+            options.extend(["--server-audit-events=CONNECT", "--server-audit-logging=ON"]);
+        }
+        let server = Server::start(kind, &path.join("db"), None, &options);
+        fs::write(path.join("rollcall.toml"), "").unwrap();
+        server
+            .admin("CREATE DATABASE shop; CREATE TABLE shop.t (id INT PRIMARY KEY) ENGINE=InnoDB;");
+        let right = if server.is_mariadb() { "SUPER" } else { "XA_RECOVER_ADMIN" };
+        for user in ["alice", "bob"] {
+            server.admin(&format!(
+                "CREATE USER {user}@localhost IDENTIFIED BY '{PASSWORD}';
+                 GRANT ALL ON shop.* TO {user}@localhost; GRANT {right} ON *.* TO {user}@localhost;"
+            ));
+        }
+        let by = |user: &str, statements: &str| {
+            let output = Command::new(server.told("client"))
+                .args(["-BN", "-S", server.told("socket"), "-u", user, &format!("-p{PASSWORD}")])
+                .args(["-e", &format!("SELECT connection_id(); {statements}")])
+                .output()
+                .unwrap();
+            assert!(output.status.success(), "{kind}: {}", text(&output.stderr));
+            text(&output.stdout).trim().to_owned()
+        };
+        thread::sleep(Duration::from_secs(2));
+        let prepare = |name: &str, id: u32| {
+            format!(
+                "XA START '{name}', 'b'; INSERT INTO shop.t VALUES ({id}); XA END '{name}', 'b'; \
+                     XA PREPARE '{name}', 'b'"
+            )
+        };
+        let first = by("alice", &prepare("held", 1));
+        let second = by("bob", "XA COMMIT 'held', 'b'");
+        let third = by("alice", &prepare("gone", 2));
+        let fourth = by("bob", "XA ROLLBACK 'gone', 'b'");
+        let fifth = by("alice", &prepare("open", 3));
+        let mut arguments =
+            vec!["trace", server.told("binlog"), "--table", "shop.t", "--kind", "insert"];
+        let audit;
+        if server.is_mariadb() {
+            audit = Path::new(server.told("audit_log")).parent().unwrap().to_owned();
+            arguments.extend(["--audit-log", audit.to_str().unwrap(), "--time-zone", "UTC"]);
+        }
+        let output = rollcall(path, &[&arguments[..], &["-o", "json"]].concat());
+        let lines = text(&output.stdout);
+        let told: Vec<Value> = lines.lines().map(|it| serde_json::from_str(it).unwrap()).collect();
+        let (held, gone, open) =
+            ("X'68656c64',X'62',1", "X'676f6e65',X'62',1", "X'6f70656e',X'62',1");
+        let expected = [
+            (&first, "alice", held, "prepared", 1),
+            (&second, "bob", held, "committed", 0),
+            (&third, "alice", gone, "prepared", 1),
+            (&fourth, "bob", gone, "rolled-back", 0),
+            (&fifth, "alice", open, "prepared", 1),
+        ];
+        assert_eq!(told.len(), expected.len(), "{kind}: {lines}{}", text(&output.stderr));
+        for (told, (connection, user, name, outcome, tables)) in told.iter().zip(expected) {
+            assert_eq!(told["thread_id"], **connection, "{kind}: {told}");
+            assert_eq!((&told["xa"], &told["outcome"]), (&name.into(), &outcome.into()), "{told}");
+            assert_eq!(told["tables"].as_array().unwrap().len(), tables, "{kind}: {told}");
+            assert_eq!(told["exact"], true, "{kind}: {told}");
+            if server.is_mariadb() {
+                assert_eq!(told["user"], user, "{kind}: {told}");
+            }
+        }
+        let page = text(&rollcall(path, &arguments).stdout);
+        assert!(page.contains("1 prepared (XA) whose COMMIT or ROLLBACK is not told"), "{page}");
+        assert!(page.contains(&format!("(prepared: XA {open})")), "{page}");
+        assert!(!page.contains("only tables without transactions"), "{page}");
+        server.admin("XA ROLLBACK 'open', 'b'");
+    }
+}

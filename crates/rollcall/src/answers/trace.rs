@@ -1,8 +1,8 @@
 //! `trace`: who changed what, transaction by transaction; with rows, sums, or of tables alone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
-use binlog::Outcome;
+use binlog::{Outcome, XaName};
 use verdict::secrets::{MASK, shown_bytes};
 use verdict::trace::{Attribution, CANDIDATES_MAX, Evidence, LoginEvidence, Reason};
 
@@ -12,7 +12,7 @@ use crate::time::second_text;
 use crate::trace::{Cell, Log, RowChange, Sum, TableRead, Traced, table_name};
 
 /// The fields of a transaction, for programs.
-pub(super) const FIELDS: [&str; 18] = [
+pub(super) const FIELDS: [&str; 19] = [
     "server_id",
     "file",
     "position",
@@ -31,6 +31,7 @@ pub(super) const FIELDS: [&str; 18] = [
     "exact",
     "reason",
     "outcome",
+    "xa",
 ];
 
 /// The fields of a row.
@@ -68,7 +69,12 @@ pub(crate) struct Tally {
     without_login: u64,
     rolled_back: u64,
     partial: u64,
+    /// Names of what was prepared and not decided (XA); no more than [`PREPARED_MAX`].
+    prepared: HashSet<XaName>,
 }
+
+/// How many prepared transactions are remembered until their end comes.
+const PREPARED_MAX: usize = 10_000;
 
 impl Tally {
     /// Counts one.
@@ -81,7 +87,19 @@ impl Tally {
             }
         }
         self.without_login += u64::from(found.thread.is_some() && found.who.is_none());
-        self.rolled_back += u64::from(traced.outcome == Outcome::RolledBack);
+        // The end of what was prepared changes nothing itself.
+        let is_xa_end = traced.xa.is_some() && traced.tables.is_empty();
+        let is_rolled_back = traced.outcome == Outcome::RolledBack && !is_xa_end;
+        self.rolled_back += u64::from(is_rolled_back);
+        match &traced.xa {
+            Some(name) if traced.outcome != Outcome::Prepared => {
+                self.prepared.remove(name);
+            }
+            Some(name) if self.prepared.len() < PREPARED_MAX => {
+                self.prepared.insert(name.clone());
+            }
+            _ => {}
+        }
         self.partial += u64::from(traced.partial_rollbacks > 0);
     }
 
@@ -102,6 +120,13 @@ impl Tally {
             lines.push(format!(
                 "{} rolled back: only tables without transactions keep what was changed",
                 thousands(self.rolled_back)
+            ));
+        }
+        if !self.prepared.is_empty() {
+            lines.push(format!(
+                "{} prepared (XA) whose COMMIT or ROLLBACK is not told: it stands in no log that was read, \
+                 or a filter leaves it out",
+                thousands(self.prepared.len() as u64)
             ));
         }
         if self.partial > 0 {
@@ -343,7 +368,11 @@ fn statement_text(traced: &Traced) -> String {
         0 | 1 => String::new(),
         count => format!(" (+{})", thousands(count - 1)),
     };
-    format!("{}{cut}{more}", shown_plain(text.as_bytes()))
+    let prepared = match &traced.xa {
+        Some(name) if traced.outcome == Outcome::Prepared => format!(" (prepared: XA {name})"),
+        _ => String::new(),
+    };
+    format!("{}{cut}{more}{prepared}", shown_plain(text.as_bytes()))
 }
 
 fn outcome_text(outcome: Outcome) -> &'static str {
@@ -392,6 +421,7 @@ fn record(traced: &Traced, found: &Attribution, log: &Log) -> Vec<Value> {
         Value::Flag(found.is_exact),
         found.reason.map_or(Value::Absent, |it| Value::word(it.text())),
         Value::word(outcome_text(traced.outcome)),
+        traced.xa.as_ref().map_or(Value::Absent, |it| Value::word(it.to_string())),
     ]
 }
 

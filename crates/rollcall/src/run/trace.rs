@@ -659,5 +659,6 @@ fn filters(args: &TraceArgs, session: &Session<'_>) -> anyhow::Result<Filters> {
         conditions,
         gtid: args.gtid.clone(),
         statement: args.statement.as_ref().map(|it| it.as_bytes().to_vec()),
+        has_xa_ends: !args.is_for_clients(),
     })
 }
