@@ -581,3 +581,36 @@ fn what_was_prepared_is_told_with_who_decided_about_it() {
         server.admin("XA ROLLBACK 'open', 'b'");
     }
 }
+
+#[test]
+fn what_is_followed_goes_on_over_a_restart() {
+    for kind in ["mariadb-11.8", "mysql-9.7"] {
+        let folder = folder();
+        let path = folder.path();
+        let server = Server::start(kind, &path.join("db"), None, &[]);
+        let index = format!("binlog_index = \"{}/binlog.index\"\n", server.told("binlog"));
+        configure(&server, path, &index);
+        grant(&server, listing_right(&server));
+        grant(&server, "REPLICATION SLAVE");
+        server.admin("CREATE DATABASE shop; CREATE TABLE shop.before_it (id INT) ENGINE=InnoDB;");
+        let json = ["--server", "db1", "-o", "json"];
+        let by_files = Followed::start(path, "files.out", &json);
+        let by_server =
+            Followed::start(path, "server.out", &[&json[..], &["--through-server"]].concat());
+        for followed in [&by_files, &by_server] {
+            followed.await_text("shop.before_it");
+        }
+        drop(server);
+        let server = Server::start(kind, &path.join("db"), None, &[]);
+        server.admin("CREATE TABLE shop.after_it (id INT) ENGINE=InnoDB;");
+        for followed in [&by_files, &by_server] {
+            followed.await_text("shop.after_it");
+        }
+        let expected = text(&rollcall(path, &[&["trace"], &json[..]].concat()).stdout);
+        let expected: Vec<String> = expected.lines().map(str::to_owned).collect();
+        for followed in [by_files, by_server] {
+            let (lines, said) = followed.end(Signal::SIGTERM);
+            assert_eq!(comparable(&lines, true), comparable(&expected, true), "{kind}: {said}");
+        }
+    }
+}

@@ -86,6 +86,7 @@ impl Session<'_> {
                     logins: &mut logins,
                     names: &mut names,
                     signals: &signals,
+                    note: &|text| self.out.note(text),
                 };
                 (self.tell_following(&mut following, logs, remote.as_ref(), args)?, false)
             }

@@ -23,6 +23,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::Result;
+use live::LiveError;
 use live::dump::{Came, Dump};
 use verdict::trace::{Attribution, Runs};
 
@@ -60,6 +61,8 @@ pub(crate) struct Following<'a> {
     pub(crate) logins: &'a mut Logins,
     pub(crate) names: &'a mut Names,
     pub(crate) signals: &'a Signals,
+    /// Is told what happens meanwhile.
+    pub(crate) note: &'a dyn Fn(&str),
 }
 
 /// Is told what was found; `None`: nothing more for now.
@@ -76,7 +79,10 @@ pub(crate) enum Feed {
 /// A server that sends its newest log, and those behind it.
 pub(crate) struct Sending {
     remote: Rc<Remote>,
-    dump: Dump,
+    /// The file that is being sent.
+    name: Vec<u8>,
+    /// `None`: the connection broke, and is to be opened again.
+    dump: Option<Dump>,
     copy: Copy,
     /// The log that begins, until its first event is there.
     begins: Option<Vec<u8>>,
@@ -94,11 +100,12 @@ impl Feed {
     /// A message with the remedy.
     pub(crate) fn server(remote: &Rc<Remote>, logs: &mut Vec<Log>) -> Result<Feed, String> {
         let Some(last) = logs.pop() else { return Err("the server lists no binary log".into()) };
-        let dump = remote.send_on(last.server_name())?;
-        let mut sending =
-            Sending { remote: Rc::clone(remote), dump, copy: Copy::new()?, begins: None };
+        let name = last.server_name().to_vec();
+        let dump = Some(remote.send_on(&name)?);
+        let (remote, copy) = (Rc::clone(remote), Copy::new()?);
+        let mut sending = Sending { remote, name, dump, copy, begins: None };
         loop {
-            if let Some(log) = sending.receive(last.head.follows)? {
+            if let Some(log) = sending.receive(last.head.follows, &|_| {})? {
                 logs.push(log);
                 return Ok(Feed::Server(Box::new(sending)));
             }
@@ -110,7 +117,7 @@ impl Feed {
         &mut self,
         last: &Log,
         wait: Duration,
-        signals: &Signals,
+        following: &Following<'_>,
     ) -> Result<Option<Log>, String> {
         match self {
             Feed::Files(changes) => {
@@ -121,40 +128,70 @@ impl Feed {
                 let files = last.path().map(Path::to_path_buf).into_iter().collect();
                 let places = Places { folders: folder.into_iter().collect(), files };
                 let is_told = changes.watch(&places);
-                changes.wait(signals, if is_told { wait } else { wait.min(POLL) });
+                changes.wait(following.signals, if is_told { wait } else { wait.min(POLL) });
                 Ok(None)
             }
-            Feed::Server(sending) => sending.receive(true),
+            Feed::Server(sending) => sending.receive(true, following.note),
         }
     }
 }
 
 impl Sending {
     /// Takes what has come, and waits for the next event or sign of life; the next log, once it begins.
-    fn receive(&mut self, follows: bool) -> Result<Option<Log>, String> {
+    fn receive(&mut self, follows: bool, note: &dyn Fn(&str)) -> Result<Option<Log>, String> {
         loop {
+            let Some(dump) = &mut self.dump else {
+                self.reopen(note);
+                return Ok(None);
+            };
             let copy = &mut self.copy;
-            let came = self.dump.next(&mut |bytes| copy.put(bytes));
-            let came = came.map_err(|error| error.to_string())?;
+            let came = dump.next(&mut |bytes| copy.put(bytes));
             self.copy.check()?;
             match came {
-                Came::File(name) => {
-                    self.copy.flush()?;
-                    self.copy = Copy::new()?;
-                    self.begins = Some(name);
+                Ok(Came::File(name)) => {
+                    // A file that is sent again goes on where it broke off.
+                    if self.begins.is_some() || name != self.name || self.copy.is_empty() {
+                        self.copy.flush()?;
+                        self.copy = Copy::new()?;
+                        self.begins = Some(name.clone());
+                        self.name = name;
+                    }
                 }
-                Came::Event(_) if self.begins.is_some() => {
+                Ok(Came::Event(_)) if self.begins.is_some() => {
                     let file = self.copy.flush()?;
-                    let name = self.begins.take().unwrap_or_default();
-                    return Log::arriving(&self.remote, &name, &file, follows).map(Some);
+                    self.begins = None;
+                    return Log::arriving(&self.remote, &self.name, &file, follows).map(Some);
                 }
-                Came::Event(_) if self.dump.has_more() => {}
-                Came::Event(_) | Came::Heartbeat => {
+                Ok(Came::Event(_)) if dump.has_more() => {}
+                Ok(Came::Event(_) | Came::Heartbeat) => {
                     self.copy.flush()?;
                     return Ok(None);
                 }
-                Came::End => return Err("the server sends no more of its binary log".into()),
+                Ok(Came::End) => return self.broken("the server ended its binary log", note),
+                Err(error @ (LiveError::Broken { .. } | LiveError::Timeout { .. })) => {
+                    return self.broken(&error.to_string(), note);
+                }
+                Err(error) => return Err(error.to_string()),
             }
+        }
+    }
+
+    fn broken(&mut self, why: &str, note: &dyn Fn(&str)) -> Result<Option<Log>, String> {
+        note(&format!("{why}; it is tried again each second"));
+        self.copy.flush()?;
+        self.dump = None;
+        Ok(None)
+    }
+
+    /// Asks for the file again, of which the beginning is there already; waits where the server is not.
+    fn reopen(&mut self, note: &dyn Fn(&str)) {
+        match self.remote.send_on(&self.name) {
+            Ok(dump) => {
+                note("the server sends its binary log again");
+                self.copy.begin_again();
+                self.dump = Some(dump);
+            }
+            Err(_) => std::thread::sleep(IDLE),
         }
     }
 }
@@ -296,7 +333,7 @@ impl<'a> State<'a> {
                         self.settle(following, logs, false, tell)?;
                         match self.is_over(following) {
                             true => Some(Ended::Over),
-                            false => match feed.next(log, self.wait(), following.signals) {
+                            false => match feed.next(log, self.wait(), following) {
                                 Ok(found) => {
                                     next = found;
                                     None

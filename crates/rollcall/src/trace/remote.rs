@@ -161,6 +161,9 @@ impl Heads<'_> {
 pub(super) struct Copy {
     out: BufWriter<File>,
     file: OpenFile,
+    length: u64,
+    /// How much of what comes is there already.
+    known: u64,
     failed: Option<io::Error>,
 }
 
@@ -170,11 +173,26 @@ impl Copy {
         let (out, path) = private_file()?;
         let opened = OpenFile::open(&path).map_err(|error| error.to_string());
         let _ = std::fs::remove_file(&path);
-        Ok(Copy { out: BufWriter::with_capacity(256 << 10, out), file: opened?, failed: None })
+        let (out, file) = (BufWriter::with_capacity(256 << 10, out), opened?);
+        Ok(Copy { out, file, length: 0, known: 0, failed: None })
+    }
+
+    /// Whether nothing was put.
+    pub(super) fn is_empty(&self) -> bool {
+        self.length == 0
+    }
+
+    /// The same bytes come once more, and then more.
+    pub(super) fn begin_again(&mut self) {
+        self.known = self.length;
     }
 
     /// Puts bytes at the end; what fails is told by [`Copy::check`].
     pub(super) fn put(&mut self, bytes: &[u8]) {
+        let known = self.known.min(bytes.len() as u64);
+        self.known -= known;
+        let bytes = &bytes[known as usize..];
+        self.length += bytes.len() as u64;
         if self.failed.is_none() {
             self.failed = self.out.write_all(bytes).err();
         }
