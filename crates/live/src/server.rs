@@ -52,6 +52,7 @@ pub struct Server {
     version: Version,
     own: AccountName,
     is_encrypted: bool,
+    answer_timeout: Duration,
 }
 
 impl std::fmt::Debug for Server {
@@ -73,12 +74,20 @@ impl Server {
     /// Each way in which that fails has a variant: [`LiveError::Down`], [`LiveError::Timeout`],
     /// [`LiveError::Login`], [`LiveError::TlsName`], [`LiveError::TlsUntrusted`], [`LiveError::InitConnect`], …
     pub fn connect(target: &Target) -> Result<Server, LiveError> {
+        Server::connect_within(target, ANSWER_TIMEOUT)
+    }
+
+    /// The same, where answers come within another time.
+    ///
+    /// # Errors
+    /// As [`Server::connect`].
+    pub fn connect_within(target: &Target, answer: Duration) -> Result<Server, LiveError> {
         check_files(target)?;
         let (sender, receiver) = mpsc::channel();
         let wanted = target.clone();
         thread::Builder::new()
             .name("connect".to_owned())
-            .spawn(move || sender.send(open(&wanted)))
+            .spawn(move || sender.send(open(&wanted, answer)))
             .map_err(|error| refused(target, error.to_string()))?;
         let opened = match receiver.recv_timeout(target.connect_timeout) {
             Ok(opened) => opened,
@@ -101,6 +110,7 @@ impl Server {
             },
             own: AccountName::default(),
             is_encrypted,
+            answer_timeout: answer,
         };
         server.prepare()?;
         Ok(server)
@@ -149,6 +159,11 @@ impl Server {
             }
             error => LiveError::Broken { server: name, doing, why: plain(&error) },
         })
+    }
+
+    /// How long one answer is waited for.
+    pub(crate) fn answer_timeout(&self) -> Duration {
+        self.answer_timeout
     }
 
     /// Where the server is.
@@ -228,7 +243,7 @@ impl Server {
             Err(error) if is_timeout(&error) => Err(LiveError::Timeout {
                 server: self.name.clone(),
                 place: self.place.clone(),
-                seconds: ANSWER_TIMEOUT.as_secs(),
+                seconds: self.answer_timeout.as_secs(),
                 doing,
             }),
             Err(error) => {
@@ -334,8 +349,8 @@ fn read_all(conn: &mut Conn, text: &str) -> Result<Option<Named>, mysql::Error> 
 }
 
 /// Connects and logs in. Tells also whether what is sent is encrypted.
-fn open(target: &Target) -> Result<(Conn, bool), LiveError> {
-    let mut options = options(target)?;
+fn open(target: &Target, answer: Duration) -> Result<(Conn, bool), LiveError> {
+    let mut options = options(target)?.read_timeout(Some(answer));
     let mut encrypt = !matches!(target.tls.mode, TlsMode::Disabled);
     let Place::Tcp { host, port } = &target.place else {
         return Ok((Conn::new(options).map_err(|error| told(target, &error))?, false));

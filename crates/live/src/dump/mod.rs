@@ -24,12 +24,13 @@ mod packets;
 mod through_tls;
 
 use std::io;
+use std::time::Duration;
 
 use binlog::{EVENT_BYTES_MAX, EventType, FLAG_ARTIFICIAL, HEADER_BYTES, Header, MAGIC};
 use verdict::account::{AccountName, Family};
 
 use crate::error::{LiveError, grant};
-use crate::server::{ANSWER_TIMEOUT, Server};
+use crate::server::Server;
 use packets::{Packets, Socket, command, send_all};
 use through_tls::Driver;
 
@@ -38,6 +39,9 @@ const STEP_BYTES: usize = 64 << 10;
 
 /// The first event of a file stands behind its magic.
 const POSITION: u32 = 4;
+
+/// How long a server that waits for more may say nothing ([`Server::connect_within`]): it says so each second.
+pub const SILENCE_MAX: Duration = Duration::from_secs(10);
 
 /// How often a server that waits for more says that it is there, in nanoseconds.
 const HEARTBEAT_NANOSECONDS: u64 = 1_000_000_000;
@@ -132,6 +136,7 @@ struct Who {
     server: String,
     place: String,
     own: AccountName,
+    answer_timeout: Duration,
 }
 
 /// Where events come from.
@@ -198,6 +203,7 @@ impl Dump {
             server: server.name().to_owned(),
             place: server.place().to_owned(),
             own: server.own().clone(),
+            answer_timeout: server.answer_timeout(),
         };
         let events = match server.is_encrypted() {
             true => Events::Tls(Box::new(Driver::begin(server, name, flags, id)?)),
@@ -356,7 +362,7 @@ impl Who {
         let (server, doing) = (self.server.clone(), READING);
         match error.kind() {
             io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
-                let seconds = ANSWER_TIMEOUT.as_secs();
+                let seconds = self.answer_timeout.as_secs();
                 LiveError::Timeout { server, place: self.place.clone(), seconds, doing }
             }
             _ => LiveError::Broken { server, doing, why: error.to_string() },

@@ -10,7 +10,7 @@ use std::io::{self, BufWriter, Write};
 use std::rc::Rc;
 
 use binlog::EventType;
-use live::dump::{Came, Dump, ServerLog};
+use live::dump::{Came, Dump, SILENCE_MAX, ServerLog};
 use source::OpenFile;
 
 use super::LONG;
@@ -94,7 +94,8 @@ impl Remote {
     /// # Errors
     /// A message with the remedy.
     pub(super) fn send_on(&self, name: &[u8]) -> Result<Dump, String> {
-        Dump::begin(self.connect()?, name, true).map_err(|error| error.to_string())
+        let server = self.place.connect_within(self.name.as_deref(), SILENCE_MAX)?;
+        Dump::begin(server, name, true).map_err(|error| error.to_string())
     }
 
     fn connect(&self) -> Result<live::Server, String> {
