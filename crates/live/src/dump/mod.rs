@@ -14,7 +14,7 @@
 //!
 //! The driver logs in. Where nothing is encrypted on the way, the command is sent and the answer is read here, on
 //! the driver's socket: no event is held, and the server lists no replica. Through TLS the driver's own stream does
-//! both ([`through_tls`]; docs/decisions/0011).
+//! both (`through_tls`; docs/decisions/0011).
 //!
 //! # Invariants
 //! * Memory does not grow with events, but through TLS with one of them.

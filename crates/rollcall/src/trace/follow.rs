@@ -84,9 +84,17 @@ pub(crate) struct Sending {
     /// `None`: the connection broke, and is to be opened again.
     dump: Option<Dump>,
     copy: Copy,
-    /// The log that begins, until its first event is there.
-    begins: Option<Vec<u8>>,
+    /// Its first event is still to come.
+    begins: bool,
+    /// How long the copy was when the connection broke, and how often it did there.
+    broken_at: (u64, u32),
 }
+
+/// How much is received before it is looked at, in bytes.
+const RECEIVED_BYTES_MAX: u64 = 4 << 20;
+
+/// How often a connection may break at one place of a log.
+const BROKEN_MAX: u32 = 5;
 
 impl Feed {
     /// Files; the system is asked to tell of changes.
@@ -103,11 +111,14 @@ impl Feed {
         let name = last.server_name().to_vec();
         let dump = Some(remote.send_on(&name)?);
         let (remote, copy) = (Rc::clone(remote), Copy::new()?);
-        let mut sending = Sending { remote, name, dump, copy, begins: None };
+        let mut sending = Sending { remote, name, dump, copy, begins: false, broken_at: (0, 0) };
         loop {
             if let Some(log) = sending.receive(last.head.follows, &|_| {})? {
                 logs.push(log);
                 return Ok(Feed::Server(Box::new(sending)));
+            }
+            if sending.dump.is_none() {
+                return Err("the connection to the server broke: run again".into());
             }
         }
     }
@@ -139,6 +150,7 @@ impl Feed {
 impl Sending {
     /// Takes what has come, and waits for the next event or sign of life; the next log, once it begins.
     fn receive(&mut self, follows: bool, note: &dyn Fn(&str)) -> Result<Option<Log>, String> {
+        let before = self.copy.length();
         loop {
             let Some(dump) = &mut self.dump else {
                 self.reopen(note);
@@ -150,19 +162,21 @@ impl Sending {
             match came {
                 Ok(Came::File(name)) => {
                     // A file that is sent again goes on where it broke off.
-                    if self.begins.is_some() || name != self.name || self.copy.is_empty() {
+                    if self.begins || name != self.name || self.copy.length() == 0 {
                         self.copy.flush()?;
                         self.copy = Copy::new()?;
-                        self.begins = Some(name.clone());
+                        self.begins = true;
                         self.name = name;
                     }
                 }
-                Ok(Came::Event(_)) if self.begins.is_some() => {
+                Ok(Came::Event(_)) if self.begins => {
                     let file = self.copy.flush()?;
-                    self.begins = None;
+                    self.begins = false;
                     return Log::arriving(&self.remote, &self.name, &file, follows).map(Some);
                 }
-                Ok(Came::Event(_)) if dump.has_more() => {}
+                Ok(Came::Event(_))
+                    if dump.has_more()
+                        && self.copy.length().saturating_sub(before) < RECEIVED_BYTES_MAX => {}
                 Ok(Came::Event(_) | Came::Heartbeat) => {
                     self.copy.flush()?;
                     return Ok(None);
@@ -177,8 +191,16 @@ impl Sending {
     }
 
     fn broken(&mut self, why: &str, note: &dyn Fn(&str)) -> Result<Option<Log>, String> {
-        note(&format!("{why}; it is tried again each second"));
         self.copy.flush()?;
+        let length = self.copy.length();
+        self.broken_at = match self.broken_at {
+            (at, times) if at == length => (at, times + 1),
+            _ => (length, 1),
+        };
+        if self.broken_at.1 > BROKEN_MAX {
+            return Err(format!("{why}; it was tried {BROKEN_MAX} times"));
+        }
+        note(&format!("{why}; it is tried again each second"));
         self.dump = None;
         Ok(None)
     }
@@ -354,7 +376,8 @@ impl<'a> State<'a> {
     }
 
     fn is_over(&self, following: &Following<'_>) -> bool {
-        self.summary.is_limited || following.signals.is_end_asked()
+        let is_full = following.limit.is_some_and(|limit| self.summary.told >= limit);
+        is_full || self.summary.is_limited || following.signals.is_end_asked()
     }
 
     /// Notes what the reading has brought.

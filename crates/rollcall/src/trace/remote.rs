@@ -178,9 +178,9 @@ impl Copy {
         Ok(Copy { out, file, length: 0, known: 0, failed: None })
     }
 
-    /// Whether nothing was put.
-    pub(super) fn is_empty(&self) -> bool {
-        self.length == 0
+    /// How many bytes it has.
+    pub(super) fn length(&self) -> u64 {
+        self.length
     }
 
     /// The same bytes come once more, and then more.

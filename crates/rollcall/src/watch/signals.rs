@@ -15,6 +15,8 @@ pub(crate) struct Signals {
     asked: Arc<Asked>,
     /// Becomes readable with each signal.
     wake: UnixStream,
+    /// Whoever started us asked that SIGHUP does nothing (nohup).
+    ignores_hangup: bool,
 }
 
 #[derive(Debug, Default)]
@@ -50,7 +52,7 @@ impl Signals {
             }
         };
         std::thread::Builder::new().name("signals".to_owned()).spawn(wait)?;
-        Ok(Signals { asked, wake })
+        Ok(Signals { asked, wake, ignores_hangup: ignores_hangup() })
     }
 
     /// When the end was asked for.
@@ -58,9 +60,10 @@ impl Signals {
         self.asked.stop.get().copied()
     }
 
-    /// Whether one came that ends a command that waits: any of them.
+    /// Whether one came that ends a command that waits: SIGHUP as well, which comes when a terminal goes.
     pub(crate) fn is_end_asked(&self) -> bool {
-        self.stop().is_some() || self.asked.reload.load(Ordering::Acquire)
+        let is_hung_up = self.asked.reload.load(Ordering::Acquire) && !self.ignores_hangup;
+        self.stop().is_some() || is_hung_up
     }
 
     /// Whether the configuration is to be read again; asked once.
@@ -69,6 +72,14 @@ impl Signals {
         while matches!((&self.wake).read(&mut bytes), Ok(n) if n > 0) {}
         self.asked.reload.swap(false, Ordering::AcqRel)
     }
+}
+
+/// Whether SIGHUP is ignored, by the mask that the kernel tells; what is blocked comes all the same.
+fn ignores_hangup() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_some_and(|mask| mask & 1 != 0)
 }
 
 impl AsFd for Signals {
