@@ -17,13 +17,13 @@ pub enum Error {
     /// The magic of a MySQL log written with `binlog_encryption=ON`.
     #[error(
         "this binary log is encrypted (MySQL binlog_encryption): read it through the server, which \
-         holds the key (--server NAME)"
+         holds the key (--server NAME --through-server)"
     )]
     EncryptedFile,
     /// A MariaDB log after its START_ENCRYPTION event.
     #[error(
         "from byte {position} on this binary log is encrypted (MariaDB encrypt_binlog): read it \
-         through the server, which holds the key (--server NAME)"
+         through the server, which holds the key (--server NAME --through-server)"
     )]
     EncryptedFrom {
         /// Of the first byte that cannot be read.
@@ -32,7 +32,7 @@ pub enum Error {
     /// A log that MariaDB 12.3 keeps inside InnoDB.
     #[error(
         "this is an InnoDB binary log (.ibb, MariaDB binlog_storage_engine=innodb), whose layout is \
-         the storage engine's own: read it through the server (--server NAME)"
+         the storage engine's own: read it through the server (--server NAME --through-server)"
     )]
     InsideInnoDb,
     /// A log older than MySQL 5.0.

@@ -27,7 +27,7 @@ use crate::stream::{Ended, Inner, Stream};
 use crate::table_map::Table;
 use crate::tables::{Interest, Tables};
 use crate::transaction::{
-    Outcome, TRANSACTION_TABLES_MAX, TableCount, ThreadEvidence, Transaction,
+    Outcome, TRANSACTION_TABLES_MAX, TableCount, ThreadEvidence, Transaction, XaName,
 };
 
 /// How long a compressed transaction may be to be held whole, in bytes.
@@ -485,9 +485,9 @@ impl State {
         if query.begins("XA START") || query.begins("XA BEGIN") {
             self.transaction.single = false;
         } else if query.begins("XA COMMIT") {
-            self.end(Outcome::Committed, sink);
+            self.end_xa(query, Outcome::Committed, sink);
         } else if query.begins("XA ROLLBACK") {
-            self.end(Outcome::RolledBack, sink);
+            self.end_xa(query, Outcome::RolledBack, sink);
         } else if query.begins("CREATE") && ends_with(&query.sql, b"START TRANSACTION") {
             // CREATE TABLE … SELECT of MySQL 8.0.21 and newer: its rows and an Xid follow.
             self.transaction.ddl = true;
@@ -497,6 +497,14 @@ impl State {
             self.transaction.ddl |= !is_dml(query);
             self.end(Outcome::Committed, sink);
         }
+    }
+
+    /// What was prepared under a name is decided: MySQL tells the name in the text alone.
+    fn end_xa<S: Sink>(&mut self, query: &Query<'_>, outcome: Outcome, sink: &mut S) {
+        if self.transaction.xa.is_none() {
+            self.transaction.xa = XaName::in_statement(&query.sql);
+        }
+        self.end(outcome, sink);
     }
 
     fn rows<S: Sink>(

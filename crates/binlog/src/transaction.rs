@@ -1,5 +1,6 @@
 //! What a group of events adds up to: who, when, which tables, how many rows.
 
+use std::fmt;
 use std::sync::Arc;
 
 use crate::gtid::{Gtid, XaId};
@@ -84,6 +85,37 @@ pub struct XaName {
 impl From<XaId<'_>> for XaName {
     fn from(id: XaId<'_>) -> Self {
         XaName { format: id.format, global: id.global.to_vec(), branch: id.branch.to_vec() }
+    }
+}
+
+impl XaName {
+    /// The name in a statement as servers write them into their logs: `XA COMMIT X'7831',X'62',1`
+    /// (MySQL `sql/xa.h`, `XID::serialize_xid`; MariaDB `sql/xa.cc`). `None` for any other form.
+    pub(crate) fn in_statement(sql: &[u8]) -> Option<XaName> {
+        let start = memchr::memmem::find(sql, b" X'")?;
+        let mut parts = sql[start + 1..].trim_ascii_end().splitn(3, |&byte| byte == b',');
+        let mut hex = || {
+            let part = parts.next()?.strip_prefix(b"X'")?.strip_suffix(b"'")?;
+            let digit = |byte: u8| char::from(byte).to_digit(16).map(|it| it as u8);
+            let pairs = part.chunks_exact(2).map(|it| Some(digit(it[0])? << 4 | digit(it[1])?));
+            pairs.collect::<Option<Vec<u8>>>().filter(|_| part.len().is_multiple_of(2))
+        };
+        let (global, branch) = (hex()?, hex()?);
+        let number = parts.next()?.split(|byte| !byte.is_ascii_digit()).next()?;
+        let format = std::str::from_utf8(number).ok()?.parse().ok()?;
+        Some(XaName { format, global, branch })
+    }
+}
+
+/// As servers write it: `X'7831',X'62',1`.
+impl fmt::Display for XaName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for part in [&self.global, &self.branch] {
+            f.write_str("X'")?;
+            part.iter().try_for_each(|byte| write!(f, "{byte:02x}"))?;
+            f.write_str("',")?;
+        }
+        write!(f, "{}", self.format)
     }
 }
 
@@ -202,5 +234,32 @@ impl Transaction {
     /// Its length in the log, in bytes.
     pub fn bytes(&self) -> u64 {
         self.end - self.start
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_read_as_they_are_written() {
+        let name = XaName { format: 1, global: b"x1\xff".to_vec(), branch: b"b".to_vec() };
+        assert_eq!(name.to_string(), "X'7831ff',X'62',1");
+        for (sql, expected) in [
+            ("XA COMMIT X'7831ff',X'62',1", Some(name.clone())),
+            ("XA ROLLBACK X'7831FF',X'62',1 /* y */", Some(name)),
+            (
+                "XA COMMIT X'',X'',4294967295",
+                Some(XaName { format: u32::MAX, global: Vec::new(), branch: Vec::new() }),
+            ),
+            ("XA COMMIT 'x'", None),
+            ("XA COMMIT X'7',X'',1", None),
+            ("XA COMMIT X'7g',X'',1", None),
+            ("XA COMMIT X'78',X''", None),
+            ("XA COMMIT X'78',X'',", None),
+            ("", None),
+        ] {
+            assert_eq!(XaName::in_statement(sql.as_bytes()), expected, "{sql}");
+        }
     }
 }

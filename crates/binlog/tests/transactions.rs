@@ -123,9 +123,9 @@ committed xid t+2~3-0 u+3~0-1 | INSERT INTO t; UPDATE t SET; INSERT INTO u; DELE
 committed m+1~0-0 | INSERT INTO m
 committed xid t+1~0-0 | INSERT INTO t; SAVEPOINT `one`
 prepared xa=global t+1~0-0 | XA START X'676c6f62616c',X'6272616e6368',7; INSERT INTO t; XA END X'676c6f62616c',X'6272616e6368',7
-committed | XA COMMIT X'676c6f62616c',X'6272616e6368',7
+committed xa=global | XA COMMIT X'676c6f62616c',X'6272616e6368',7
 prepared xa=two t+1~0-0 | XA START X'74776f',X'',1; INSERT INTO t; XA END X'74776f',X'',1
-rolled back | XA ROLLBACK X'74776f',X'',1
+rolled back xa=two | XA ROLLBACK X'74776f',X'',1
 committed xa=three t+1~0-0 | XA START X'7468726565',X'',1; INSERT INTO t; XA END X'7468726565',X'',1
 committed ddl xid copied+6~0-0 | CREATE TABLE `copied`; CREATE TABLE copied
 committed ddl | ALTER TABLE t

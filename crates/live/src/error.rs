@@ -394,6 +394,21 @@ pub enum LiveError {
         /// What was being done.
         doing: &'static str,
     },
+    /// The server writes no binary log.
+    #[error("{server} writes no binary log (log_bin=OFF): there is nothing to trace")]
+    NoBinlog {
+        /// Its name.
+        server: String,
+    },
+    /// The server cannot send a binary log.
+    #[error(
+        "{server} cannot send the binary log (1236): it was purged meanwhile, or is damaged; see SHOW BINARY \
+         LOGS and the server's error log"
+    )]
+    BinlogGone {
+        /// Its name.
+        server: String,
+    },
     /// A table that is no access log, or none that can be read.
     #[error(
         "{server}: {table}: {what}; see what an access log looks like: docs/formats/access_log.md"

@@ -4,6 +4,7 @@
 //! option file ─► Options ─► Target ─► Server::connect
 //!                                        │
 //!                    snapshot ◄──────────┼──────────► deed: look, send one statement, look again
+//!                                        ├──────────► dump: binary logs as replicas get them
 //!       verdict::account::Snapshot     facts: variables, status, plugins, replication
 //!                                      connection: one session ─► process: its client, on this machine
 //!                                      sizes: what schemas and the server itself hold on disk
@@ -23,13 +24,14 @@
 //!
 //! # What it does not do
 //! It does not retry, does not pool, and does not choose which accounts to touch. The driver (the `mysql`
-//! crate) is named in [`server`] only.
+//! crate) is named in [`server`] only, and where [`dump`] needs its stream.
 #![forbid(unsafe_code)]
 
 pub mod access_log;
 pub mod columns;
 pub mod connection;
 pub mod deed;
+pub mod dump;
 pub mod error;
 pub mod facts;
 pub mod option_file;

@@ -1,4 +1,4 @@
-//! A connection to one server: opened, prepared, asked. The only module that names the driver.
+//! A connection to one server: opened, prepared, asked. The only module that names the driver, but for its stream of binary logs.
 //!
 //! A session is prepared before it is used: `sql_mode=''` (so that [`verdict::account::quoted`] is right),
 //! `utf8mb4`, UTC, autocommit, limits for locks and statements.
@@ -14,17 +14,18 @@ use std::error::Error as _;
 use std::fs::File;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::os::fd::{AsRawFd as _, RawFd};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
 use mysql::prelude::Queryable;
-use mysql::{ClientIdentity, Conn, DriverError, OptsBuilder, SslOpts};
+use mysql::{BinlogRequest, BinlogStream, ClientIdentity, Conn, DriverError, OptsBuilder, SslOpts};
 use rustls::CertificateError;
 use verdict::account::{AccountName, Version};
 
-use crate::error::LiveError;
+use crate::error::{LiveError, grant};
 use crate::target::{Place, Target, TlsMode};
 
 /// How long one answer is waited for. Reading the definers of 100,000 tables takes tens of seconds.
@@ -51,6 +52,7 @@ pub struct Server {
     version: Version,
     own: AccountName,
     is_encrypted: bool,
+    answer_timeout: Duration,
 }
 
 impl std::fmt::Debug for Server {
@@ -72,12 +74,20 @@ impl Server {
     /// Each way in which that fails has a variant: [`LiveError::Down`], [`LiveError::Timeout`],
     /// [`LiveError::Login`], [`LiveError::TlsName`], [`LiveError::TlsUntrusted`], [`LiveError::InitConnect`], …
     pub fn connect(target: &Target) -> Result<Server, LiveError> {
+        Server::connect_within(target, ANSWER_TIMEOUT)
+    }
+
+    /// The same, where answers come within another time.
+    ///
+    /// # Errors
+    /// As [`Server::connect`].
+    pub fn connect_within(target: &Target, answer: Duration) -> Result<Server, LiveError> {
         check_files(target)?;
         let (sender, receiver) = mpsc::channel();
         let wanted = target.clone();
         thread::Builder::new()
             .name("connect".to_owned())
-            .spawn(move || sender.send(open(&wanted)))
+            .spawn(move || sender.send(open(&wanted, answer)))
             .map_err(|error| refused(target, error.to_string()))?;
         let opened = match receiver.recv_timeout(target.connect_timeout) {
             Ok(opened) => opened,
@@ -100,6 +110,7 @@ impl Server {
             },
             own: AccountName::default(),
             is_encrypted,
+            answer_timeout: answer,
         };
         server.prepare()?;
         Ok(server)
@@ -128,6 +139,42 @@ impl Server {
     /// The id of this session.
     pub fn connection_id(&self) -> u64 {
         self.conn.connection_id().into()
+    }
+
+    /// The driver's stream of a binary log.
+    pub(crate) fn into_stream(self, request: BinlogRequest<'_>) -> Result<BinlogStream, LiveError> {
+        let doing = "asking for a binary log";
+        let (name, own) = (self.name, self.own);
+        self.conn.get_binlog_stream(request).map_err(|error| match error {
+            mysql::Error::MySqlError(error) if matches!(error.code, 1227 | 1045) => {
+                LiveError::Refused {
+                    server: name,
+                    what: "REPLICATION SLAVE".to_owned(),
+                    error: error.code,
+                    remedy: grant("REPLICATION SLAVE ON *.*", &own),
+                }
+            }
+            mysql::Error::MySqlError(error) => {
+                LiveError::Server { server: name, error: error.code, doing }
+            }
+            error => LiveError::Broken { server: name, doing, why: plain(&error) },
+        })
+    }
+
+    /// How long one answer is waited for.
+    pub(crate) fn answer_timeout(&self) -> Duration {
+        self.answer_timeout
+    }
+
+    /// Where the server is.
+    pub(crate) fn place(&self) -> &str {
+        &self.place
+    }
+
+    /// The socket of the connection, for answers that the driver has no words for. Between two questions it
+    /// has read all that came.
+    pub(crate) fn socket(&self) -> RawFd {
+        self.conn.as_raw_fd()
     }
 
     /// Sets what the session's answers depend on, and learns whom it talks to.
@@ -196,7 +243,7 @@ impl Server {
             Err(error) if is_timeout(&error) => Err(LiveError::Timeout {
                 server: self.name.clone(),
                 place: self.place.clone(),
-                seconds: ANSWER_TIMEOUT.as_secs(),
+                seconds: self.answer_timeout.as_secs(),
                 doing,
             }),
             Err(error) => {
@@ -302,8 +349,8 @@ fn read_all(conn: &mut Conn, text: &str) -> Result<Option<Named>, mysql::Error> 
 }
 
 /// Connects and logs in. Tells also whether what is sent is encrypted.
-fn open(target: &Target) -> Result<(Conn, bool), LiveError> {
-    let mut options = options(target)?;
+fn open(target: &Target, answer: Duration) -> Result<(Conn, bool), LiveError> {
+    let mut options = options(target)?.read_timeout(Some(answer));
     let mut encrypt = !matches!(target.tls.mode, TlsMode::Disabled);
     let Place::Tcp { host, port } = &target.place else {
         return Ok((Conn::new(options).map_err(|error| told(target, &error))?, false));
@@ -564,7 +611,7 @@ fn is_timeout(error: &mysql::Error) -> bool {
 }
 
 /// The driver's error without anything that the server said.
-fn plain(error: &mysql::Error) -> String {
+pub(crate) fn plain(error: &mysql::Error) -> String {
     match io_error(error) {
         Some(error) => error.to_string(),
         None => match error {

@@ -2,6 +2,7 @@
 
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use ledger::{ProxyUsers, SQLITE_MAGIC};
 use live::deed::{self, Replication, State};
@@ -29,6 +30,19 @@ impl Place {
     pub(crate) fn connect(&self, name: Option<&str>) -> Result<Server, String> {
         let target = target(self.defaults_file.as_deref(), name)?;
         Server::connect(&target).map_err(|error| error.to_string())
+    }
+
+    /// Connects, to be told something within this time again and again.
+    ///
+    /// # Errors
+    /// A message with the remedy.
+    pub(crate) fn connect_within(
+        &self,
+        name: Option<&str>,
+        answer: Duration,
+    ) -> Result<Server, String> {
+        let target = target(self.defaults_file.as_deref(), name)?;
+        Server::connect_within(&target, answer).map_err(|error| error.to_string())
     }
 
     /// Whether another machine is asked, and whether its certificate is verified.

@@ -68,7 +68,7 @@ fn a_transaction_is_told_with_what_is_known_of_it() {
     assert!(first["thread_id"].is_string() && first["xid"].is_string(), "{first}");
     assert_eq!(first["tables"][0]["table"], "bl_transactions.t");
     let fields: Vec<&String> = first.as_object().unwrap().keys().collect();
-    assert_eq!(fields.len(), 18);
+    assert_eq!(fields.len(), 19);
 }
 
 #[test]
@@ -256,8 +256,8 @@ fn what_cannot_be_read_is_named_with_the_way_round() {
     fs::write(path.join("mysql-secret.000001"), b"\xfdbin\x01\x02\x03\x04").unwrap();
     fs::write(path.join("text.000001"), "no binlog\n").unwrap();
     for (name, words) in [
-        ("secret.000001", "encrypted (MariaDB encrypt_binlog); fetch it through the server"),
-        ("mysql-secret.000001", "encrypted (MySQL binlog_encryption); fetch it through the server"),
+        ("secret.000001", "encrypted (MariaDB encrypt_binlog): read it through the server"),
+        ("mysql-secret.000001", "encrypted (MySQL binlog_encryption): read it through the server"),
         ("text.000001", "this is no binary log"),
         ("none.000001", "no such file"),
     ] {
@@ -276,6 +276,11 @@ fn what_cannot_be_read_is_named_with_the_way_round() {
         &[][..],
         &["--table", "a.b"],
         &["--server", "nobody"],
+        &["--through-server"],
+        &["--follow", "-"],
+        &["--follow", "maria.000001", "--until", "2026-11-28 16:00"],
+        &["--follow", "maria.000001", "--undo-sql"],
+        &["--through-server", "maria.000001"],
         &["--group", "shop", "maria.000001"],
         &["maria.000001", "--where", "x"],
         &["maria.000001", "--rows", "-o", "csv"],

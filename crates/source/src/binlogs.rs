@@ -38,7 +38,8 @@ pub struct BinlogFile {
 }
 
 impl BinlogFile {
-    fn of(file: OpenFile) -> BinlogFile {
+    /// By the name of a file.
+    pub fn of(file: OpenFile) -> BinlogFile {
         let path = file.path();
         let name = path.file_name().map(OsStrExt::as_bytes).unwrap_or_default();
         let endings: [&[u8]; 3] = [b".gz", b".zst", b".zstd"];
@@ -88,6 +89,27 @@ pub fn binlogs(arguments: &[PathBuf]) -> Binlogs {
         taken.insert((facts.device, facts.inode))
     });
     found
+}
+
+/// The file that its server writes after this one, once it is there: that of the next number; where this one was
+/// deleted (RESET MASTER), the first of the log.
+pub fn next_binlog(file: &OpenFile) -> Option<BinlogFile> {
+    let before = BinlogFile::of(file.clone());
+    let name = file.path().file_name()?.as_bytes();
+    let digits = name.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
+    let next = format!("{:0digits$}", before.number?.checked_add(1)?);
+    let name = [&name[..name.len() - digits], next.as_bytes()].concat();
+    let next = file.path().with_file_name(std::ffi::OsStr::from_bytes(&name));
+    if let Ok(next) = OpenFile::open(&next) {
+        return Some(BinlogFile::of(next));
+    }
+    if !file.is_deleted().unwrap_or(false) {
+        return None;
+    }
+    let mut found = Binlogs::default();
+    found.folder(file.path().parent().filter(|it| !it.as_os_str().is_empty())?);
+    let files = found.files.into_iter().filter(|it| it.log == before.log);
+    files.min_by_key(|it| it.number)
 }
 
 impl Binlogs {
@@ -219,6 +241,30 @@ mod tests {
         let follows = |at: usize| found.files[at].follows(&found.files[at - 1]);
         assert_eq!([follows(1), follows(2), follows(3)], [true, false, true]);
         assert!(found.failures.is_empty());
+    }
+
+    #[test]
+    fn the_next_is_that_of_the_next_number_or_the_first_of_a_new_log() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = write(folder.path(), "binlog.000009", b"\xfebin");
+        let file = OpenFile::open(&place).unwrap();
+        write(folder.path(), "binlog.000011", b"\xfebin");
+        assert!(next_binlog(&file).is_none());
+        write(folder.path(), "binlog.000010", b"\xfebin");
+        let next = next_binlog(&file).unwrap();
+        assert_eq!(next.number, Some(10));
+        assert!(next.follows(&BinlogFile::of(file)));
+        let last = OpenFile::open(&write(folder.path(), "binlog.999999", b"\xfebin")).unwrap();
+        let after = write(folder.path(), "binlog.1000000", b"\xfebin");
+        assert_eq!(next_binlog(&last).unwrap().file.path(), after);
+
+        for entry in fs::read_dir(folder.path()).unwrap() {
+            fs::remove_file(entry.unwrap().path()).unwrap();
+        }
+        assert!(next_binlog(&last).is_none());
+        write(folder.path(), "other.000001", b"\xfebin");
+        write(folder.path(), "binlog.000001", b"\xfebin");
+        assert_eq!(next_binlog(&last).unwrap().number, Some(1));
     }
 
     #[test]

@@ -34,7 +34,7 @@ mod rotation;
 mod sets;
 mod stream;
 
-pub use binlogs::{BinlogFile, Binlogs, binlogs};
+pub use binlogs::{BinlogFile, Binlogs, binlogs, next_binlog};
 pub use candidate::Candidate;
 pub use capture::{Capture, Fingerprint, HEAD_BYTES, LineEnd, TAIL_BYTES};
 pub use decode::{Compression, ZSTD_WINDOW_LOG_MAX};

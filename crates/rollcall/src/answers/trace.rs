@@ -1,8 +1,8 @@
 //! `trace`: who changed what, transaction by transaction; with rows, sums, or of tables alone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
-use binlog::Outcome;
+use binlog::{Outcome, XaName};
 use verdict::secrets::{MASK, shown_bytes};
 use verdict::trace::{Attribution, CANDIDATES_MAX, Evidence, LoginEvidence, Reason};
 
@@ -12,7 +12,7 @@ use crate::time::second_text;
 use crate::trace::{Cell, Log, RowChange, Sum, TableRead, Traced, table_name};
 
 /// The fields of a transaction, for programs.
-pub(super) const FIELDS: [&str; 18] = [
+pub(super) const FIELDS: [&str; 19] = [
     "server_id",
     "file",
     "position",
@@ -31,6 +31,7 @@ pub(super) const FIELDS: [&str; 18] = [
     "exact",
     "reason",
     "outcome",
+    "xa",
 ];
 
 /// The fields of a row.
@@ -68,7 +69,12 @@ pub(crate) struct Tally {
     without_login: u64,
     rolled_back: u64,
     partial: u64,
+    /// Names of what was prepared and not decided (XA); no more than [`PREPARED_MAX`].
+    prepared: HashSet<XaName>,
 }
+
+/// How many prepared transactions are remembered until their end comes.
+const PREPARED_MAX: usize = 10_000;
 
 impl Tally {
     /// Counts one.
@@ -81,7 +87,19 @@ impl Tally {
             }
         }
         self.without_login += u64::from(found.thread.is_some() && found.who.is_none());
-        self.rolled_back += u64::from(traced.outcome == Outcome::RolledBack);
+        // The end of what was prepared changes nothing itself.
+        let is_xa_end = traced.xa.is_some() && traced.tables.is_empty();
+        let is_rolled_back = traced.outcome == Outcome::RolledBack && !is_xa_end;
+        self.rolled_back += u64::from(is_rolled_back);
+        match &traced.xa {
+            Some(name) if traced.outcome != Outcome::Prepared => {
+                self.prepared.remove(name);
+            }
+            Some(name) if self.prepared.len() < PREPARED_MAX => {
+                self.prepared.insert(name.clone());
+            }
+            _ => {}
+        }
         self.partial += u64::from(traced.partial_rollbacks > 0);
     }
 
@@ -104,6 +122,13 @@ impl Tally {
                 thousands(self.rolled_back)
             ));
         }
+        if !self.prepared.is_empty() {
+            lines.push(format!(
+                "{} prepared (XA) whose COMMIT or ROLLBACK is not told: it stands in no log that was read, \
+                 or a filter leaves it out",
+                thousands(self.prepared.len() as u64)
+            ));
+        }
         if self.partial > 0 {
             lines.push(format!(
                 "{} rolled back in part, to a savepoint: what was taken back is counted all the same",
@@ -123,7 +148,13 @@ pub(crate) struct TraceChunk<'a> {
     answer: Answer,
     table: Table,
     weight: usize,
+    /// Transactions come one by one: their lines are one table, whenever they are put out.
+    is_steady: bool,
+    has_heading: bool,
 }
+
+/// The widths of columns whose texts are not known yet; the last is as wide as its text.
+const STEADY_WIDTHS: [usize; 6] = [19, 20, 8, 22, 10, 38];
 
 /// What a chunk may weigh before it is put out, in bytes of its texts.
 const CHUNK_BYTES_MAX: usize = 1 << 20;
@@ -134,7 +165,18 @@ const CHUNK_ROWS_MAX: usize = 1000;
 impl<'a> TraceChunk<'a> {
     pub(crate) fn new(has_rows: bool, view: View<'a>) -> TraceChunk<'a> {
         let (answer, table) = (Answer::default(), transactions_table());
-        TraceChunk { view, has_rows, answer, table, weight: 0 }
+        let (is_steady, has_heading) = (false, false);
+        TraceChunk { view, has_rows, answer, table, weight: 0, is_steady, has_heading }
+    }
+
+    /// Of transactions that come one by one.
+    pub(crate) fn steady(self) -> TraceChunk<'a> {
+        TraceChunk { is_steady: true, ..self }
+    }
+
+    /// Whether nothing was added since the last time.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.answer.rows == 0 && self.weight == 0
     }
 
     /// Whether it is to be put out.
@@ -203,8 +245,12 @@ impl<'a> TraceChunk<'a> {
     /// What was added since the last time.
     pub(crate) fn take(&mut self) -> Answer {
         let mut answer = std::mem::take(&mut self.answer);
-        let table = std::mem::replace(&mut self.table, transactions_table());
+        let mut table = std::mem::replace(&mut self.table, transactions_table());
         if !table.rows.is_empty() {
+            if self.is_steady {
+                table = table.piece(&STEADY_WIDTHS, self.has_heading);
+            }
+            self.has_heading = true;
             answer.page.table(table);
         }
         if self.view.records && answer.records.is_empty() {
@@ -322,7 +368,11 @@ fn statement_text(traced: &Traced) -> String {
         0 | 1 => String::new(),
         count => format!(" (+{})", thousands(count - 1)),
     };
-    format!("{}{cut}{more}", shown_plain(text.as_bytes()))
+    let prepared = match &traced.xa {
+        Some(name) if traced.outcome == Outcome::Prepared => format!(" (prepared: XA {name})"),
+        _ => String::new(),
+    };
+    format!("{}{cut}{more}{prepared}", shown_plain(text.as_bytes()))
 }
 
 fn outcome_text(outcome: Outcome) -> &'static str {
@@ -371,6 +421,7 @@ fn record(traced: &Traced, found: &Attribution, log: &Log) -> Vec<Value> {
         Value::Flag(found.is_exact),
         found.reason.map_or(Value::Absent, |it| Value::word(it.text())),
         Value::word(outcome_text(traced.outcome)),
+        traced.xa.as_ref().map_or(Value::Absent, |it| Value::word(it.to_string())),
     ]
 }
 

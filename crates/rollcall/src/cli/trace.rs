@@ -65,6 +65,13 @@ pub(crate) struct TraceArgs {
     /// At most so many transactions, the oldest
     #[arg(long, value_name = "N")]
     pub(crate) limit: Option<usize>,
+    /// Read the binary logs through the server, as replicas do: where they are elsewhere or encrypted
+    /// [default: where those of --server cannot be read as files]
+    #[arg(long, conflicts_with_all = ["binlogs", "offline"])]
+    pub(crate) through_server: bool,
+    /// Then wait for more and tell it as it comes, until SIGINT or SIGTERM
+    #[arg(long, conflicts_with_all = ["sql", "undo_sql", "style"])]
+    pub(crate) follow: bool,
     #[command(flatten)]
     pub(crate) live: LiveArgs,
 }

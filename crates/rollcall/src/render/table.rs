@@ -95,12 +95,21 @@ impl Column {
 pub(crate) struct Table {
     pub(crate) columns: Vec<Column>,
     pub(crate) rows: Vec<Vec<String>>,
+    /// Widths that columns have at least, so that lines that come one by one stand below each other.
+    widths_least: Vec<usize>,
+    /// Its heading stands above already.
+    is_continued: bool,
 }
 
 impl Table {
     /// A table without rows.
     pub(crate) fn new(columns: Vec<Column>) -> Table {
-        Table { columns, rows: Vec::new() }
+        Table { columns, rows: Vec::new(), widths_least: Vec::new(), is_continued: false }
+    }
+
+    /// A piece of a table that comes line by line: its columns have these widths at least.
+    pub(crate) fn piece(self, widths_least: &[usize], is_continued: bool) -> Table {
+        Table { widths_least: widths_least.to_vec(), is_continued, ..self }
     }
 
     /// Adds a row: one text a column.
@@ -137,11 +146,10 @@ impl Table {
             shrink(&kept, &mut widths, width, narrow);
         }
         let headings: Vec<String> = self.columns.iter().map(|it| it.heading.clone()).collect();
-        let mut lines: Vec<String> = std::iter::once(&headings)
-            .chain(&rows)
-            .map(|row| self.line(row, &kept, &widths))
-            .collect();
-        if !left_out.is_empty() {
+        let headings = (!self.is_continued).then_some(&headings);
+        let mut lines: Vec<String> =
+            headings.into_iter().chain(&rows).map(|row| self.line(row, &kept, &widths)).collect();
+        if !left_out.is_empty() && !self.is_continued {
             let text = format!("(no room for {})", left_out.join(", "));
             lines.extend(super::text::wrap(&text, " ", width));
         }
@@ -154,6 +162,9 @@ impl Table {
             for (width, text) in widths.iter_mut().zip(row) {
                 *width = (*width).max(text.width());
             }
+        }
+        for (width, least) in widths.iter_mut().zip(&self.widths_least) {
+            *width = (*width).max(*least);
         }
         widths
     }

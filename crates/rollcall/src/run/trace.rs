@@ -3,9 +3,10 @@
 mod sql;
 
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
-use anyhow::{anyhow, bail};
+use anyhow::{Context as _, anyhow, bail};
 use ledger::Ledger;
 
 use super::{Session, condition, put};
@@ -17,9 +18,10 @@ use crate::reach::Place;
 use crate::render::{Answer, Format, shown, shown_plain, thousands};
 use crate::time::{Zone, second_text};
 use crate::trace::{
-    self, AuditLogs, Filters, Found, Job, Log, Logins, Names, Sources, Stats, Summary,
-    TablePattern, TableRead, Wanted,
+    self, AuditLogs, Feed, Filters, Following, Found, Job, Log, Logins, Names, Opened, Remote,
+    Sources, Stats, Summary, TablePattern, TableRead, Times, Wanted,
 };
+use crate::watch::Signals;
 
 /// How many parents of foreign keys are named.
 const PARENTS_MAX: usize = 10;
@@ -30,6 +32,8 @@ impl Session<'_> {
             bail!("--rows has no CSV form: take -o json");
         }
         self.check_text(args)?;
+        // Before any thread is started: all of them leave the signals to the one that waits for them.
+        let signals = if args.follow { Some(self.begin_following(args)?) } else { None };
         let server = self.traced_server(args)?;
         let binlogs = match (&args.binlogs[..], server) {
             ([], Some(server)) if server.binlog_index.is_some() => {
@@ -39,15 +43,25 @@ impl Session<'_> {
         };
         let audit = self.audit_logs(args, server)?;
         let filters = filters(args, self)?;
-        if binlogs.is_empty() && args.is_for_clients() {
+        let through = self.through_server(args, server, binlogs.is_empty(), &audit)?;
+        let has_logs = through.is_some() || !binlogs.is_empty();
+        if !has_logs && args.is_for_clients() {
             bail!(
                 "--sql, --undo-sql and --style are made of binary logs: give BINLOG, or --server NAME"
             );
         }
-        if binlogs.is_empty() {
+        if !has_logs {
             return self.trace_tables(args, &audit, &filters);
         }
-        let (logs, mut failed) = trace::open(&binlogs);
+        let is_own = args.binlogs.is_empty();
+        let (opened, remote) = match through {
+            Some(remote) => self.server_logs(remote)?,
+            None => match trace::open(&binlogs) {
+                opened if is_own && opened.is_closed => self.open_again(args, server, opened),
+                opened => (opened, None),
+            },
+        };
+        let Opened { logs, mut failed, .. } = opened;
         failed.extend(audit.failed.iter().cloned());
         check_one_log(&logs, &audit)?;
         if logs.is_empty() {
@@ -59,21 +73,41 @@ impl Session<'_> {
         let has_values = args.rows || args.is_sql() || !args.conditions.is_empty();
         let mut names = Names::of(self.live_server(args, server, has_values));
         let mut logins = Logins::of(self.login_sources(args, server)?);
-        let mut job = Job {
-            logs: &logs,
-            filters: &filters,
-            user: args.user.as_ref().map(|it| it.as_bytes()),
-            thread: args.thread,
-            wanted: wanted(args),
-            limit: args.limit,
-            audit: &audit,
-            logins: &mut logins,
-            names: &mut names,
-        };
-        let (mut summary, lacks) = match args.is_for_clients() {
-            true if args.is_sql() => self.tell_sql(&mut job, args)?,
-            true => self.tell_style(&mut job, args)?,
-            false => (self.tell_found(&mut job, args)?, false),
+        let (user, wanted) = (args.user.as_ref().map(|it| it.as_bytes()), wanted(args));
+        let (mut summary, lacks) = match signals {
+            Some(signals) => {
+                let mut following = Following {
+                    filters: &filters,
+                    user,
+                    thread: args.thread,
+                    wanted,
+                    limit: args.limit,
+                    audit: &|| self.audit_logs(args, server).unwrap_or_default(),
+                    logins: &mut logins,
+                    names: &mut names,
+                    signals: &signals,
+                    note: &|text| self.out.note(text),
+                };
+                (self.tell_following(&mut following, logs, remote.as_ref(), args)?, false)
+            }
+            None => {
+                let mut job = Job {
+                    logs: &logs,
+                    filters: &filters,
+                    user,
+                    thread: args.thread,
+                    wanted,
+                    limit: args.limit,
+                    audit: &audit,
+                    logins: &mut logins,
+                    names: &mut names,
+                };
+                match args.is_for_clients() {
+                    true if args.is_sql() => self.tell_sql(&mut job, args)?,
+                    true => self.tell_style(&mut job, args)?,
+                    false => (self.tell_found(&mut job, args)?, false),
+                }
+            }
         };
         let rows = summary.told;
         summary.failed.splice(0..0, failed);
@@ -99,13 +133,88 @@ impl Session<'_> {
         if server.is_none() && args.binlogs.is_empty() {
             bail!("no [[server]] is named {name:?}: add it, or give BINLOG");
         }
-        if server.is_some_and(|it| it.binlog_index.is_none())
+        let has_place = |it: &Server| it.binlog_index.is_some() || place(args, Some(it)).is_some();
+        if server.is_some_and(|it| !has_place(it))
             && args.binlogs.is_empty()
             && args.table.is_none()
         {
-            bail!("{name}: its binlog_index is not configured: add it, or give BINLOG");
+            bail!(
+                "{name}: neither its binlog_index nor its defaults_file is configured: add one, or give \
+                 BINLOG"
+            );
         }
         Ok(server)
+    }
+
+    /// The server, where its logs are to be read through it: because that is asked for, or because nothing
+    /// else leads to them.
+    fn through_server(
+        &self,
+        args: &TraceArgs,
+        server: Option<&Server>,
+        has_no_files: bool,
+        audit: &AuditLogs,
+    ) -> anyhow::Result<Option<Rc<Remote>>> {
+        let of_audit_alone = args.table.is_some() && !audit.is_empty();
+        let is_only_way = has_no_files && server.is_some() && !of_audit_alone;
+        if !args.through_server && !is_only_way {
+            return Ok(None);
+        }
+        let name = server.and_then(|it| it.name.as_deref());
+        match place(args, server) {
+            Some(place) => Ok(Some(Rc::new(Remote::new(place, name)))),
+            None if args.through_server => bail!(
+                "--through-server: name the server: --server NAME with its defaults_file in the \
+                 configuration, or --defaults-file FILE"
+            ),
+            None => Ok(None),
+        }
+    }
+
+    /// The logs of a server through it.
+    fn server_logs(&self, remote: Rc<Remote>) -> anyhow::Result<(Opened, Option<Rc<Remote>>)> {
+        let times = Times { since: self.filter.since, until: self.filter.until };
+        let logs = remote.logs(times).map_err(anyhow::Error::msg)?;
+        if remote.lacks_texts() {
+            self.out.note(
+                "through TLS the server's statements beside rows cannot be asked for: a unix socket or an \
+                 unencrypted way (ssl-mode=DISABLED, through a tunnel) brings them",
+            );
+        }
+        Ok((Opened { logs, ..Opened::default() }, Some(remote)))
+    }
+
+    /// Where files of a server cannot be read: its logs through the server, if that can be reached.
+    fn open_again(
+        &self,
+        args: &TraceArgs,
+        server: Option<&Server>,
+        opened: Opened,
+    ) -> (Opened, Option<Rc<Remote>>) {
+        let Some(place) = place(args, server) else { return (opened, None) };
+        let why = opened.failed.first().map_or("they are encrypted", |it| it.as_str());
+        let name = server.and_then(|it| it.name.as_deref());
+        match self.server_logs(Rc::new(Remote::new(place, name))) {
+            Ok(found) => {
+                self.out.note(&format!("binary logs are read through the server: {why}"));
+                found
+            }
+            Err(error) => {
+                self.out.note(&format!("binary logs cannot be read through the server: {error:#}"));
+                (opened, None)
+            }
+        }
+    }
+
+    /// Catches signals from now on.
+    fn begin_following(&self, args: &TraceArgs) -> anyhow::Result<Signals> {
+        if self.filter.until.is_some() {
+            bail!("--follow has no end: leave out --until");
+        }
+        if args.binlogs.iter().any(|path| path == Path::new("-")) {
+            bail!("--follow: standard input is read to its end; name files, or --server NAME");
+        }
+        Signals::catch().context("signals cannot be caught")
     }
 
     /// The audit logs that are given, or those of the server.
@@ -137,13 +246,9 @@ impl Session<'_> {
         server: Option<&Server>,
         is_wanted: bool,
     ) -> Option<live::Server> {
-        let own = server.and_then(|it| it.defaults_file.clone());
-        let defaults_file = args.live.defaults_file.clone().or(own);
-        if args.live.offline || !is_wanted || defaults_file.is_none() {
-            return None;
-        }
+        let place = place(args, server).filter(|_| is_wanted)?;
         let name = server.and_then(|it| it.name.as_deref());
-        match (Place { defaults_file }).connect(name) {
+        match place.connect(name) {
             Ok(server) => Some(server),
             Err(message) => {
                 self.out.note(&message);
@@ -181,60 +286,43 @@ impl Session<'_> {
         {
             self.out.note(&error.to_string());
         }
-        if let Some(mut live) = self.live_server(args, server, true)
-            && let Err(error) = sources.ask_sessions(&mut live)
-        {
-            self.out.note(&error.to_string());
+        if let Some(mut live) = self.live_server(args, server, true) {
+            match sources.ask_sessions(&mut live) {
+                Ok(()) => sources.server = args.follow.then_some(live),
+                Err(error) => self.out.note(&error.to_string()),
+            }
         }
         Ok(sources)
     }
 
     /// Puts out what is found while it is found.
     fn tell_found(&self, job: &mut Job<'_>, args: &TraceArgs) -> anyhow::Result<Summary> {
-        let mut chunk = TraceChunk::new(args.rows, self.view());
-        let (mut tally, mut stats, mut rows) = (Tally::default(), Stats::default(), 0);
-        let mut is_first = true;
-        let mut put_chunk = |chunk: &mut TraceChunk<'_>| -> anyhow::Result<()> {
-            let answer = chunk.take();
-            // CSV has one heading.
-            match self.global.output {
-                Format::Csv if !is_first => self.out.more(&answer)?,
-                format => put(self.out, &answer, format)?,
-            }
-            is_first = false;
-            Ok(())
+        let chunk = TraceChunk::new(args.rows, self.view());
+        let mut teller = Teller::new(self, chunk, args.stats);
+        let summary = trace::trace(job, &mut |found| teller.take(found))?;
+        teller.finish(&summary)?;
+        Ok(summary)
+    }
+
+    /// Puts out what is there, and then what comes.
+    fn tell_following(
+        &self,
+        following: &mut Following<'_>,
+        mut logs: Vec<Log>,
+        remote: Option<&Rc<Remote>>,
+        args: &TraceArgs,
+    ) -> anyhow::Result<Summary> {
+        let feed = match remote {
+            Some(remote) => Feed::server(remote, &mut logs).map_err(anyhow::Error::msg)?,
+            None => Feed::files(),
         };
-        let summary = trace::trace(job, &mut |found| {
-            match found {
-                Found::Transaction(traced, found, log) if args.stats => {
-                    rows += 1;
-                    tally.add(traced, found);
-                    let user = found.who.as_ref().map(|who| &who.user[..]);
-                    stats.add(traced, user, &trace::place(&log.name));
-                }
-                Found::Transaction(traced, found, log) => {
-                    rows += 1;
-                    tally.add(traced, found);
-                    chunk.transaction(traced, found, log);
-                }
-                Found::Row(traced, row) => chunk.row(traced, row),
-                Found::Change(..) | Found::Statement(_) | Found::End(_) => {}
-            }
-            if chunk.is_full() { put_chunk(&mut chunk) } else { Ok(()) }
+        let chunk = TraceChunk::new(args.rows, self.view()).steady();
+        let mut teller = Teller::new(self, chunk, args.stats);
+        let summary = trace::follow(following, logs, feed, &mut |found| match found {
+            Some(found) => teller.take(found),
+            None => teller.flush(),
         })?;
-        if args.stats {
-            put(self.out, &trace_stats(&stats, self.view()), self.global.output)?;
-        } else if rows > 0 || self.global.output == Format::Csv {
-            put_chunk(&mut chunk)?;
-        }
-        let mut below = Answer::default();
-        if rows > 0 && !args.stats {
-            let zone = crate::render::inert(&self.zone.name);
-            let limited = if summary.is_limited { " (--limit)" } else { "" };
-            below.page.line(format!("{}{limited}, times in {zone}", plural(rows, "transaction")));
-        }
-        tally.lines().into_iter().for_each(|line| below.page.line(line));
-        put(self.out, &below, self.global.output)?;
+        teller.finish(&summary)?;
         Ok(summary)
     }
 
@@ -433,6 +521,86 @@ impl Session<'_> {
     }
 }
 
+/// Where the server is that may be asked.
+fn place(args: &TraceArgs, server: Option<&Server>) -> Option<Place> {
+    let own = server.and_then(|it| it.defaults_file.clone());
+    let defaults_file = args.live.defaults_file.clone().or(own);
+    (!args.live.offline && defaults_file.is_some()).then_some(Place { defaults_file })
+}
+
+/// Puts out what is told, in pieces.
+struct Teller<'a> {
+    session: &'a Session<'a>,
+    chunk: TraceChunk<'a>,
+    tally: Tally,
+    /// Where sums are asked for.
+    stats: Option<Stats>,
+    rows: usize,
+    is_first: bool,
+}
+
+impl<'a> Teller<'a> {
+    fn new(session: &'a Session<'a>, chunk: TraceChunk<'a>, has_stats: bool) -> Teller<'a> {
+        let stats = has_stats.then(Stats::default);
+        Teller { session, chunk, tally: Tally::default(), stats, rows: 0, is_first: true }
+    }
+
+    fn take(&mut self, found: Found<'_>) -> anyhow::Result<()> {
+        match found {
+            Found::Transaction(traced, found, log) => {
+                self.rows += 1;
+                self.tally.add(traced, found);
+                match &mut self.stats {
+                    Some(stats) => {
+                        let user = found.who.as_ref().map(|who| &who.user[..]);
+                        stats.add(traced, user, &trace::place(&log.name));
+                    }
+                    None => self.chunk.transaction(traced, found, log),
+                }
+            }
+            Found::Row(traced, row) => self.chunk.row(traced, row),
+            Found::Change(..) | Found::Statement(_) | Found::End(_) => {}
+        }
+        if self.chunk.is_full() { self.put_chunk() } else { Ok(()) }
+    }
+
+    /// Puts out what was taken.
+    fn flush(&mut self) -> anyhow::Result<()> {
+        if self.chunk.is_empty() { Ok(()) } else { self.put_chunk() }
+    }
+
+    fn put_chunk(&mut self) -> anyhow::Result<()> {
+        let answer = self.chunk.take();
+        // CSV has one heading.
+        match self.session.global.output {
+            Format::Csv if !self.is_first => self.session.out.more(&answer)?,
+            format => put(self.session.out, &answer, format)?,
+        }
+        self.is_first = false;
+        Ok(())
+    }
+
+    /// Puts out what is left, and what there is to say below.
+    fn finish(&mut self, summary: &Summary) -> anyhow::Result<()> {
+        let session = self.session;
+        let format = session.global.output;
+        if let Some(stats) = &self.stats {
+            put(session.out, &trace_stats(stats, session.view()), format)?;
+        } else if !self.chunk.is_empty() || (self.is_first && format == Format::Csv) {
+            self.put_chunk()?;
+        }
+        let mut below = Answer::default();
+        if self.rows > 0 && self.stats.is_none() {
+            let zone = crate::render::inert(&session.zone.name);
+            let limited = if summary.is_limited { " (--limit)" } else { "" };
+            let count = plural(self.rows as u64, "transaction");
+            below.page.line(format!("{count}{limited}, times in {zone}"));
+        }
+        self.tally.lines().into_iter().for_each(|line| below.page.line(line));
+        Ok(put(session.out, &below, format)?)
+    }
+}
+
 fn wanted(args: &TraceArgs) -> Wanted {
     match (args.is_sql(), args.rows) {
         (true, _) => Wanted::Changes,
@@ -492,5 +660,6 @@ fn filters(args: &TraceArgs, session: &Session<'_>) -> anyhow::Result<Filters> {
         conditions,
         gtid: args.gtid.clone(),
         statement: args.statement.as_ref().map(|it| it.as_bytes().to_vec()),
+        has_xa_ends: !args.is_for_clients(),
     })
 }

@@ -1,15 +1,21 @@
-//! Binary log files: opened, told apart, read in pieces.
+//! Binary log files: opened, told apart, read in pieces. Those of a server are fetched when they are read.
 //!
 //! # Invariants
 //! * Memory does not grow with a file or a transaction: an event longer than [`HELD_BYTES_MAX`] is passed
 //!   over and told of.
 
+use std::cell::RefCell;
+use std::ffi::OsStr;
 use std::io::Write as _;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
-use binlog::{Error, Event, Format, Framer, Reader, Sink, Step};
+use binlog::{Error, Event, EventType, Format, Framer, Header, Reader, Sink, Step};
 use source::{BinlogFile, Compression, FileReader, OpenFile, Stream};
 use verdict::trace::FileHead;
+
+use super::remote::Remote;
 
 /// Bytes asked for at once.
 const STEP_BYTES: usize = 256 << 10;
@@ -23,47 +29,80 @@ const HEAD_BYTES: usize = 4 << 10;
 /// A file of a binary log whose beginning was read.
 #[derive(Debug)]
 pub(crate) struct Log {
-    pub(crate) file: OpenFile,
+    body: Body,
     /// What it is called: its path, or `-`.
     pub(crate) name: PathBuf,
     pub(crate) head: FileHead,
     pub(crate) format: Format,
     /// Folder and name that all files of the log have.
     pub(crate) log: PathBuf,
+    /// What stands behind the format description is encrypted.
+    pub(crate) is_encrypted: bool,
 }
 
-/// Opens the files that the paths name, in order; what cannot be used is a message.
-pub(crate) fn open(paths: &[PathBuf]) -> (Vec<Log>, Vec<String>) {
+/// Where the bytes are.
+#[derive(Debug)]
+enum Body {
+    File(OpenFile),
+    /// With the server, or fetched.
+    Server {
+        remote: Rc<Remote>,
+        /// Raw, as the server calls it.
+        name: Vec<u8>,
+        fetched: RefCell<Option<OpenFile>>,
+    },
+}
+
+/// What paths lead to.
+#[derive(Debug, Default)]
+pub(crate) struct Opened {
+    /// In order.
+    pub(crate) logs: Vec<Log>,
+    /// What cannot be used, each a message.
+    pub(crate) failed: Vec<String>,
+    /// One that is there cannot be read, or is encrypted.
+    pub(crate) is_closed: bool,
+}
+
+/// Opens the files that the paths name.
+pub(crate) fn open(paths: &[PathBuf]) -> Opened {
     let (mut logs, mut failed): (Vec<Log>, Vec<String>) = (Vec::new(), Vec::new());
     let (piped, paths): (Vec<_>, Vec<_>) =
         paths.iter().cloned().partition(|path| path == Path::new("-"));
     let found = source::binlogs(&paths);
     failed.extend(found.failures.iter().map(ToString::to_string));
+    let mut is_closed = !failed.is_empty();
     failed.extend(found.missing.iter().map(|path| {
         format!("{}: the index lists it, and it is not there (purged?)", path.display())
     }));
     let mut before: Option<&BinlogFile> = None;
     for file in &found.files {
         let follows = before.is_some_and(|before| file.follows(before));
-        match Log::open(file.file.clone(), file.log.clone(), file.file.path(), follows) {
-            Ok(log) => logs.push(log),
-            Err(message) => failed.push(message),
+        match Log::open(&file.file, file.log.clone(), file.file.path(), follows) {
+            Ok(log) => {
+                is_closed |= log.is_encrypted;
+                logs.push(log);
+            }
+            Err(message) => {
+                is_closed = true;
+                failed.push(message);
+            }
         }
         before = Some(file);
     }
     if !piped.is_empty() {
         let name = Path::new("-");
-        let opened = spilled().and_then(|file| Log::open(file, name.to_owned(), name, false));
+        let opened = spilled().and_then(|file| Log::open(&file, name.to_owned(), name, false));
         match opened {
             Ok(log) => logs.push(log),
             Err(message) => failed.push(message),
         }
     }
-    (logs, failed)
+    Opened { logs, failed, is_closed }
 }
 
 impl Log {
-    fn open(file: OpenFile, log: PathBuf, name: &Path, follows: bool) -> Result<Log, String> {
+    fn open(file: &OpenFile, log: PathBuf, name: &Path, follows: bool) -> Result<Log, String> {
         let failed = |what: String| format!("{}: {what}", name.display());
         let mut bytes = vec![0; HEAD_BYTES];
         let mut filled = 0;
@@ -77,7 +116,7 @@ impl Log {
             }
         }
         let mut framer = Framer::new();
-        let text = |error| failed(explain(&error));
+        let text = |error: Error| failed(error.to_string());
         let event = match framer.next(&bytes[..filled]).map_err(text)? {
             Step::Event(event) => event,
             Step::Incomplete { .. } => {
@@ -93,12 +132,105 @@ impl Log {
             begun: event.header.timestamp,
             follows,
         };
-        Ok(Log { file, name: name.to_owned(), head, format: *format, log })
+        let next = Header::parse(&bytes[framer.position() as usize..filled]);
+        let is_encrypted = next.is_some_and(|it| it.kind == EventType::START_ENCRYPTION);
+        let (body, name) = (Body::File(file.clone()), name.to_owned());
+        Ok(Log { body, name, head, format: *format, log, is_encrypted })
+    }
+
+    /// One that a server has, by a file that holds its beginning.
+    pub(super) fn of_server(
+        remote: &Rc<Remote>,
+        name: &[u8],
+        beginning: &OpenFile,
+        follows: bool,
+    ) -> Result<Log, String> {
+        let called = Path::new(OsStr::from_bytes(name));
+        let log = Log::open(beginning, PathBuf::new(), called, follows)?;
+        let fetched = RefCell::new(None);
+        let body = Body::Server { remote: Rc::clone(remote), name: name.to_vec(), fetched };
+        Ok(Log { body, ..log })
+    }
+
+    /// Its bytes; a server's are fetched now, where they are not yet.
+    pub(super) fn file(&self) -> Result<OpenFile, String> {
+        match &self.body {
+            Body::File(file) => Ok(file.clone()),
+            Body::Server { remote, name, fetched } => {
+                let mut fetched = fetched.borrow_mut();
+                match &*fetched {
+                    Some(file) => Ok(file.clone()),
+                    None => Ok(fetched.insert(remote.fetch(name)?).clone()),
+                }
+            }
+        }
+    }
+
+    /// The log behind it, where its file stands beside.
+    pub(super) fn next_beside(&self) -> Option<Log> {
+        let Body::File(file) = &self.body else { return None };
+        let found = source::next_binlog(file)?;
+        let follows = found.follows(&BinlogFile::of(file.clone()));
+        // A file of which the first event is not whole yet is looked at again.
+        Log::open(&found.file, found.log.clone(), found.file.path(), follows).ok()
+    }
+
+    /// Where its file is.
+    pub(super) fn path(&self) -> Option<&Path> {
+        match &self.body {
+            Body::File(file) => Some(file.path()),
+            Body::Server { .. } => None,
+        }
+    }
+
+    /// One that a server is sending, as far as it has come.
+    pub(super) fn arriving(
+        remote: &Rc<Remote>,
+        name: &[u8],
+        file: &OpenFile,
+        follows: bool,
+    ) -> Result<Log, String> {
+        let log = Log::of_server(remote, name, file, follows)?;
+        if let Body::Server { fetched, .. } = &log.body {
+            fetched.replace(Some(file.clone()));
+        }
+        Ok(log)
+    }
+
+    /// Whether it is fetched from a server.
+    pub(super) fn is_of_server(&self) -> bool {
+        matches!(self.body, Body::Server { .. })
+    }
+
+    /// What its server calls it, raw; nothing where it is a file.
+    pub(super) fn server_name(&self) -> &[u8] {
+        match &self.body {
+            Body::File(_) => b"",
+            Body::Server { name, .. } => name,
+        }
+    }
+
+    /// Lets go of what was fetched.
+    pub(super) fn release(&self) {
+        if let Body::Server { fetched, .. } = &self.body {
+            fetched.take();
+        }
     }
 
     /// A reader at the beginning.
     pub(crate) fn reader(&self) -> Result<LogReader, String> {
         self.reader_over(Reader::new(), 0)
+    }
+
+    /// A reader of one that is being written: at its end it can be asked again, until it is closed.
+    pub(super) fn growing_reader(&self) -> Result<LogReader, String> {
+        let reader = self.reader()?;
+        match reader.input {
+            Input::Plain(_) => Ok(LogReader { grows: true, ..reader }),
+            Input::Stream(_) => {
+                Err(format!("{}: what is compressed does not grow", self.name.display()))
+            }
+        }
     }
 
     /// A reader at the beginning of a transaction.
@@ -107,15 +239,17 @@ impl Log {
     }
 
     fn reader_over(&self, reader: Reader, position: u64) -> Result<LogReader, String> {
-        let input = match self.file.compression() {
-            Compression::Plain => Input::Plain(self.file.clone()),
+        let file = self.file()?;
+        let input = match file.compression() {
+            Compression::Plain => Input::Plain(file),
             _ => {
-                let stream = self.file.stream(position).map_err(|error| error.to_string())?;
+                let stream = file.stream(position).map_err(|error| error.to_string())?;
                 Input::Stream(Box::new(stream))
             }
         };
         let name = self.name.clone();
-        Ok(LogReader { input, reader, name, buffer: vec![0; STEP_BYTES], filled: 0, at: position })
+        let buffer = vec![0; STEP_BYTES];
+        Ok(LogReader { input, reader, name, buffer, filled: 0, at: position, grows: false })
     }
 }
 
@@ -142,25 +276,6 @@ fn spilled() -> Result<OpenFile, String> {
     opened
 }
 
-/// What is wrong with a log, with the way round.
-pub(super) fn explain(error: &Error) -> String {
-    const FETCH: &str = "fetch it through the server, which writes it out plain: mariadb-binlog (or \
-        mysqlbinlog) --read-from-remote-server --raw --result-file=FOLDER/ NAME, and trace that";
-    match error {
-        Error::EncryptedFile => {
-            format!("this binary log is encrypted (MySQL binlog_encryption); {FETCH}")
-        }
-        Error::EncryptedFrom { position } => format!(
-            "from byte {position} on this binary log is encrypted (MariaDB encrypt_binlog); {FETCH}"
-        ),
-        Error::InsideInnoDb => format!(
-            "this is a binary log inside InnoDB (.ibb, MariaDB binlog_storage_engine=innodb), whose \
-             layout is the storage engine's own; {FETCH}"
-        ),
-        error => error.to_string(),
-    }
-}
-
 enum Input {
     Plain(OpenFile),
     Stream(Box<Stream<FileReader>>),
@@ -175,6 +290,8 @@ pub(crate) struct LogReader {
     filled: usize,
     /// Where the buffer begins in the log.
     at: u64,
+    /// More is written to it: its end is none.
+    grows: bool,
 }
 
 /// How a reading ended.
@@ -220,6 +337,14 @@ impl LogReader {
         if self.fill()? {
             return Ok(Read::More);
         }
+        if !self.grows {
+            self.close(sink, problem);
+        }
+        Ok(Read::Whole)
+    }
+
+    /// Nothing more is written to it.
+    pub(super) fn close<S: Sink>(&mut self, sink: &mut S, problem: &mut dyn FnMut(String)) {
         let position = self.reader.position();
         let end = self.reader.finish(sink);
         if end.position < self.at + self.filled as u64 {
@@ -228,7 +353,6 @@ impl LogReader {
                 self.name.display()
             ));
         }
-        Ok(Read::Whole)
     }
 
     /// Gives the reader what is there; how many bytes it wants.
@@ -247,7 +371,7 @@ impl LogReader {
                 Ok(wanted) => return Ok(wanted),
                 Err(error) => error,
             };
-            let message = format!("{}: {}", self.name.display(), explain(&error));
+            let message = format!("{}: {}", self.name.display(), error);
             let is_damaged = matches!(error, Error::Checksum { .. } | Error::Malformed { .. });
             if !is_damaged || !self.reader.skip(&self.buffer[..self.filled]) {
                 return Err(message);
@@ -266,7 +390,9 @@ impl LogReader {
         if self.fill()? {
             return Ok(Read::More);
         }
-        self.reader.finish(sink);
+        if !self.grows {
+            self.reader.finish(sink);
+        }
         Ok(Read::Whole)
     }
 

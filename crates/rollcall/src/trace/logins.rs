@@ -1,6 +1,8 @@
 //! Who connections were, where audit logs do not tell: the table that logins write into, the ledger, the
 //! sessions that are open now.
 
+use std::collections::VecDeque;
+
 use anyhow::Result;
 use ledger::Ledger;
 use live::access_log::{AccessTable, TableName};
@@ -18,6 +20,8 @@ pub(crate) struct Sources {
     pub(crate) table: Option<AccessTable>,
     /// The open sessions, with when the server started, seconds since 1970.
     pub(crate) sessions: Option<(Vec<live::deed::Session>, i64)>,
+    /// The server, to be asked for them again.
+    pub(crate) server: Option<live::Server>,
 }
 
 impl Sources {
@@ -55,8 +59,12 @@ impl Sources {
 #[derive(Default)]
 pub(crate) struct Logins {
     sources: Sources,
-    /// Rows of the table by connection id: small, as one row is one login.
-    rows: Option<Vec<(u64, i64, Peer)>>,
+    /// The newest rows of the table: connection id, second, who. One row is one login.
+    rows: VecDeque<(u64, i64, Peer)>,
+    /// The last row that was read.
+    last_row: u64,
+    /// All rows were read.
+    has_rows: bool,
     /// What could not be read.
     pub(crate) failed: Option<String>,
 }
@@ -65,6 +73,17 @@ impl Logins {
     /// From these sources.
     pub(crate) fn of(sources: Sources) -> Logins {
         Logins { sources, ..Logins::default() }
+    }
+
+    /// Time has passed: what changes is asked for again.
+    pub(super) fn refresh(&mut self) {
+        self.has_rows = false;
+        if let Some(mut server) = self.sources.server.take() {
+            match self.sources.ask_sessions(&mut server) {
+                Ok(()) => self.sources.server = Some(server),
+                Err(error) => self.failed = Some(error.to_string()),
+            }
+        }
     }
 
     /// Tells a joiner what it lacks.
@@ -80,13 +99,11 @@ impl Logins {
 
     fn add_rows(&mut self, joiner: &mut Joiner<'_>, runs: &Runs) {
         let lacking = joiner.lacking();
-        if lacking.is_empty() || (self.sources.table.is_none() && self.rows.is_none()) {
+        if lacking.is_empty() {
             return;
         }
-        if self.rows.is_none() {
-            self.rows = Some(self.read_rows());
-        }
-        for (connection, at, peer) in self.rows.iter().flatten() {
+        self.read_rows();
+        for (connection, at, peer) in &self.rows {
             let Some(run) = runs.at(*at) else { continue };
             if lacking.binary_search(&(run, *connection)).is_ok() {
                 joiner.login(Login {
@@ -101,33 +118,32 @@ impl Logins {
         }
     }
 
-    fn read_rows(&mut self) -> Vec<(u64, i64, Peer)> {
+    fn read_rows(&mut self) {
         /// The most rows that are held.
         const ROWS_MAX: usize = 100_000;
-        let Some(mut table) = self.sources.table.take() else { return Vec::new() };
-        let (mut rows, mut last) = (std::collections::VecDeque::new(), 0);
-        loop {
-            let page = match table.rows_behind(last) {
-                Ok(page) if page.is_empty() => break,
+        let Some(table) = &mut self.sources.table else { return };
+        while !self.has_rows {
+            let page = match table.rows_behind(self.last_row) {
                 Ok(page) => page,
                 Err(error) => {
                     self.failed = Some(error.to_string());
-                    break;
+                    self.sources.table = None;
+                    return;
                 }
             };
+            self.has_rows = page.is_empty();
             for row in page {
-                last = last.max(row.id);
+                self.last_row = self.last_row.max(row.id);
                 let Some(((thread, at), peer)) = row.thread.zip(row.at).zip(row.peer()) else {
                     continue;
                 };
                 let peer = Peer { user: peer.user, host: Some(peer.host), port: None };
-                rows.push_back((thread, at.div_euclid(1_000_000), peer));
-                if rows.len() > ROWS_MAX {
-                    rows.pop_front();
+                self.rows.push_back((thread, at.div_euclid(1_000_000), peer));
+                if self.rows.len() > ROWS_MAX {
+                    self.rows.pop_front();
                 }
             }
         }
-        rows.into()
     }
 
     fn add_ledger(&self, joiner: &mut Joiner<'_>, runs: &Runs) -> Result<()> {

@@ -14,9 +14,11 @@
 
 mod audit;
 mod cell;
+mod follow;
 mod log;
 mod logins;
 mod names;
+mod remote;
 mod rows;
 mod select;
 mod spill;
@@ -34,9 +36,11 @@ use verdict::trace::{Attribution, Head, Joiner, Runs};
 
 pub(crate) use audit::AuditLogs;
 pub(crate) use cell::Cell;
-pub(crate) use log::{Log, open};
+pub(crate) use follow::{Feed, Following, follow};
+pub(crate) use log::{Log, Opened, open};
 pub(crate) use logins::{Logins, Sources};
 pub(crate) use names::Names;
+pub(crate) use remote::{Remote, Times};
 pub(crate) use rows::RowChange;
 pub(crate) use select::{Condition, Filters, Sum, TablePattern, Traced, holds};
 pub(crate) use sql::{Direction, Statements};
@@ -145,7 +149,7 @@ pub(crate) fn trace(job: &mut Job<'_>, tell: &mut Tell<'_>) -> Result<Summary> {
     let mut summary = Summary::default();
     let mut selector = Selector::new(job.filters, std::mem::take(job.names));
     for (number, log) in job.logs.iter().enumerate() {
-        if is_outside(job, number) {
+        if is_outside(job.logs, job.filters, number) {
             continue;
         }
         selector.begin_log(number, log, runs.of_file(number));
@@ -176,6 +180,10 @@ pub(crate) fn trace(job: &mut Job<'_>, tell: &mut Tell<'_>) -> Result<Summary> {
                 break;
             }
         }
+        if log.is_of_server() {
+            batch(job, &runs, &mut selector, &mut summary, tell)?;
+            log.release();
+        }
         if summary.is_limited {
             break;
         }
@@ -196,59 +204,50 @@ fn batch(
     summary: &mut Summary,
     tell: &mut Tell<'_>,
 ) -> Result<()> {
-    let (traced, heads) = selector.take();
+    let (traced, heads) = selector.take(usize::MAX);
     std::mem::swap(job.names, &mut selector.names);
-    let done = join(job, runs, &traced, &heads, summary, tell);
+    let done = join(job, runs, &traced, &heads, summary, &|_, _| true, tell);
     std::mem::swap(job.names, &mut selector.names);
-    done
+    done.map(drop)
 }
 
-/// Whether no transaction of a log can lie within the times that are asked for. (One in a later file may
-/// have begun long before: what is told of it is when its last statement began.)
-fn is_outside(job: &Job<'_>, number: usize) -> bool {
-    const LONG: i64 = 24 * 3_600_000_000;
+/// How long before its file a transaction may have begun that is looked for, microseconds: what is told of
+/// it is when its last statement began.
+const LONG: i64 = 24 * 3_600_000_000;
+
+/// Whether no transaction of a log can lie within the times that are asked for.
+fn is_outside(logs: &[Log], filters: &Filters, number: usize) -> bool {
     let begun = |log: &Log| i64::from(log.head.begun) * 1_000_000;
-    let next = job.logs.get(number + 1).filter(|log| log.head.follows);
-    let is_before = next.zip(job.filters.since).is_some_and(|(log, since)| begun(log) <= since);
-    let is_after = job
-        .filters
-        .until
-        .is_some_and(|until| begun(&job.logs[number]) > until.saturating_add(LONG));
+    let next = logs.get(number + 1).filter(|log| log.head.follows);
+    let is_before = next.zip(filters.since).is_some_and(|(log, since)| begun(log) <= since);
+    let is_after =
+        filters.until.is_some_and(|until| begun(&logs[number]) > until.saturating_add(LONG));
     is_before || is_after
 }
 
-/// Joins a batch and tells what of it was asked for.
+/// Joins a batch and tells what of it was asked for, up to the first that is not ready; how many were ready.
 fn join(
     job: &mut Job<'_>,
     runs: &Runs,
     traced: &[Traced],
     heads: &[Head],
     summary: &mut Summary,
+    ready: &dyn Fn(usize, &Attribution) -> bool,
     tell: &mut Tell<'_>,
-) -> Result<()> {
+) -> Result<usize> {
     if traced.is_empty() || summary.is_limited {
-        return Ok(());
+        return Ok(traced.len());
     }
     let mut joiner = Joiner::new(heads, runs);
-    if !job.audit.is_empty() {
-        let from = heads.iter().map(|head| runs.run(head.run).from).min().unwrap_or(0);
-        let from = i64::from(from) * 1_000_000;
-        let (doubts, failed) = job.audit.each(from, &mut |record, _| joiner.first(record));
-        summary.doubts = doubts;
-        // Each batch reads them again.
-        let is_new = |text: &String| !summary.failed.contains(text);
-        let failed: Vec<String> = failed.into_iter().filter(is_new).collect();
-        summary.failed.extend(failed);
-        joiner.turn();
-        job.audit.each(from, &mut |record, _| joiner.second(record));
-        summary.suspects = joiner.suspects();
-    } else {
-        joiner.turn();
-    }
+    pass_audit(job, runs, heads, &mut joiner, summary);
     job.logins.add(&mut joiner, runs)?;
-    let mut chosen = Vec::new();
+    let (mut chosen, mut done) = (Vec::new(), 0);
     for number in 0..traced.len() {
         let attribution = joiner.attribution(number);
+        if !ready(number, &attribution) {
+            break;
+        }
+        done = number + 1;
         if !is_wanted(job, &attribution) {
             continue;
         }
@@ -261,13 +260,40 @@ fn join(
     summary.told += chosen.len();
     drop(joiner);
     if job.wanted != Wanted::Heads {
-        return rows::tell(job, traced, &chosen, summary, tell);
+        rows::tell(job, traced, &chosen, summary, tell)?;
+        return Ok(done);
     }
     for (number, attribution) in &chosen {
         let it = &traced[*number];
         tell(Found::Transaction(it, attribution, &job.logs[it.log]))?;
     }
-    Ok(())
+    Ok(done)
+}
+
+/// Lets the records of the audit logs pass, twice.
+fn pass_audit(
+    job: &Job<'_>,
+    runs: &Runs,
+    heads: &[Head],
+    joiner: &mut Joiner<'_>,
+    summary: &mut Summary,
+) {
+    if job.audit.is_empty() {
+        return joiner.turn();
+    }
+    let from = heads.iter().map(|head| runs.run(head.run).from).min().unwrap_or(0);
+    let from = i64::from(from) * 1_000_000;
+    let (doubts, failed) = job.audit.each(from, &mut |record, _| joiner.first(record));
+    summary.doubts = doubts;
+    // Each batch reads them again.
+    for text in failed {
+        if !summary.failed.contains(&text) {
+            summary.failed.push(text);
+        }
+    }
+    joiner.turn();
+    job.audit.each(from, &mut |record, _| joiner.second(record));
+    summary.suspects = joiner.suspects();
 }
 
 fn is_wanted(job: &Job<'_>, attribution: &Attribution) -> bool {

@@ -73,7 +73,7 @@ pub(super) fn tell(
 /// Reads the stretches in which the transactions stand.
 fn read(teller: &mut Teller<'_, '_>, summary: &mut Summary) -> Result<(), String> {
     let log = teller.log;
-    let can_jump = log.file.compression() == Compression::Plain;
+    let can_jump = log.file()?.compression() == Compression::Plain;
     while let Some(position) = teller.position() {
         let mut reader = log.reader_at(position)?;
         loop {

@@ -4,12 +4,12 @@
 //! * Rows are decoded only where `--where` asks for values of their table, counted only where the table is
 //!   asked for.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use binlog::{
-    Change, ChangeKind, Event, Family, Gtid, Interest, RawEvent, Rows, Sink, Statement,
-    StatementKind, Table, ThreadEvidence, Transaction,
+    Change, ChangeKind, Event, Family, Gtid, Interest, Outcome, RawEvent, Rows, Sink, Statement,
+    StatementKind, Table, ThreadEvidence, Transaction, XaName,
 };
 use verdict::trace::{Head, TEXT_BYTES_MAX, Text, ToldThread, mentions};
 
@@ -26,6 +26,9 @@ const BATCH_BYTES_MAX: usize = 14 << 20;
 /// How many tables without names of columns are named.
 const UNNAMED_MAX: usize = 10;
 
+/// How many prepared transactions are remembered until their end comes.
+const PREPARED_MAX: usize = 10_000;
+
 /// What is asked.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Filters {
@@ -39,6 +42,8 @@ pub(crate) struct Filters {
     pub(crate) gtid: Option<String>,
     /// In the text of a statement, but for case.
     pub(crate) statement: Option<Vec<u8>>,
+    /// What was prepared (XA) and asked for: its end as well, whoever made that, and whatever it names.
+    pub(crate) has_xa_ends: bool,
 }
 
 impl Filters {
@@ -139,7 +144,9 @@ pub(crate) struct Traced {
     /// How many statements are told.
     pub(crate) statements: u64,
     pub(crate) is_ddl: bool,
-    pub(crate) outcome: binlog::Outcome,
+    pub(crate) outcome: Outcome,
+    /// Its name, where it was prepared, or is the end of what was prepared under it (XA).
+    pub(crate) xa: Option<XaName>,
     pub(crate) partial_rollbacks: u64,
     /// Its length in the log.
     pub(crate) bytes: u64,
@@ -182,6 +189,8 @@ pub(crate) struct Selector<'a> {
     /// The last transaction was kept: what follows tells by when it was committed.
     is_last_kept: bool,
     last_time: u32,
+    /// Kept, prepared, and not decided yet (XA).
+    prepared: HashSet<XaName>,
     /// All transactions, those that were not asked for included.
     pub(crate) seen: u64,
     /// The times of all transactions, microseconds UTC.
@@ -206,6 +215,7 @@ impl<'a> Selector<'a> {
             weight: 0,
             is_last_kept: false,
             last_time: 0,
+            prepared: HashSet::new(),
             seen: 0,
             reach: None,
             unnamed: BTreeSet::new(),
@@ -228,11 +238,17 @@ impl<'a> Selector<'a> {
         self.weight > BATCH_BYTES_MAX
     }
 
-    /// What was kept, to be traced.
-    pub(crate) fn take(&mut self) -> (Vec<Traced>, Vec<Head>) {
-        self.weight = 0;
-        self.is_last_kept = false;
-        (std::mem::take(&mut self.traced), std::mem::take(&mut self.heads))
+    /// The first of what was kept, to be traced.
+    pub(crate) fn take(&mut self, count: usize) -> (Vec<Traced>, Vec<Head>) {
+        let count = count.min(self.traced.len());
+        let left = (self.traced.split_off(count), self.heads.split_off(count));
+        let taken = (
+            std::mem::replace(&mut self.traced, left.0),
+            std::mem::replace(&mut self.heads, left.1),
+        );
+        self.is_last_kept &= !self.traced.is_empty();
+        self.weight = self.traced.iter().zip(&self.heads).map(|it| weight(it.0, it.1)).sum();
+        taken
     }
 
     /// Something of this time stands behind the transaction before.
@@ -277,6 +293,24 @@ impl<'a> Selector<'a> {
         })
     }
 
+    /// Whether it decides about a transaction that was kept.
+    fn ends_prepared(&self, transaction: &Transaction) -> bool {
+        let is_end = self.filters.has_xa_ends && transaction.outcome != Outcome::Prepared;
+        is_end && transaction.xa.as_ref().is_some_and(|name| self.prepared.contains(name))
+    }
+
+    fn note_prepared(&mut self, transaction: &Transaction) {
+        let Some(name) = &transaction.xa else { return };
+        if transaction.outcome != Outcome::Prepared {
+            self.prepared.remove(name);
+            return;
+        }
+        if self.prepared.len() >= PREPARED_MAX {
+            self.prepared.clear();
+        }
+        self.prepared.insert(name.clone());
+    }
+
     fn keep(&mut self, transaction: &Transaction, tables: Vec<Sum>, time: i64) {
         let current = std::mem::take(&mut self.current);
         let first = current.texts.first();
@@ -315,19 +349,26 @@ impl<'a> Selector<'a> {
             statements: transaction.statements,
             is_ddl: transaction.ddl,
             outcome: transaction.outcome,
+            xa: transaction.xa.clone(),
             partial_rollbacks: transaction.partial_rollbacks,
             bytes: transaction.bytes(),
             seconds: lasted.max(transaction.seconds),
         };
-        self.weight += std::mem::size_of::<Head>()
-            + std::mem::size_of::<Traced>()
-            + traced.tables.len() * std::mem::size_of::<Sum>()
-            + traced.statement.as_ref().map_or(0, |it| it.len())
-            + head.texts.iter().map(|it| it.sql.len() + 48).sum::<usize>();
+        self.weight += weight(&traced, &head);
         self.traced.push(traced);
         self.heads.push(head);
         self.is_last_kept = true;
     }
+}
+
+/// What one takes in memory, in bytes.
+fn weight(traced: &Traced, head: &Head) -> usize {
+    std::mem::size_of::<Head>()
+        + std::mem::size_of::<Traced>()
+        + traced.tables.len() * std::mem::size_of::<Sum>()
+        + traced.statement.as_ref().map_or(0, |it| it.len())
+        + traced.xa.as_ref().map_or(0, |it| it.global.len() + it.branch.len())
+        + head.texts.iter().map(|it| it.sql.len() + 48).sum::<usize>()
 }
 
 /// Whether a statement may have changed what is asked for, as far as its text shows.
@@ -449,7 +490,8 @@ impl Sink for Selector<'_> {
         let reach = self.reach.get_or_insert((time, time));
         *reach = (reach.0.min(time), reach.1.max(time));
         let sums = sums(transaction);
-        if self.is_wanted(transaction, &sums, time) {
+        if self.is_wanted(transaction, &sums, time) || self.ends_prepared(transaction) {
+            self.note_prepared(transaction);
             self.keep(transaction, sums, time);
         }
         self.last_time = transaction.last_time;
@@ -460,6 +502,6 @@ impl Sink for Selector<'_> {
     }
 
     fn damaged(&mut self, error: &binlog::Error) {
-        self.problems.push(super::log::explain(error));
+        self.problems.push(error.to_string());
     }
 }

@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use source::{FileReader, Stream};
 
-use super::log::{Log, explain};
+use super::log::Log;
 use super::spill::Spill;
 use super::sql::Put;
 use super::{PROBLEMS_MAX, Traced};
@@ -61,6 +61,7 @@ impl<'a> Printer<'a> {
     pub(crate) fn log(&mut self, number: usize, log: &Log) -> Result<()> {
         self.begin(number, log)?;
         self.events_until(u64::MAX, &|_| true)?;
+        log.release();
         self.finish()
     }
 
@@ -92,7 +93,8 @@ impl<'a> Printer<'a> {
     }
 
     fn begin(&mut self, number: usize, log: &Log) -> Result<()> {
-        let stream = log.file.stream(0).map_err(|error| anyhow!(error.to_string()))?;
+        let file = log.file().map_err(Error::msg)?;
+        let stream = file.stream(0).map_err(|error| anyhow!(error.to_string()))?;
         self.open = Some(Open {
             name: log.name.clone(),
             number,
@@ -158,7 +160,7 @@ impl Events {
         match step {
             Ok(Step::Event(raw)) => {
                 let printed = print(&raw, self.framer.format());
-                (true, printed.err().map(|error| explain(&error)))
+                (true, printed.err().map(|error| error.to_string()))
             }
             Ok(Step::Incomplete { needed }) if needed > EVENT_BYTES_MAX => {
                 let at = self.framer.position();
@@ -177,9 +179,9 @@ impl Events {
                 Err(message) => (false, Some(message)),
             },
             Err(error @ (LogError::Checksum { .. } | LogError::Malformed { .. })) => {
-                (self.pass_over(), Some(explain(&error)))
+                (self.pass_over(), Some(error.to_string()))
             }
-            Err(error) => (false, Some(explain(&error))),
+            Err(error) => (false, Some(error.to_string())),
         }
     }
 

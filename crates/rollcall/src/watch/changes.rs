@@ -12,23 +12,23 @@ use crate::scan::Places;
 
 /// What woke us.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Woken {
+pub(crate) struct Woken {
     /// An open log may have grown.
-    pub(super) files: bool,
+    pub(crate) files: bool,
     /// Something appeared, went or was renamed.
-    pub(super) folders: bool,
+    pub(crate) folders: bool,
 }
 
 /// Tells of changes.
 #[derive(Debug)]
-pub(super) struct Changes {
+pub(crate) struct Changes {
     #[cfg(target_os = "linux")]
     watches: Option<linux::Watches>,
 }
 
 impl Changes {
     /// `polls`: nobody is to tell.
-    pub(super) fn new(polls: bool) -> Changes {
+    pub(crate) fn new(polls: bool) -> Changes {
         #[cfg(target_os = "linux")]
         return Changes { watches: if polls { None } else { linux::Watches::new() } };
         #[cfg(not(target_os = "linux"))]
@@ -39,7 +39,7 @@ impl Changes {
     }
 
     /// Waits at these places from now on. False where some that are there will not tell.
-    pub(super) fn watch(&mut self, places: &Places) -> bool {
+    pub(crate) fn watch(&mut self, places: &Places) -> bool {
         #[cfg(target_os = "linux")]
         return self.watches.as_mut().is_some_and(|watches| watches.set(places));
         #[cfg(not(target_os = "linux"))]
@@ -50,7 +50,7 @@ impl Changes {
     }
 
     /// Waits until something changes, `wake` becomes readable, or the time is over.
-    pub(super) fn wait(&mut self, wake: &impl AsFd, time: Duration) -> Woken {
+    pub(crate) fn wait(&mut self, wake: &impl AsFd, time: Duration) -> Woken {
         let readable = |fd| PollFd::new(fd, PollFlags::POLLIN);
         let mut sources = vec![readable(wake.as_fd())];
         #[cfg(target_os = "linux")]

@@ -40,11 +40,11 @@ use crate::answers::plural;
 use crate::out::Out;
 use crate::render::unit_bytes;
 use crate::scan::{Follower, Grown, Pacing, ReadDone, Stopped};
-use changes::Changes;
+pub(crate) use changes::Changes;
 use log::Log;
 use notify::Notifier;
 use pace::{Pace, Step};
-use signals::Signals;
+pub(crate) use signals::Signals;
 use teller::{Line, Teller};
 
 /// The ledger is told this often that the watch runs, also while nothing is written to the logs.

@@ -11,10 +11,12 @@ use nix::sys::signal::{SigSet, Signal};
 
 /// What was asked for so far.
 #[derive(Debug)]
-pub(super) struct Signals {
+pub(crate) struct Signals {
     asked: Arc<Asked>,
     /// Becomes readable with each signal.
     wake: UnixStream,
+    /// Whoever started us asked that SIGHUP does nothing (nohup).
+    ignores_hangup: bool,
 }
 
 #[derive(Debug, Default)]
@@ -28,7 +30,7 @@ impl Signals {
     ///
     /// # Errors
     /// Where the system refuses.
-    pub(super) fn catch() -> io::Result<Signals> {
+    pub(crate) fn catch() -> io::Result<Signals> {
         let mut set = SigSet::empty();
         for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
             set.add(signal);
@@ -50,20 +52,34 @@ impl Signals {
             }
         };
         std::thread::Builder::new().name("signals".to_owned()).spawn(wait)?;
-        Ok(Signals { asked, wake })
+        Ok(Signals { asked, wake, ignores_hangup: ignores_hangup() })
     }
 
     /// When the end was asked for.
-    pub(super) fn stop(&self) -> Option<Instant> {
+    pub(crate) fn stop(&self) -> Option<Instant> {
         self.asked.stop.get().copied()
     }
 
+    /// Whether one came that ends a command that waits: SIGHUP as well, which comes when a terminal goes.
+    pub(crate) fn is_end_asked(&self) -> bool {
+        let is_hung_up = self.asked.reload.load(Ordering::Acquire) && !self.ignores_hangup;
+        self.stop().is_some() || is_hung_up
+    }
+
     /// Whether the configuration is to be read again; asked once.
-    pub(super) fn take_reload(&self) -> bool {
+    pub(crate) fn take_reload(&self) -> bool {
         let mut bytes = [0; 64];
         while matches!((&self.wake).read(&mut bytes), Ok(n) if n > 0) {}
         self.asked.reload.swap(false, Ordering::AcqRel)
     }
+}
+
+/// Whether SIGHUP is ignored, by the mask that the kernel tells; what is blocked comes all the same.
+fn ignores_hangup() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_some_and(|mask| mask & 1 != 0)
 }
 
 impl AsFd for Signals {
