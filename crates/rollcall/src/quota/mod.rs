@@ -1,0 +1,16 @@
+//! Quotas: one round over one server, which `quota check` makes once and a daemon again and again.
+//!
+//! ```text
+//! measure   connect, sizes, owners, limits ─► Measured
+//! round     measure ─► growth ─► RoundOutcome: usages, notices, what could not be read
+//! ```
+//!
+//! Nothing here writes to a terminal: what is to be said is in what is returned.
+
+mod measure;
+mod round;
+
+pub(crate) use measure::{Measured, Wanted};
+#[expect(unused_imports, reason = "rounds only measure so far")]
+pub(crate) use round::{Event, Notice};
+pub(crate) use round::{RoundOutcome, Rules, round};
