@@ -284,6 +284,7 @@ pub(super) fn before(facts: &Facts) -> String {
         "locked": facts.locked,
         "plugin": facts.plugin,
         "grants_hash": facts.grants_hash.map(|hash| format!("{hash:016x}")),
+        "password_changed": facts.password_changed.map(moment),
     });
     if let Some(server) = &facts.server {
         text["on"] = serde_json::json!(PlanServer::new(server));
@@ -295,6 +296,13 @@ pub(super) fn before(facts: &Facts) -> String {
 pub(super) fn before_undo(note: &str) -> String {
     let server = server_before(note).map(|it| PlanServer::new(&it));
     server.map_or_else(|| "{}".to_owned(), |it| serde_json::json!({ "on": it }).to_string())
+}
+
+/// When the password had been changed last, in such a note, in microseconds UTC; `None` where it tells nothing.
+pub(super) fn password_before(note: &str) -> Option<i64> {
+    let note: serde_json::Value = serde_json::from_str(note).ok()?;
+    let at: Timestamp = serde_json::from_value(note.get("password_changed")?.clone()).ok()?;
+    Some(at.as_microsecond())
 }
 
 /// The server in such a note; `None` where it tells none.

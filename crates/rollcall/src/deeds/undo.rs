@@ -9,7 +9,7 @@ use ledger::{
 use verdict::plan::{DeedKind, Way};
 
 use super::apply::{outcome, step_outcome};
-use super::form::before_undo;
+use super::form::{before_undo, password_before};
 use super::{
     Doer, Done, Hands, Reach, Rebuilds, StepDone, StepOutcome, check_server, look_again,
     open_deeds, server_of, settle,
@@ -115,6 +115,15 @@ fn take_back(
         }
         _ => return skipped("whether the account is locked cannot be read"),
     };
+    // A lock that stands on it now may be of whoever made it anew.
+    let password = looked.and_then(|it| it.facts.password_changed);
+    let before = password_before(&deed.intent.before);
+    if back == DeedKind::Unlock && before.is_some_and(|it| Some(it) != password) {
+        return skipped(
+            "its password was changed since, so it may be another account of this name: unlock it by hand \
+             (rollcall unlock --anyway)",
+        );
+    }
     match taken_over(ledger, deed)? {
         Some(why) => note_as_it_is(ledger, deed, doer, &why),
         None => send(ledger, deed, back, hands, doer),
