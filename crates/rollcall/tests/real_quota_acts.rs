@@ -296,6 +296,92 @@ fn not_ours(kind: &str) {
     assert!(!bench.is_locked("localhost"));
 }
 
+/// Rights by which schemas grow go and come back as they were, whatever they were granted on.
+fn no_growth(kind: &str) {
+    let bench = Bench::new(kind, "policy = \"no-growth\"");
+    bench.user(
+        r"GRANT ALL ON act.* TO act@localhost WITH GRANT OPTION;
+          CREATE TABLE act.`t``u` (id INT); CREATE TABLE act_x.t (id INT);
+          GRANT SELECT, INSERT ON `act\_%`.* TO act@'127.%';
+          GRANT INSERT, UPDATE, DELETE ON act.`t``u` TO act@'127.%';
+          GRANT INSERT, DROP ON act.t TO act@'127.%' WITH GRANT OPTION;",
+    );
+    let grants = bench.grants();
+    bench.fill(24);
+    // An open session has its rights until its next USE.
+    let mut session = bench.session("act", PASSWORD);
+    let mut input = session.stdin.take().unwrap();
+    input.write_all(b"USE act; SELECT 1;\n").unwrap();
+    let mut answer = [0; 2];
+    session.stdout.as_mut().unwrap().read_exact(&mut answer).unwrap();
+    let (row, errors) = bench.apply();
+    assert_eq!(row["action"], "no-growth", "{errors}");
+    assert!(errors.contains("1 sessions closed"), "{errors}");
+    let _ = input.write_all(b"INSERT INTO act.t (t) VALUES ('late');\n");
+    drop(input);
+    assert!(!session.wait().unwrap().success());
+    assert_ne!(bench.grants(), grants);
+    for refused in [
+        "INSERT INTO act.t (t) VALUES ('x')",
+        "UPDATE act.t SET t = 'x'",
+        "CREATE TABLE act.n (id INT)",
+        "ALTER TABLE act.t ADD COLUMN n INT",
+        "CREATE INDEX i ON act.t (id)",
+    ] {
+        let (ok, errors) = bench.act(refused);
+        assert!(!ok && errors.contains("denied"), "{refused}: {errors}");
+    }
+    for done in ["SELECT COUNT(*) FROM act.t", "DELETE FROM act.t", "DROP TABLE act.`t``u`"] {
+        let (ok, errors) = bench.act(done);
+        assert!(ok, "{done}: {errors}");
+    }
+    assert!(!bench.is_locked("localhost"));
+    bench.sql("CREATE TABLE act.`t``u` (id INT); OPTIMIZE TABLE act.t;");
+    let (row, errors) = bench.apply();
+    assert_eq!(row["action"], Value::Null, "{errors}");
+    assert!(errors.contains("act is free again: no-growth"), "{errors}");
+    assert_eq!(bench.grants(), grants);
+    let (ok, errors) = bench.act("INSERT INTO act.t (t) VALUES ('x')");
+    assert!(ok, "{errors}");
+    let journal = bench.journal();
+    let count = |what: &str| journal.iter().filter(|it| *it == what).count();
+    let counts = [count("revoke undone"), count("grant done"), count("kill done")];
+    assert_eq!(counts, [4, 4, 1], "{journal:?}");
+    // By hand it is the same.
+    bench.fill(24);
+    bench.apply();
+    assert_ne!(bench.grants(), grants);
+    let output = bench.run(&["undo", "--last"]);
+    assert!(output.status.success(), "{}", lossy(&output.stderr));
+    assert_eq!(bench.grants(), grants);
+}
+
+/// Who has rights in another way is named and left alone.
+fn no_growth_refused(kind: &str) {
+    let bench = Bench::new(kind, "policy = \"no-growth\"");
+    bench.user("");
+    bench.fill(24);
+    let refused = |grant: &str, why: &str| {
+        bench.sql(grant);
+        let grants = bench.grants();
+        let (row, errors) = bench.apply();
+        assert_eq!(row["action"], "refused", "{grant}");
+        assert!(errors.contains(why), "{grant}: {errors}");
+        assert_eq!(bench.grants(), grants);
+    };
+    refused("SELECT 1;", "nothing is granted to its accounts by which its schemas grow");
+    refused("GRANT INSERT ON *.* TO act@localhost;", "'act'@'localhost' has INSERT on all schemas");
+    bench.sql("REVOKE INSERT ON *.* FROM act@localhost;");
+    refused("GRANT INSERT (t) ON act.t TO act@localhost;", "has rights on columns of act.t");
+    bench.sql("REVOKE INSERT (t) ON act.t FROM act@localhost; CREATE DATABASE acts;");
+    refused("GRANT INSERT ON `act%`.* TO act@localhost;", "on act% reaches schemas of others");
+    bench.sql("REVOKE INSERT ON `act%`.* FROM act@localhost;");
+    refused("CREATE ROLE act_role; GRANT act_role TO act@localhost;", "has rights by roles");
+    assert!(bench.journal().is_empty());
+    let role = if bench.server.told("family") == "mariadb" { "act_role" } else { "act_role@'%'" };
+    bench.sql(&format!("DROP ROLE {role};"));
+}
+
 macro_rules! on_each_server {
     ($($check:ident),*) => {
         $(
@@ -319,4 +405,4 @@ macro_rules! on_each_server {
     };
 }
 
-on_each_server!(locked, not_ours);
+on_each_server!(locked, not_ours, no_growth, no_growth_refused);

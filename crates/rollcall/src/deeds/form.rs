@@ -18,7 +18,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use verdict::account::{AccountName, Family, Identity};
-use verdict::plan::{DeedKind, Facts, Step, Way};
+use verdict::plan::{DeedKind, Facts, Step};
 
 use crate::render::hex;
 
@@ -224,10 +224,7 @@ impl Plan {
             return Err(format!("{:?} is nothing that a plan can do", self.kind));
         };
         // Whatever the text says: what is sent is what rollcall writes for this account.
-        let own = |step: &PlanStep| {
-            let sql = step.sql.as_bytes();
-            sql == kind.statement(&step.account(), Way::of(sql))
-        };
+        let own = |step: &PlanStep| kind.is_statement(&step.account(), step.sql.as_bytes());
         match self.steps.iter().all(own) {
             true => Ok(()),
             false => {
@@ -320,6 +317,7 @@ fn moment(micros: i64) -> Timestamp {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+    use verdict::plan::Way;
 
     fn identity() -> Identity {
         Identity { family: Family::MySql, uuid: "8e28-61e2".into(), hostname: b"db1".into() }

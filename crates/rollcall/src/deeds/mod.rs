@@ -35,6 +35,7 @@ use anyhow::{anyhow, bail};
 use ledger::{Deed, DeedFilter, Intent, Ledger, Outcome};
 use live::server::LOCK_WAIT_SECONDS;
 use verdict::account::AccountName;
+use verdict::plan::DeedKind;
 
 /// Who does it, and by which clock, in microseconds UTC.
 #[derive(Debug, Clone)]
@@ -195,6 +196,8 @@ fn ending(
         "lock" => locked == Some(true),
         "unlock" => locked == Some(false),
         "drop" => looked.is_none(),
+        "revoke" => hands.shows(DeedKind::Revoke, account, sql)?,
+        "grant" => hands.shows(DeedKind::Grant, account, sql)?,
         "create" if looked.is_some() => {
             let statements = rebuilds.read(&String::from_utf8_lossy(sql))?;
             return match hands.complete(account, statements) {

@@ -14,7 +14,9 @@ use std::fs::File;
 use std::path::Path;
 
 use ledger::{Ledger, NewPlan, PlanState};
-use verdict::account::Snapshot;
+use live::growth::Granted;
+use verdict::account::{Account, Snapshot};
+use verdict::plan::growth::{Rights, is_meant};
 use verdict::plan::{DeedKind, Proposal, Refusal, Rules as PlanRules, Step, Target, propose};
 use verdict::quota::{Decision, Held, Limit, Policy, Usage, UserState, decide};
 use verdict::unused::Verdict;
@@ -341,14 +343,35 @@ impl Actor<'_> {
     /// # Errors
     /// Why it cannot be held back.
     fn steps(&mut self, usage: &Usage, policy: Policy) -> Result<(DeedKind, Vec<Step>), String> {
+        let kind = match policy {
+            Policy::Warn => return Err("by policy nothing is done".to_owned()),
+            Policy::Lock => DeedKind::Lock,
+            Policy::NoGrowth => DeedKind::Revoke,
+        };
         self.snapshot()?;
         let snapshot = self.snapshot.as_ref().expect("it was read");
-        let why = why(usage);
-        let proposal = locks(&self.measured.server, snapshot, usage, &why, self.rules);
-        match policy {
-            Policy::Warn => Err("by policy nothing is done".to_owned()),
-            Policy::Lock => Ok((DeedKind::Lock, all_or_none(proposal, snapshot, usage)?)),
-            Policy::NoGrowth => Err("no-growth is not known".to_owned()),
+        let proposal = proposal(&self.measured.server, snapshot, usage, kind, self.rules);
+        let steps = all_or_none(proposal, snapshot, usage)?;
+        if kind == DeedKind::Lock {
+            return Ok((kind, steps));
+        }
+        let mut server = self.wanted.place.connect(Some(&self.measured.server))?;
+        let of = |step: &Step| snapshot.accounts.iter().find(|it| it.name == step.account);
+        let mut all = Vec::new();
+        for step in &steps {
+            let granted = live::growth::granted(&mut server, &step.account);
+            let granted = granted.map_err(|error| error.to_string())?;
+            let account = of(step).expect("a step's account is of the snapshot");
+            let places = taken(account, granted, usage, &self.measured.schemas)?;
+            all.extend(places.into_iter().map(|rights| Step {
+                sql: rights.statement(kind, &step.account),
+                effects: vec!["reading, DELETE and DROP stay; open sessions are closed".to_owned()],
+                ..step.clone()
+            }));
+        }
+        match all.is_empty() {
+            true => Err("nothing is granted to its accounts by which its schemas grow".to_owned()),
+            false => Ok((kind, all)),
         }
     }
 
@@ -404,14 +427,59 @@ fn reach(
     Ok(Box::new(hands))
 }
 
-/// What would lock the accounts of a user, and which of them may not be.
-fn locks(
+/// What is taken from an account: what is granted to it on the user's schemas, and on none but those.
+///
+/// # Errors
+/// Why the account cannot be held back so.
+fn taken(
+    account: &Account,
+    granted: Granted,
+    usage: &Usage,
+    schemas: &BTreeMap<Vec<u8>, u64>,
+) -> Result<Vec<Rights>, String> {
+    let name = &account.name;
+    if !granted.global.is_empty() {
+        return Err(format!("{name} has {} on all schemas", granted.global.join(", ")));
+    }
+    if !account.roles.is_empty() {
+        return Err(format!("{name} has rights by roles"));
+    }
+    let is_own = |schema: &Vec<u8>| usage.schemas.contains(schema);
+    if let Some((schema, table)) = granted.columns.iter().find(|(schema, _)| is_own(schema)) {
+        let text = String::from_utf8_lossy;
+        return Err(format!("{name} has rights on columns of {}.{}", text(schema), text(table)));
+    }
+    let mut all = Vec::new();
+    for rights in granted.places {
+        let meant = |schema: &&Vec<u8>| match rights.table {
+            Some(_) => **schema == rights.schema,
+            None => is_meant(&rights.schema, schema),
+        };
+        let (own, others): (Vec<_>, Vec<_>) =
+            schemas.keys().filter(meant).partition(|schema| is_own(schema));
+        match (own.is_empty(), others.is_empty()) {
+            // Of others alone, or shared: it counts for nobody here.
+            (true, false) => {}
+            // A pattern that means no schema yet would let a new one grow.
+            (_, true) => all.push(rights),
+            (false, false) => {
+                let pattern = String::from_utf8_lossy(&rights.schema).into_owned();
+                return Err(format!("what {name} has on {pattern} reaches schemas of others"));
+            }
+        }
+    }
+    Ok(all)
+}
+
+/// What would be done to the accounts of a user, and which of them may not be touched.
+fn proposal(
     server: &str,
     snapshot: &Snapshot,
     usage: &Usage,
-    why: &str,
+    kind: DeedKind,
     rules: &Rules<'_>,
 ) -> Proposal {
+    let why = why(usage);
     let accounts = snapshot.accounts.iter().filter(|it| it.name.user == usage.user);
     let targets: Vec<Target<'_>> = accounts
         .map(|account| Target {
@@ -419,7 +487,7 @@ fn locks(
             snapshot,
             account,
             verdict: Verdict::Used,
-            why: why.to_owned(),
+            why: why.clone(),
             references: &[],
             locked_since: None,
             locked_by_us: false,
@@ -427,7 +495,7 @@ fn locks(
         })
         .collect();
     let rules = PlanRules {
-        kind: DeedKind::Lock,
+        kind,
         now: snapshot.at,
         protected: rules.protected,
         anyway: true,
