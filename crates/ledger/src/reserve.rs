@@ -58,6 +58,8 @@ pub(crate) struct Reserve {
     /// Where the next record goes.
     end: u64,
     hash: [u8; 32],
+    /// We hold the lock, and may write.
+    is_ours: bool,
 }
 
 impl Reserve {
@@ -86,7 +88,8 @@ impl Reserve {
             file.write_all_at(&zeros, bytes)?;
             file.sync_all()?;
         }
-        let mut reserve = Reserve { file, path, records: Vec::new(), end: 0, hash: [0; 32] };
+        let (records, hash) = (Vec::new(), [0; 32]);
+        let mut reserve = Reserve { file, path, records, end: 0, hash, is_ours: true };
         reserve.read()?;
         Ok(Some(reserve))
     }
@@ -104,8 +107,17 @@ impl Reserve {
         Ok(())
     }
 
+    /// From now on it is shown, and another may write to it.
+    fn let_go(&mut self) {
+        self.is_ours = false;
+        let _ = self.file.unlock();
+    }
+
     /// Notes a record. What this returns is on the disk.
     fn add(&mut self, record: Record) -> Result<(), Error> {
+        if !self.is_ours {
+            return Err(Error::Full { path: self.path.clone() });
+        }
         let failed = |path: &Path, error| Error::File {
             path: path.to_path_buf(),
             doing: "writing to what is set aside for the journal",
@@ -219,6 +231,8 @@ impl Ledger {
             },
             Err(error) => return Err(error),
         };
+        // What another run has left is shown from there; here it is written to.
+        ledger.reserve = None;
         let doing = "setting room aside for the journal";
         let reserve = Reserve::open(path, true);
         ledger.reserve =
@@ -237,7 +251,7 @@ impl Ledger {
     /// # Errors
     /// Where SQLite fails for another reason.
     pub fn take_reserve(&mut self) -> Result<(), Error> {
-        let Some(mut reserve) = self.reserve.take() else { return Ok(()) };
+        let Some(mut reserve) = self.reserve.take_if(|it| it.is_ours) else { return Ok(()) };
         let done = match reserve.records.is_empty() {
             true => Ok(()),
             false => self.take_in(&mut reserve),
@@ -257,8 +271,9 @@ impl Ledger {
             self.reserve = Some(reserve);
             // What cannot be taken stays, and is shown from there.
             let _ = self.take_reserve();
-            if !self.is_short_of_room() {
-                self.reserve = None;
+            match self.is_short_of_room() {
+                true => self.reserve.iter_mut().for_each(Reserve::let_go),
+                false => self.reserve = None,
             }
         }
     }
@@ -550,4 +565,150 @@ fn decode(fields: Vec<Vec<u8>>) -> Option<Record> {
 pub(crate) fn plan_id(plan: &NewPlan) -> String {
     let [one, two, ..] = plan.hash;
     format!("{one:02x}{two:02x}-r{}", plan.made_us)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::DeedFilter;
+    use std::fs;
+
+    fn plan() -> NewPlan {
+        let text = "{}".to_owned();
+        NewPlan {
+            hash: Sha256::digest(&text).into(),
+            kind: "lock".to_owned(),
+            author: "root@db1".to_owned(),
+            made_us: -7,
+            expires_us: i64::MAX,
+            text,
+        }
+    }
+
+    fn intent(plan: &str) -> Intent {
+        Intent {
+            plan: Some(plan.to_owned()),
+            undo_of: None,
+            step: 1,
+            server: b"db\xff".to_vec(),
+            account: AccountName::new("o'neil", "%"),
+            kind: "lock".to_owned(),
+            sql: b"LOCK".to_vec(),
+            undo: vec![b"UNLOCK".to_vec()],
+            before: "{}".to_owned(),
+            os_user: "root".to_owned(),
+            host: "db1".to_owned(),
+            ticket: None,
+            begun_us: 5,
+        }
+    }
+
+    /// One of each kind.
+    fn records() -> Vec<Record> {
+        let (plan, id) = (plan(), plan_id(&plan()));
+        let held = Held { policy: Policy::Lock, plan: id.clone(), since_us: 5, closed: 2 };
+        let state = UserState { warned: 98, exceeds: 3, held: Some(held), ..UserState::default() };
+        let (outcome, detail) = (Outcome::Done, "as asked".to_owned());
+        let end = End { ended_us: 9, outcome, error_code: Some(1396), detail };
+        vec![
+            Record::Plan(id.clone(), plan),
+            Record::State(b"db\xff".to_vec(), b"act".to_vec(), state),
+            Record::Begin(-1, Box::new(intent(&id))),
+            Record::End(-1, end),
+            Record::PlanState(id, PlanState::Applied),
+        ]
+    }
+
+    fn written(ledger: &Path) -> Vec<u8> {
+        let mut reserve = Reserve::open(ledger, true).unwrap().unwrap();
+        records().into_iter().for_each(|record| reserve.add(record).unwrap());
+        drop(reserve);
+        fs::read(ledger.with_extension("sqlite.reserve")).unwrap()
+    }
+
+    #[test]
+    fn what_is_written_is_read_and_a_record_cut_anywhere_is_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("l.sqlite");
+        let bytes = written(&path);
+        assert_eq!(bytes.len() as u64, RESERVE_BYTES);
+        let reserve = Reserve::open(&path, false).unwrap().unwrap();
+        assert_eq!(reserve.records, records());
+        // It is one process's.
+        assert!(Reserve::open(&path, true).unwrap().is_none());
+        let end = usize::try_from(reserve.end).unwrap();
+        drop(reserve);
+        for cut in (0..end).step_by(7) {
+            let mut torn = bytes.clone();
+            torn[cut..].fill(0);
+            fs::write(path.with_extension("sqlite.reserve"), torn).unwrap();
+            let read = Reserve::open(&path, false).unwrap().unwrap().records;
+            assert!(read.len() < records().len() && records().starts_with(&read), "{cut}");
+        }
+    }
+
+    #[test]
+    fn records_are_taken_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("l.sqlite");
+        drop(Ledger::create(&path).unwrap());
+        let bytes = written(&path);
+        let look = |ledger: &Ledger| {
+            let deeds = ledger.deeds(&DeedFilter::default()).unwrap();
+            assert_eq!(deeds.len(), 1);
+            assert_eq!((deeds[0].id, deeds[0].outcome), (1, Outcome::Done));
+            assert_eq!(deeds[0].intent, intent(&plan_id(&plan())));
+            assert_eq!(ledger.plan(&plan_id(&plan())).unwrap().unwrap().state, PlanState::Applied);
+            assert_eq!(ledger.quota_states(b"db\xff").unwrap().len(), 1);
+            assert_eq!(ledger.verify_journal().unwrap(), None);
+        };
+        look(&Ledger::open(&path).unwrap());
+        let file = path.with_extension("sqlite.reserve");
+        assert!(fs::read(&file).unwrap().iter().all(|byte| *byte == 0));
+        // Killed before the zeros were written.
+        fs::write(&file, bytes).unwrap();
+        look(&Ledger::with_reserve(&path).unwrap());
+        assert!(fs::read(&file).unwrap().iter().all(|byte| *byte == 0));
+    }
+
+    #[test]
+    fn beside_the_ledger_it_is_all_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("l.sqlite");
+        drop(Ledger::create(&path).unwrap());
+        let mut ledger = Ledger::with_reserve(&path).unwrap();
+        // As if nothing could be written.
+        ledger.db.pragma_update(None, "query_only", true).unwrap();
+        let id = ledger.store_plan(&plan()).unwrap();
+        let deed = ledger.begin_deed(&intent(&id)).unwrap();
+        assert_eq!(deed, -1);
+        ledger.end_deed(deed, 9, Outcome::Done, None, "").unwrap();
+        assert!(ledger.set_plan_state(&id, &[PlanState::Open], PlanState::Applied).unwrap());
+        assert!(!ledger.set_plan_state(&id, &[PlanState::Open], PlanState::Refused).unwrap());
+        assert!(ledger.is_short_of_room());
+        assert_eq!(ledger.plan(&id).unwrap().unwrap().state, PlanState::Applied);
+        assert_eq!(ledger.deed(-1).unwrap().unwrap().outcome, Outcome::Done);
+        ledger.db.pragma_update(None, "query_only", false).unwrap();
+        ledger.take_reserve().unwrap();
+        assert!(!ledger.is_short_of_room());
+        assert_eq!(ledger.deed(1).unwrap().unwrap().outcome, Outcome::Done);
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut reserve = Reserve::open(&folder.path().join("l"), true).unwrap().unwrap();
+        let mut large = intent("7f3a-1");
+        // All but the length, of the largest that fits, is what an empty one takes.
+        large.sql = Vec::new();
+        let bytes = HEAD + pack(&encode(&Record::Begin(-1, Box::new(large.clone())))).len();
+        large.sql = vec![b'x'; usize::try_from(RESERVE_BYTES).unwrap() - bytes + 1];
+        let add = |reserve: &mut Reserve, large: &Intent| {
+            reserve.add(Record::Begin(-1, Box::new(large.clone())))
+        };
+        assert!(matches!(add(&mut reserve, &large), Err(Error::Full { .. })));
+        large.sql.pop();
+        add(&mut reserve, &large).unwrap();
+        assert!(matches!(add(&mut reserve, &intent("")), Err(Error::Full { .. })));
+    }
 }
