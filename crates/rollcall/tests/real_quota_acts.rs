@@ -106,6 +106,12 @@ impl Bench {
         rows
     }
 
+    /// Statements for the ledger itself.
+    fn ledger_sql(&self, text: &str) {
+        let db = rusqlite::Connection::open(self.path(&self.ledger)).unwrap();
+        db.execute_batch(text).unwrap();
+    }
+
     fn sql(&self, text: &str) {
         let (ok, errors) = self.as_user("root", "", text);
         assert!(ok, "{text}: {errors}");
@@ -223,12 +229,21 @@ fn locked(kind: &str) {
     assert_eq!(bench.journal().len(), 2);
     bench.shrink();
     assert_eq!(bench.check(&[]).0["action"], "would restore");
+    bench.ledger_sql("CREATE TABLE kept AS SELECT * FROM quota_state");
     let (row, errors) = bench.apply();
     assert_eq!((&row["state"], &row["action"]), (&"ok".into(), &Value::Null), "{errors}");
     assert!(errors.contains("db1: act is free again: lock"), "{errors}");
     assert!(bench.act("SELECT 1").0);
     assert_eq!(bench.grants(), grants);
     let undone = ["lock undone", "lock undone", "unlock done", "unlock done"];
+    assert_eq!(bench.journal(), undone);
+    // As if it had been killed behind the last deed: that is found out.
+    bench.ledger_sql(
+        "INSERT OR REPLACE INTO quota_state SELECT * FROM kept; DROP TABLE kept;
+         UPDATE plan SET state = 'applied'",
+    );
+    let (row, errors) = bench.apply();
+    assert_eq!(row["action"], Value::Null, "{errors}");
     assert_eq!(bench.journal(), undone);
 }
 
@@ -458,7 +473,7 @@ fn killed(kind: &str) {
     );
     let grants = bench.grants();
     bench.fill(3);
-    for round in 0..24_u64 {
+    for round in 0..14_u64 {
         let policy = if round % 2 == 0 { "lock" } else { "no-growth" };
         bench.configure(&format!("policy = \"{policy}\""));
         for (soft, hard, action) in
@@ -467,7 +482,7 @@ fn killed(kind: &str) {
             bench.limit(soft, hard);
             let mut run = bench.command(&["quota", "check", "--apply"]);
             let mut run = run.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-            std::thread::sleep(std::time::Duration::from_millis(20 + 17 * round));
+            std::thread::sleep(std::time::Duration::from_millis(20 + 30 * round));
             let _ = run.kill();
             run.wait().unwrap();
             let (row, errors) = bench.apply();

@@ -323,8 +323,11 @@ impl Actor<'_> {
                         return Ok(());
                     }
                 }
-                // All of it had failed: nothing is to be given back.
-                Err(_) if self.is_nothing_done(&held.plan)? => {}
+                // All of it had failed, or is given back: an earlier run was killed behind that.
+                Err(_) if self.is_nothing_done(&held.plan)? => {
+                    let from = [PlanState::Applied, PlanState::Partly];
+                    self.ledger.set_plan_state(&held.plan, &from, PlanState::Undone)?;
+                }
                 Err(error) => {
                     self.tell_why(usage, state, Notice::Failed { why: format!("{error:#}") });
                     return Ok(());
@@ -337,12 +340,13 @@ impl Actor<'_> {
         Ok(())
     }
 
-    /// Whether nothing of a plan was done that is not undone.
+    /// Whether nothing of a plan was done that is not undone: an earlier run may have ended between the last deed
+    /// and noting that.
     fn is_nothing_done(&self, plan: &str) -> Result<bool, ledger::Error> {
         let deeds = self.ledger.deeds(&of_plan(plan))?;
-        Ok(deeds
-            .iter()
-            .all(|it| matches!(it.outcome, ledger::Outcome::Failed | ledger::Outcome::Undone)))
+        let mut takes =
+            deeds.iter().filter(|it| it.intent.undo_of.is_none() && !it.intent.undo.is_empty());
+        Ok(takes.all(|it| matches!(it.outcome, ledger::Outcome::Failed | ledger::Outcome::Undone)))
     }
 
     /// What is sent to hold a user back.
