@@ -34,6 +34,7 @@ pub mod deed;
 pub mod dump;
 pub mod error;
 pub mod facts;
+pub mod growth;
 pub mod option_file;
 pub mod process;
 pub mod server;

@@ -1,0 +1,18 @@
+//! Quotas: one round over one server, which `quota check` makes once and a daemon again and again.
+//!
+//! ```text
+//! measure   connect, sizes, owners, limits ─► Measured
+//! round     measure ─► growth ─► act ─► RoundOutcome: usages, events, what could not be read
+//! act       states of before, policy ─► plan ─► deeds ─► states
+//! ```
+//!
+//! Nothing here writes to a terminal: what is to be said is in what is returned.
+
+mod act;
+mod measure;
+mod round;
+
+pub(crate) use measure::{Action, Measured, Wanted};
+#[expect(unused_imports, reason = "who is told of events needs their kinds")]
+pub(crate) use round::{Event, Notice};
+pub(crate) use round::{RoundOutcome, Rules, round};
