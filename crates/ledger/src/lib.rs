@@ -109,6 +109,7 @@ mod journal;
 mod keep;
 mod links;
 mod plans;
+mod samples;
 mod usage;
 
 mod proxysql;
@@ -147,6 +148,7 @@ pub use pauses::{PAUSE_DAYS, Pause};
 pub use plans::{NewPlan, Plan, PlanFilter, PlanState};
 pub use proxysql::{PROXY_USERS_MAX, ProxyUsers, SQLITE_MAGIC, proxysql_users};
 pub use rows::*;
+pub use samples::{Sample, SampleLimits, Sampled, SampledQuery};
 pub use store::Ledger;
 pub use usage::{EarlierUsage, USAGE_DAYS};
 pub use watched::{TROUBLE_BYTES_MAX, TROUBLES_MAX};
