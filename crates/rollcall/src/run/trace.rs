@@ -175,6 +175,12 @@ impl Session<'_> {
             };
             sources.ledger = servers.map(|servers| (ledger, servers));
         }
+        if let Some(name) = &self.global.server
+            && ledger.exists()
+        {
+            let opened = Ledger::open(&ledger).ok();
+            sources.sampled = opened.map(|ledger| (ledger, name.as_bytes().to_vec()));
+        }
         let table = server.and_then(|it| it.access_log.as_ref());
         if let Some((table, live)) = table.zip(self.live_server(args, server, table.is_some()))
             && let Err(error) = sources.open_table(live, table)
@@ -206,16 +212,16 @@ impl Session<'_> {
         };
         let summary = trace::trace(job, &mut |found| {
             match found {
-                Found::Transaction(traced, found, log) if args.stats => {
+                Found::Transaction(traced, found, _, log) if args.stats => {
                     rows += 1;
                     tally.add(traced, found);
                     let user = found.who.as_ref().map(|who| &who.user[..]);
                     stats.add(traced, user, &trace::place(&log.name));
                 }
-                Found::Transaction(traced, found, log) => {
+                Found::Transaction(traced, found, sampled, log) => {
                     rows += 1;
                     tally.add(traced, found);
-                    chunk.transaction(traced, found, log);
+                    chunk.transaction(traced, found, sampled, log);
                 }
                 Found::Row(traced, row) => chunk.row(traced, row),
                 Found::Change(..) | Found::Statement(_) | Found::End(_) => {}

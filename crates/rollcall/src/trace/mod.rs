@@ -82,8 +82,8 @@ pub(crate) enum Wanted {
 
 /// Something that was found.
 pub(crate) enum Found<'a> {
-    /// A transaction.
-    Transaction(&'a Traced, &'a Attribution, &'a Log),
+    /// A transaction, with the processes that were seen at its connection.
+    Transaction(&'a Traced, &'a Attribution, &'a [ledger::Sample], &'a Log),
     /// A row of the transaction before.
     Row(&'a Traced, &'a RowChange),
     /// A row of it as the log has it, and how many bytes it takes there.
@@ -93,6 +93,9 @@ pub(crate) enum Found<'a> {
     /// It is over.
     End(&'a Transaction),
 }
+
+/// The number of a transaction that is told, who made it, and the processes that were seen at its connection.
+type Chosen = (usize, Attribution, Vec<ledger::Sample>);
 
 /// Is told what was found.
 pub(crate) type Tell<'a> = dyn FnMut(Found<'_>) -> Result<()> + 'a;
@@ -239,10 +242,12 @@ fn join(
         let is_new = |text: &String| !summary.failed.contains(text);
         let failed: Vec<String> = failed.into_iter().filter(is_new).collect();
         summary.failed.extend(failed);
+        job.logins.add_queries(&mut joiner, runs)?;
         joiner.turn();
         job.audit.each(from, &mut |record, _| joiner.second(record));
         summary.suspects = joiner.suspects();
     } else {
+        job.logins.add_queries(&mut joiner, runs)?;
         joiner.turn();
     }
     job.logins.add(&mut joiner, runs)?;
@@ -256,16 +261,21 @@ fn join(
             summary.is_limited = true;
             break;
         }
-        chosen.push((number, attribution));
+        let head = &heads[number];
+        let sampled = match head.is_own {
+            true => job.logins.sampled(&attribution, runs, head.run)?,
+            false => Vec::new(),
+        };
+        chosen.push((number, attribution, sampled));
     }
     summary.told += chosen.len();
     drop(joiner);
     if job.wanted != Wanted::Heads {
         return rows::tell(job, traced, &chosen, summary, tell);
     }
-    for (number, attribution) in &chosen {
+    for (number, attribution, sampled) in &chosen {
         let it = &traced[*number];
-        tell(Found::Transaction(it, attribution, &job.logs[it.log]))?;
+        tell(Found::Transaction(it, attribution, sampled, &job.logs[it.log]))?;
     }
     Ok(())
 }
