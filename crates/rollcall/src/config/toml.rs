@@ -517,7 +517,7 @@ mod tests {
         check("[retention]\nxyzzy=1", "2: unknown key `xyzzy`: known here are hours, days");
         check("a = 1\n\"b\\u001b\" = 1", {
             "1: unknown key `a`: known here are ledger, time_zone, health_checks, protected, \
-             references, plans, connections, retention, failures, quota, server"
+             references, plans, connections, sample, retention, failures, quota, server"
         });
         check("time_zone = 'Nowhere'", {
             "1: time_zone: no time zone \"Nowhere\": write a name like Europe/Zurich, UTC, or an \

@@ -252,7 +252,7 @@ fn join(
     }
     job.logins.add(&mut joiner, runs)?;
     let mut chosen = Vec::new();
-    for number in 0..traced.len() {
+    for (number, head) in heads.iter().enumerate() {
         let attribution = joiner.attribution(number);
         if !is_wanted(job, &attribution) {
             continue;
@@ -261,7 +261,6 @@ fn join(
             summary.is_limited = true;
             break;
         }
-        let head = &heads[number];
         let sampled = match head.is_own {
             true => job.logins.sampled(&attribution, runs, head.run)?,
             false => Vec::new(),
