@@ -110,6 +110,7 @@ mod keep;
 mod links;
 mod plans;
 mod reserve;
+mod samples;
 mod usage;
 
 mod proxysql;
@@ -150,6 +151,7 @@ pub use plans::{NewPlan, Plan, PlanFilter, PlanState};
 pub use proxysql::{PROXY_USERS_MAX, ProxyUsers, SQLITE_MAGIC, proxysql_users};
 pub use reserve::RESERVE_BYTES;
 pub use rows::*;
+pub use samples::{Sample, SampleLimits, Sampled, SampledQuery};
 pub use store::Ledger;
 pub use usage::{EarlierUsage, USAGE_DAYS};
 pub use watched::{TROUBLE_BYTES_MAX, TROUBLES_MAX};

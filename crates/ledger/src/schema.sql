@@ -304,6 +304,22 @@ CREATE TABLE quota_state (
   policy TEXT, plan TEXT, since_us INTEGER, closed INTEGER NOT NULL, told TEXT NOT NULL,
   PRIMARY KEY (server, user)
 ) WITHOUT ROWID;
+-- Connections that were open when the list of sessions was sampled, each with the processes that surely had it; pid
+-- 0: none was found. run_us: when the server started, as it told. command_line is masked. Kept as [sample] says.
+CREATE TABLE samples (
+  id INTEGER PRIMARY KEY, server NOT NULL, run_us INTEGER NOT NULL, connection INTEGER NOT NULL,
+  user NOT NULL, host NOT NULL, port INTEGER, pid INTEGER NOT NULL, start_ticks INTEGER NOT NULL,
+  started_us INTEGER, evidence TEXT NOT NULL, uid INTEGER NOT NULL, os_user TEXT, name NOT NULL, executable, unit,
+  container, command_line NOT NULL, first_us INTEGER NOT NULL, last_us INTEGER NOT NULL,
+  UNIQUE (server, run_us, connection, pid, start_ticks, user, host));
+CREATE INDEX samples_last ON samples (last_us);
+
+-- Ids of queries that the sampled list of sessions showed (MariaDB), each with its connection.
+CREATE TABLE sampled_queries (
+  id INTEGER PRIMARY KEY, server NOT NULL, run_us INTEGER NOT NULL, query INTEGER NOT NULL,
+  connection INTEGER NOT NULL, at_us INTEGER NOT NULL,
+  UNIQUE (server, run_us, query, connection));
+CREATE INDEX sampled_queries_at ON sampled_queries (at_us);
 
 -- For conntracker's users: the newest login of each user and host over all servers, as local text where
 -- its configuration is in use, else as UTC. The row mysql|localhost is the time of the last scan; that

@@ -333,8 +333,8 @@ const FROM_1: &str = "
 /// itself says may be missing in it; which logins are not settled, or contradicted; accounts, what is to be done
 /// with them and what was; how far tables were read, and which accounts they name; which servers answered under a
 /// name before, and what servers count of sessions; connection ids at the ends of pieces of logs; numbers of lines,
-/// and which users of accounts they name; what users' schemas held.
-const MADE_SINCE: [(i64, &str); 44] = [
+/// and which users of accounts they name; what users' schemas held; connections that were sampled.
+const MADE_SINCE: [(i64, &str); 48] = [
     (2, "TABLE adjoin"),
     (3, "TABLE hole"),
     (3, "INDEX hole_file"),
@@ -379,6 +379,10 @@ const MADE_SINCE: [(i64, &str); 44] = [
     (7, "TABLE let_in"),
     (7, "TABLE quota_usage"),
     (7, "TABLE quota_state"),
+    (7, "TABLE samples"),
+    (7, "INDEX samples_last"),
+    (7, "TABLE sampled_queries"),
+    (7, "INDEX sampled_queries_at"),
 ];
 
 /// Which files were forgotten: versions 3 and 4 made these when there was something to keep.

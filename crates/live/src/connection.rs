@@ -41,6 +41,8 @@ pub struct Connection {
     pub seconds: Option<u64>,
     /// The thread of the server that serves it, by the number that the operating system gave it.
     pub thread: Option<u32>,
+    /// The id of the query that it runs, or ran last (MariaDB).
+    pub query: Option<u64>,
     /// A thread of the server itself, with no client.
     pub is_internal: bool,
 }
@@ -124,22 +126,12 @@ impl<'s> Looker<'s> {
     /// # Errors
     /// [`LiveError::Refused`] where there is none to be seen and the right `PROCESS` is missing.
     pub fn find(&mut self, which: &Which) -> Result<Vec<Connection>, LiveError> {
-        let family = self.server.version().family;
-        let list = activity::table(family, &self.standing);
-        let condition = match which {
+        let mut found = self.list(&match which {
             Which::Id(id) => format!("ID={id}"),
             // Compared below, too: a pattern may fit more.
             Which::Client(_, port) => format!("HOST LIKE '%:{port}'"),
-        };
-        let thread = match family {
-            Family::MariaDb => "TID",
-            Family::MySql => "NULL",
-        };
-        let sql = format!(
-            "SELECT ID, USER, HOST, DB, COMMAND, TIME, {thread} FROM {list} WHERE {condition}"
-        );
-        let rows = self.server.ask("looking for the connection", sql.as_bytes())?;
-        let mut found: Vec<Connection> = rows.iter().filter_map(connection).collect();
+        })?;
+        let (family, list) = (self.server.version().family, self.table());
         if let Which::Client(host, port) = which {
             found.retain(|it| it.port == Some(*port) && may_be(host, &it.host));
         }
@@ -157,6 +149,35 @@ impl<'s> Looker<'s> {
             }
         }
         Ok(found)
+    }
+
+    /// All connections of clients but our own; on MySQL without their threads.
+    ///
+    /// # Errors
+    /// What the connection answers with. Without the right `PROCESS` a server lists those of our own user only.
+    pub fn all(&mut self) -> Result<Vec<Connection>, LiveError> {
+        let own = self.server.connection_id();
+        let mut found = self.list(&format!("ID<>{own}"))?;
+        found.retain(|it| !it.is_internal && it.user != b"unauthenticated user");
+        Ok(found)
+    }
+
+    fn table(&self) -> &'static str {
+        activity::table(self.server.version().family, &self.standing)
+    }
+
+    /// Those for which a condition holds.
+    fn list(&mut self, condition: &str) -> Result<Vec<Connection>, LiveError> {
+        let own = match self.server.version().family {
+            Family::MariaDb => "TID, QUERY_ID",
+            Family::MySql => "NULL, NULL",
+        };
+        let sql = format!(
+            "SELECT ID, USER, HOST, DB, COMMAND, TIME, {own} FROM {} WHERE {condition}",
+            self.table()
+        );
+        let rows = self.server.ask("looking for the connection", sql.as_bytes())?;
+        Ok(rows.iter().filter_map(connection).collect())
     }
 
     /// The thread that serves this session itself.
@@ -272,6 +293,7 @@ fn connection(row: &Row) -> Option<Connection> {
         command,
         seconds: number(row, 5),
         thread: number(row, 6).filter(|&it: &u32| it > 0),
+        query: number(row, 7).filter(|&it: &u64| it > 0),
     })
 }
 

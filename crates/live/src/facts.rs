@@ -60,6 +60,17 @@ pub fn clock(server: &mut Server) -> Result<i64, LiveError> {
     number.ok_or_else(|| server.odd(doing, "its clock is no number"))
 }
 
+/// When the server started, in microseconds UTC and to about a second; `None` where it does not tell.
+///
+/// # Errors
+/// What the connection answers with.
+pub fn started(server: &mut Server) -> Result<Option<i64>, LiveError> {
+    let now = clock(server)?;
+    let status = status(server, "Uptime")?;
+    let uptime = status.get("uptime").and_then(|it| it.parse::<i64>().ok());
+    Ok(uptime.map(|uptime| now - uptime * 1_000_000))
+}
+
 /// By how many seconds the server's own zone, that of its operating system, is ahead of UTC at these moments
 /// (microseconds UTC). `None` where it does not tell.
 ///

@@ -21,7 +21,7 @@ pub(crate) use setup::{
     DoctorArgs, ServerArgs, Setup, SetupArgs, SetupAudit, SetupInitConnect, SetupLockProcedure,
     SetupMonitor, SetupPlugin,
 };
-pub(crate) use trace::{TraceArgs, TraceKind, WhoArgs};
+pub(crate) use trace::{SampleArgs, TraceArgs, TraceKind, WhoArgs};
 
 use std::path::PathBuf;
 
@@ -168,6 +168,9 @@ pub(crate) enum Command {
     /// From a connection to the client's process on this machine: over TCP or a unix socket, in
     /// containers, too; run it as root
     Who(WhoArgs),
+    /// Note which processes have the connections that are open, so that trace and who can name them
+    /// afterwards; until SIGTERM (for systemd, as root)
+    Sample(SampleArgs),
     /// What servers and their logs lack, what that costs, and what mends it
     Doctor(DoctorArgs),
     /// Storage per user against limits

@@ -5,6 +5,7 @@ mod accounts;
 mod deeds;
 mod doctor;
 mod quota;
+mod sample;
 mod setup;
 mod trace;
 mod who;
@@ -103,6 +104,7 @@ fn dispatch(cli: &Cli, out: Out) -> anyhow::Result<Exit> {
         Command::Journal(args) => session.journal(args),
         Command::Trace(args) => session.trace(args),
         Command::Who(args) => session.who(args),
+        Command::Sample(args) => session.sample(args),
         Command::Doctor(args) => session.doctor(args),
         Command::Quota(args) => session.quota(args),
         Command::Status => session.status(),

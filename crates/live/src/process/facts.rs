@@ -42,6 +42,11 @@ pub(super) fn stat(pid: u32) -> Option<Stat> {
     read_stat(&small(pid, "stat").ok()?)
 }
 
+/// Whether a process with this id and start still runs.
+pub fn still_runs(pid: u32, started_ticks: u64) -> bool {
+    stat(pid).is_some_and(|it| it.started_ticks == started_ticks)
+}
+
 /// All of it. `None`: it is gone, or another process has taken its id meanwhile.
 pub(super) fn process(pid: u32) -> Option<Process> {
     let before = stat(pid)?;
@@ -218,6 +223,10 @@ mod tests {
         let started = own.started.unwrap() / 1_000_000;
         assert!((0..=86_400).contains(&(now.as_secs() as i64 - started)), "{started}");
         assert!(process(u32::MAX).is_none());
+        // Another one with the same id is another one.
+        assert!(still_runs(own.pid, own.started_ticks));
+        assert!(!still_runs(own.pid, own.started_ticks + 1));
+        assert!(!still_runs(u32::MAX, own.started_ticks));
     }
 
     #[test]

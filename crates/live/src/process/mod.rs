@@ -40,8 +40,10 @@ mod thread;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
+#[cfg(target_os = "linux")]
+pub use facts::still_runs;
 #[cfg(not(target_os = "linux"))]
-pub use other::{candidates, of_client, of_thread, server};
+pub use other::{candidates, of_client, of_thread, server, still_runs};
 #[cfg(target_os = "linux")]
 pub use search::{candidates, of_client, of_thread, server};
 

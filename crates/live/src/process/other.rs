@@ -30,6 +30,11 @@ pub fn of_thread<E>(
     Ok(nothing())
 }
 
+/// Nothing is known to run.
+pub fn still_runs(_: u32, _: u64) -> bool {
+    false
+}
+
 /// Finds nothing.
 pub fn candidates(_: &ServerProcess) -> Found {
     nothing()

@@ -39,7 +39,7 @@ pub(crate) use status::status;
 pub(crate) use trace::{Tally, TraceChunk, trace_tables};
 pub(crate) use trace_stats::trace_stats;
 pub(crate) use unused::{UnusedOptions, reasons, unused};
-pub(crate) use who::{Sought, who};
+pub(crate) use who::{Sought, command_bytes, who, who_sampled};
 
 use crate::render::{Answer, thousands};
 use crate::time::{Zone, length_text};

@@ -3,16 +3,17 @@
 use std::collections::{BTreeMap, HashSet};
 
 use binlog::{Outcome, XaName};
+use ledger::Sample;
 use verdict::secrets::{MASK, shown_bytes};
 use verdict::trace::{Attribution, CANDIDATES_MAX, Evidence, LoginEvidence, Reason};
 
 use super::View;
 use crate::render::{Answer, Column, Json, Records, Table, Value, shown, shown_plain, thousands};
-use crate::time::second_text;
+use crate::time::{second_text, utc_text};
 use crate::trace::{Cell, Log, RowChange, Sum, TableRead, Traced, table_name};
 
 /// The fields of a transaction, for programs.
-pub(super) const FIELDS: [&str; 19] = [
+pub(super) const FIELDS: [&str; 20] = [
     "server_id",
     "file",
     "position",
@@ -32,6 +33,7 @@ pub(super) const FIELDS: [&str; 19] = [
     "reason",
     "outcome",
     "xa",
+    "processes",
 ];
 
 /// The fields of a row.
@@ -185,17 +187,23 @@ impl<'a> TraceChunk<'a> {
     }
 
     /// Adds a transaction.
-    pub(crate) fn transaction(&mut self, traced: &Traced, found: &Attribution, log: &Log) {
+    pub(crate) fn transaction(
+        &mut self,
+        traced: &Traced,
+        found: &Attribution,
+        sampled: &[Sample],
+        log: &Log,
+    ) {
         self.answer.rows += 1;
         if self.view.records {
-            let row = record(traced, found, log);
+            let row = record(traced, found, sampled, log);
             self.weight += 500 + traced.tables.len() * 100;
             self.push_record(&FIELDS, row);
         }
         if !self.view.page {
             return;
         }
-        let cells = cells(traced, found, self.view);
+        let cells = cells(traced, found, sampled, self.view);
         self.weight += 300;
         if !self.has_rows {
             self.table.push(cells.to_vec());
@@ -274,12 +282,12 @@ fn transactions_table() -> Table {
     ])
 }
 
-fn cells(traced: &Traced, found: &Attribution, view: View<'_>) -> [String; 7] {
+fn cells(traced: &Traced, found: &Attribution, sampled: &[Sample], view: View<'_>) -> [String; 7] {
     [
         second_text(traced.time, view.zone),
         tables_text(traced),
         changes_text(&traced.tables),
-        who_text(found),
+        format!("{}{}", who_text(found), process_text(sampled)),
         found.thread.map_or_else(|| "–".to_owned(), |it| it.to_string()),
         how_text(found),
         statement_text(traced),
@@ -308,6 +316,36 @@ fn changes_text(sums: &[Sum]) -> String {
     let texts: Vec<String> =
         texts.map(|(sign, count)| format!("{sign}{}", thousands(*count))).collect();
     if texts.is_empty() { "–".to_owned() } else { texts.join(" ") }
+}
+
+/// ` · sampled: pid 4711 mysql`.
+fn process_text(sampled: &[Sample]) -> String {
+    let Some(first) = sampled.first() else { return String::new() };
+    let more = match sampled.len() {
+        1 => String::new(),
+        count => format!(" and {} more", count - 1),
+    };
+    format!(" · sampled: pid {} {}{more}", first.pid, shown(&first.name))
+}
+
+fn process_json(it: &Sample) -> Json {
+    let time = |at: i64| Json::text(&utc_text(at));
+    let name = |it: &Option<Vec<u8>>| it.clone().map_or(Json::Null, Json::Text);
+    let fields = [
+        ("pid", Json::Count(it.pid.into())),
+        ("started", it.started_us.map_or(Json::Null, time)),
+        ("uid", Json::Count(it.uid.into())),
+        ("os_user", it.os_user.as_ref().map_or(Json::Null, |it| Json::text(it))),
+        ("executable", name(&it.executable)),
+        ("unit", name(&it.unit)),
+        ("container", name(&it.container)),
+        ("command_line", Json::Text(it.command_line.clone())),
+        ("evidence", Json::text("sampled")),
+        ("sampled_by", Json::text(&it.evidence)),
+        ("sampled_from", time(it.first_us)),
+        ("sampled_to", time(it.last_us)),
+    ];
+    Json::Object(fields.map(|(name, value)| (name.into(), value)).into())
 }
 
 fn who_text(found: &Attribution) -> String {
@@ -384,7 +422,7 @@ fn outcome_text(outcome: Outcome) -> &'static str {
     }
 }
 
-fn record(traced: &Traced, found: &Attribution, log: &Log) -> Vec<Value> {
+fn record(traced: &Traced, found: &Attribution, sampled: &[Sample], log: &Log) -> Vec<Value> {
     use std::os::unix::ffi::OsStrExt as _;
 
     let who = found.who.as_ref();
@@ -422,6 +460,10 @@ fn record(traced: &Traced, found: &Attribution, log: &Log) -> Vec<Value> {
         found.reason.map_or(Value::Absent, |it| Value::word(it.text())),
         Value::word(outcome_text(traced.outcome)),
         traced.xa.as_ref().map_or(Value::Absent, |it| Value::word(it.to_string())),
+        match sampled {
+            [] => Value::Absent,
+            all => Value::Json(Json::List(all.iter().map(process_json).collect())),
+        },
     ]
 }
 

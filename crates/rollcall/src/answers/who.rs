@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use ledger::Sample;
 use live::connection::{Connection, Details, Encryption};
 use live::process::{Doubt, Evidence, Found, Holder, Process};
 
@@ -12,7 +13,7 @@ use crate::render::{
 use crate::time::second_text;
 
 /// The fields for programs.
-pub(super) const FIELDS: [&str; 23] = [
+pub(super) const FIELDS: [&str; 25] = [
     "server",
     "connection_id",
     "user",
@@ -36,6 +37,8 @@ pub(super) const FIELDS: [&str; 23] = [
     "parents",
     "reason",
     "run_there",
+    "sampled_from",
+    "sampled_to",
 ];
 
 /// One connection that was looked for.
@@ -96,6 +99,97 @@ pub(crate) fn run_there(one: &Sought) -> Vec<String> {
             own.into_iter().chain([format!("ss -tnp 'sport = :{port}'")]).collect()
         }
     }
+}
+
+/// A connection that has ended, by what was sampled while it was open: each process with whether it still runs.
+pub(crate) fn who_sampled(server: &str, all: &[(Sample, bool)], view: View<'_>) -> Answer {
+    let mut answer = Answer::default();
+    let mut records = Records::new(&FIELDS);
+    for (number, (it, runs)) in all.iter().enumerate() {
+        if view.page {
+            let zone = inert(&view.zone.name);
+            let span = format!(
+                "from {} to {} ({zone})",
+                second_text(it.first_us, view.zone),
+                second_text(it.last_us, view.zone)
+            );
+            if number == 0 {
+                let port = it.port.map_or_else(String::new, |port| format!(":{port}"));
+                answer.page.line(format!(
+                    "{}: connection {} has ended; it was {} from {}{port}, sampled {span}",
+                    inert(server),
+                    it.connection,
+                    shown(&it.user),
+                    shown_plain(&it.host)
+                ));
+            }
+            answer.page.list("process", sampled_lines(it, *runs, view));
+            answer.page.list("known by", vec![format!("sampled {span}: {}", it.evidence)]);
+        }
+        if view.records {
+            records.push(sampled_fields(server, it, *runs));
+        }
+        answer.rows += 1;
+    }
+    if view.records {
+        answer.records.push(records);
+    }
+    answer
+}
+
+/// Whether a process that was sampled is there still: another one may have its id.
+fn sampled_state(runs: bool) -> &'static str {
+    if runs { "it still runs" } else { "it has ended: another process may have its id now" }
+}
+
+fn sampled_lines(it: &Sample, runs: bool, view: View<'_>) -> Vec<String> {
+    let user = it.os_user.as_ref().map_or_else(|| format!("id {}", it.uid), |it| inert(it));
+    let since = it.started_us.map(|at| format!(" · since {}", second_text(at, view.zone)));
+    let head = format!("pid {} {} · user {user}", it.pid, shown(&it.name));
+    let places = [
+        it.executable.as_ref().map(|it| shown_plain(it)),
+        it.unit.as_ref().map(|it| format!("unit {}", shown(it))),
+        it.container.as_ref().map(|it| format!("container {}", shown(&short(it)))),
+    ];
+    let places: Vec<String> = places.into_iter().flatten().collect();
+    let mut lines = vec![format!("{head}{}", since.unwrap_or_default())];
+    lines.push(shown_plain(&it.command_line));
+    if !places.is_empty() {
+        lines.push(places.join(" · "));
+    }
+    lines.push(sampled_state(runs).to_owned());
+    lines
+}
+
+fn sampled_fields(server: &str, it: &Sample, runs: bool) -> Vec<Value> {
+    let name = |it: &Option<Vec<u8>>| Value::name(it.as_deref());
+    vec![
+        Value::Text(server.to_owned()),
+        Value::Text(it.connection.to_string()),
+        Value::Name(it.user.clone()),
+        Value::Name(it.host.clone()),
+        Value::number(it.port),
+        Value::Absent,
+        Value::Absent,
+        Value::Absent,
+        Value::Absent,
+        Value::Absent,
+        Value::word("sampled"),
+        Value::number(Some(it.pid)),
+        Value::time(it.started_us),
+        Value::number(Some(it.uid)),
+        it.os_user.clone().map_or(Value::Absent, Value::Text),
+        Value::Absent,
+        name(&it.executable),
+        name(&it.unit),
+        name(&it.container),
+        Value::Name(it.command_line.clone()),
+        Value::Absent,
+        Value::Text(format!("the connection has ended; {}", sampled_state(runs))),
+        Value::Absent,
+        Value::Time(it.first_us),
+        Value::Time(it.last_us),
+    ]
 }
 
 fn show(page: &mut Page, one: &Sought, view: View<'_>) {
@@ -249,7 +343,7 @@ fn command_text(process: &Process) -> String {
     shown_plain(&command_bytes(process))
 }
 
-fn command_bytes(process: &Process) -> Vec<u8> {
+pub(crate) fn command_bytes(process: &Process) -> Vec<u8> {
     let words: Vec<Vec<u8>> = process.command_line.iter().map(|it| quoted(it)).collect();
     let mut text = words.join(&b' ');
     if process.is_cut {
@@ -325,6 +419,8 @@ fn fields(one: &Sought, holder: Option<&Holder>) -> Vec<Value> {
         process.map_or(Value::Absent, |it| Value::Json(parents_json(it))),
         text(Some(reasons.join("; ")).filter(|it| !it.is_empty())),
         text(run_there(one).into_iter().next()),
+        Value::Absent,
+        Value::Absent,
     ]
 }
 
@@ -385,6 +481,7 @@ mod tests {
             command: b"Sleep".to_vec(),
             seconds: Some(12),
             thread: Some(99),
+            query: None,
             is_internal: false,
         };
         let details = Details {
@@ -421,11 +518,11 @@ mod tests {
                     what the client says of itself, no proof
         "#);
         assert_snapshot!(answer.text(Format::Json, None), @r#"
-        {"server":"db1","connection_id":"8812","user":"sam\u001b","host":"10.0.0.7","port":51234,"database":"shop","command":"Sleep","seconds":12,"tls":"TLSv1.3 TLS_AES_256_GCM_SHA384","claims":{"_pid":"4711","\"x":"\u001b�","\"x_hex":"1bff"},"evidence":"tcp-pair","pid":4711,"started":"2026-11-20T07:18:43Z","uid":1000,"os_user":"alice","terminal":"pts/3","executable":"/usr/bin/mysql","unit":"docker-x.scope","container":"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef","command_line":"mysql -p***** 'a b' '�'\\''' '' …","command_line_hex":"6d7973716c202d702a2a2a2a2a2027612062272027ff275c27272720272720e280a6","parents":[{"pid":4690,"name":"bash"},{"pid":1,"name":"a, b \"c\""}],"reason":null,"run_there":null}
+        {"server":"db1","connection_id":"8812","user":"sam\u001b","host":"10.0.0.7","port":51234,"database":"shop","command":"Sleep","seconds":12,"tls":"TLSv1.3 TLS_AES_256_GCM_SHA384","claims":{"_pid":"4711","\"x":"\u001b�","\"x_hex":"1bff"},"evidence":"tcp-pair","pid":4711,"started":"2026-11-20T07:18:43Z","uid":1000,"os_user":"alice","terminal":"pts/3","executable":"/usr/bin/mysql","unit":"docker-x.scope","container":"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef","command_line":"mysql -p***** 'a b' '�'\\''' '' …","command_line_hex":"6d7973716c202d702a2a2a2a2a2027612062272027ff275c27272720272720e280a6","parents":[{"pid":4690,"name":"bash"},{"pid":1,"name":"a, b \"c\""}],"reason":null,"run_there":null,"sampled_from":null,"sampled_to":null}
         "#);
         assert_snapshot!(answer.text(Format::Csv, None), @r#"
-        server,connection_id,user,host,port,database,command,seconds,tls,claims,evidence,pid,started,uid,os_user,terminal,executable,unit,container,command_line,parents,reason,run_there,user_hex,command_line_hex
-        db1,8812,sam\x1b,10.0.0.7,51234,shop,Sleep,12,TLSv1.3 TLS_AES_256_GCM_SHA384,"{""_pid"":""4711"",""\""x"":""\u001b�"",""\""x_hex"":""1bff""}",tcp-pair,4711,2026-11-20T07:18:43Z,1000,alice,pts/3,/usr/bin/mysql,docker-x.scope,0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef,mysql -p***** 'a b' '�'\''' '' …,"[{""pid"":4690,""name"":""bash""},{""pid"":1,""name"":""a, b \""c\""""}]",,,73616d1b,6d7973716c202d702a2a2a2a2a2027612062272027ff275c27272720272720e280a6
+        server,connection_id,user,host,port,database,command,seconds,tls,claims,evidence,pid,started,uid,os_user,terminal,executable,unit,container,command_line,parents,reason,run_there,sampled_from,sampled_to,user_hex,command_line_hex
+        db1,8812,sam\x1b,10.0.0.7,51234,shop,Sleep,12,TLSv1.3 TLS_AES_256_GCM_SHA384,"{""_pid"":""4711"",""\""x"":""\u001b�"",""\""x_hex"":""1bff""}",tcp-pair,4711,2026-11-20T07:18:43Z,1000,alice,pts/3,/usr/bin/mysql,docker-x.scope,0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef,mysql -p***** 'a b' '�'\''' '' …,"[{""pid"":4690,""name"":""bash""},{""pid"":1,""name"":""a, b \""c\""""}]",,,,,73616d1b,6d7973716c202d702a2a2a2a2a2027612062272027ff275c27272720272720e280a6
         "#);
     }
 

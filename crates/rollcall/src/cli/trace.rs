@@ -1,4 +1,4 @@
-//! From a change or a connection to who it was: `trace`, `who`.
+//! From a change or a connection to who it was: `trace`, `who`, `sample`.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -103,6 +103,18 @@ pub(crate) struct WhoArgs {
     /// no server is asked then, unless --server or --defaults-file names one
     #[arg(value_name = "ID|HOST:PORT", value_parser = which_argument)]
     pub(crate) which: Which,
+    /// How to reach the server [default: its defaults_file in the configuration; where no server is
+    /// configured, the group client of the usual option files]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) defaults_file: Option<PathBuf>,
+}
+
+/// `sample`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct SampleArgs {
+    /// Look once and end
+    #[arg(long)]
+    pub(crate) once: bool,
     /// How to reach the server [default: its defaults_file in the configuration; where no server is
     /// configured, the group client of the usual option files]
     #[arg(long, value_name = "FILE")]

@@ -55,6 +55,7 @@ pub(crate) struct Config {
     pub(crate) references: Vec<PathBuf>,
     pub(crate) quota: Quota,
     pub(crate) limits: Limits,
+    pub(crate) sample: Sample,
     /// Set where the file is conntracker's.
     pub(crate) conntracker: Option<Conntracker>,
     /// What was left aside, to be said on standard error with -v.
@@ -91,6 +92,25 @@ pub(crate) struct Quota {
     pub(crate) kill_sessions: bool,
     /// It is done without being asked on the command line.
     pub(crate) enforce: bool,
+}
+
+/// How connections are sampled, and what of that is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Sample {
+    /// Seconds from one look at the list of sessions to the next, at least 1.
+    pub(crate) interval_seconds: u32,
+    /// New connections of a server whose processes are looked for in one round.
+    pub(crate) connections_per_round: u32,
+    /// Rows kept of connections, and of queries.
+    pub(crate) keep: u32,
+    /// Days they are kept.
+    pub(crate) days: u32,
+}
+
+impl Default for Sample {
+    fn default() -> Sample {
+        Sample { interval_seconds: 10, connections_per_round: 50, keep: 20_000, days: 30 }
+    }
 }
 
 /// What is kept, and for how long.

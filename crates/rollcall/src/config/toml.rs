@@ -12,7 +12,7 @@ use verdict::account::AccountName;
 use verdict::network::HostList;
 use verdict::quota::{OwnerRules, Pattern, PatternFault, Policy, PolicyRules};
 
-use super::{Config, Limits, Quota, Server};
+use super::{Config, Limits, Quota, Sample, Server};
 use crate::time::Zone;
 
 /// The most days anything is kept: 100 years.
@@ -23,6 +23,15 @@ const CONNECTIONS_MAX: u64 = 1_000_000_000;
 
 /// The most pairs per hour kept before folding.
 const PAIRS_MAX: u32 = 1_000_000;
+
+/// The longest pause between two samples: a day.
+const SAMPLE_SECONDS_MAX: u32 = 86_400;
+
+/// The most new connections that a sample looks at: each look goes over all processes of the machine.
+const SAMPLE_CONNECTIONS_MAX: u32 = 10_000;
+
+/// The most samples kept: up to about 5 kB each.
+const SAMPLES_MAX: u32 = 1_000_000;
 
 /// A configuration with every key, all commented out.
 pub(crate) const TEMPLATE: &str = r#"# rollcall: which servers, where their audit logs are, what is kept for how long.
@@ -52,6 +61,14 @@ pub(crate) const TEMPLATE: &str = r#"# rollcall: which servers, where their audi
 
 # Facts about single connections, for tracing changes to people.
 #: [connections]
+#: keep = 20000
+#: days = 30
+
+# rollcall sample, a service of its own that is off by default: how often it looks, how many new connections
+# it looks at in one round, and how many connections are kept for how long.
+#: [sample]
+#: interval_seconds = 10
+#: connections_per_round = 50
 #: keep = 20000
 #: days = 30
 
@@ -99,7 +116,7 @@ pub(crate) const TEMPLATE: &str = r#"# rollcall: which servers, where their audi
 #: access_log = "accesslog.accesslog"
 "#;
 
-const TOP_KEYS: [&str; 11] = [
+const TOP_KEYS: [&str; 12] = [
     "ledger",
     "time_zone",
     "health_checks",
@@ -107,6 +124,7 @@ const TOP_KEYS: [&str; 11] = [
     "references",
     "plans",
     "connections",
+    "sample",
     "retention",
     "failures",
     "quota",
@@ -114,6 +132,7 @@ const TOP_KEYS: [&str; 11] = [
 ];
 const PLANS_KEYS: [&str; 2] = ["valid_days", "cool_down_days"];
 const CONNECTIONS_KEYS: [&str; 2] = ["keep", "days"];
+const SAMPLE_KEYS: [&str; 4] = ["interval_seconds", "connections_per_round", "keep", "days"];
 const RETENTION_KEYS: [&str; 2] = ["hours", "days"];
 const FAILURES_KEYS: [&str; 1] = ["pairs_per_hour"];
 const QUOTA_KEYS: [&str; 12] = [
@@ -144,6 +163,7 @@ struct Raw {
     references: Vec<PathBuf>,
     plans: RawPlans,
     connections: RawConnections,
+    sample: RawSample,
     retention: RawRetention,
     failures: RawFailures,
     quota: RawQuota,
@@ -161,6 +181,15 @@ struct RawPlans {
 #[serde(deny_unknown_fields, default)]
 struct RawConnections {
     keep: Option<u64>,
+    days: Option<u32>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawSample {
+    interval_seconds: Option<u32>,
+    connections_per_round: Option<u32>,
+    keep: Option<u32>,
     days: Option<u32>,
 }
 
@@ -233,6 +262,7 @@ fn check_keys(text: &str, top: &DeTable<'_>) -> Result<(), String> {
         let known: &[&str] = match key.get_ref().as_ref() {
             "plans" => &PLANS_KEYS,
             "connections" => &CONNECTIONS_KEYS,
+            "sample" => &SAMPLE_KEYS,
             "retention" => &RETENTION_KEYS,
             "failures" => &FAILURES_KEYS,
             "quota" => &QUOTA_KEYS,
@@ -331,6 +361,9 @@ fn resolve(text: &str, raw: Raw) -> Result<Config, String> {
                 .map_err(|error| format!("{line}: access_log: {error}"))?,
         });
     }
+    let too_much = |((table, name), most): ((&str, &str), u64)| {
+        format!("{}: [{table}] {name} is more than {most}", at(name))
+    };
     Ok(Config {
         ledger: raw.ledger.clone(),
         servers,
@@ -341,10 +374,8 @@ fn resolve(text: &str, raw: Raw) -> Result<Config, String> {
             .map_err(|error| format!("{}: protected: {error}", at("protected")))?,
         references: raw.references.clone(),
         quota: quota(&raw.quota).map_err(|(key, error)| format!("{}: {key}: {error}", at(key)))?,
-        limits: limits(&raw).map_err(|(key, most)| {
-            let (table, name) = key;
-            format!("{}: [{table}] {name} is more than {most}", at(name))
-        })?,
+        limits: limits(&raw).map_err(too_much)?,
+        sample: sample(&raw.sample).map_err(too_much)?,
         ..Config::default()
     })
 }
@@ -431,6 +462,28 @@ fn protected(names: &[String]) -> Result<Vec<AccountName>, String> {
 }
 
 /// The limits; the error names a table, a key and the most it takes.
+fn sample(raw: &RawSample) -> Result<Sample, ((&'static str, &'static str), u64)> {
+    let default = Sample::default();
+    let number = |value: Option<u32>, default, most: u32, key| match value.unwrap_or(default) {
+        number if number > most => Err((("sample", key), u64::from(most))),
+        number => Ok(number),
+    };
+    let seconds = raw.interval_seconds;
+    let seconds =
+        number(seconds, default.interval_seconds, SAMPLE_SECONDS_MAX, "interval_seconds")?;
+    Ok(Sample {
+        interval_seconds: seconds.max(1),
+        connections_per_round: number(
+            raw.connections_per_round,
+            default.connections_per_round,
+            SAMPLE_CONNECTIONS_MAX,
+            "connections_per_round",
+        )?,
+        keep: number(raw.keep, default.keep, SAMPLES_MAX, "keep")?,
+        days: number(raw.days, default.days, DAYS_MAX, "days")?,
+    })
+}
+
 fn limits(raw: &Raw) -> Result<Limits, ((&'static str, &'static str), u64)> {
     let default = Limits::default();
     let days = |value: Option<u32>, default, key| match value.unwrap_or(default) {
@@ -476,6 +529,7 @@ mod tests {
         let config = parse(&full).unwrap();
         // Every limit in the template is the default.
         assert_eq!(config.limits, Limits::default());
+        assert_eq!(config.sample, Sample::default());
         assert_eq!(config.ledger, Some("/var/lib/rollcall/ledger.sqlite".into()));
         assert_eq!(config.time_zone.map(|it| it.name).as_deref(), Some("Europe/Zurich"));
         assert!(config.health_checks.contains(b"10.9.1.1"));
@@ -523,7 +577,7 @@ mod tests {
         check("[retention]\nxyzzy=1", "2: unknown key `xyzzy`: known here are hours, days");
         check("a = 1\n\"b\\u001b\" = 1", {
             "1: unknown key `a`: known here are ledger, time_zone, health_checks, protected, \
-             references, plans, connections, retention, failures, quota, server"
+             references, plans, connections, sample, retention, failures, quota, server"
         });
         check("time_zone = 'Nowhere'", {
             "1: time_zone: no time zone \"Nowhere\": write a name like Europe/Zurich, UTC, or an \
@@ -573,6 +627,10 @@ mod tests {
             ("plans", "valid_days", DAYS_MAX.into()),
             ("plans", "cool_down_days", DAYS_MAX.into()),
             ("failures", "pairs_per_hour", PAIRS_MAX.into()),
+            ("sample", "interval_seconds", SAMPLE_SECONDS_MAX.into()),
+            ("sample", "connections_per_round", SAMPLE_CONNECTIONS_MAX.into()),
+            ("sample", "keep", SAMPLES_MAX.into()),
+            ("sample", "days", DAYS_MAX.into()),
         ] {
             assert!(parse(&format!("[{table}]\n{key} = {most}")).is_ok(), "{key}");
             let error = parse(&format!("[{table}]\n{key} = {}", most + 1)).unwrap_err();

@@ -119,7 +119,7 @@ impl Session<'_> {
     }
 
     /// The configured servers that can be reached; where none is configured, the one that option files lead to.
-    fn to_measure(&self, defaults_file: Option<&Path>) -> anyhow::Result<Vec<Wanted>> {
+    pub(super) fn to_measure(&self, defaults_file: Option<&Path>) -> anyhow::Result<Vec<Wanted>> {
         let chosen = &self.filter.servers;
         let is_chosen =
             |name: &str| chosen.is_empty() || chosen.iter().any(|it| it == name.as_bytes());

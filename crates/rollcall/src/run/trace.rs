@@ -280,6 +280,12 @@ impl Session<'_> {
             };
             sources.ledger = servers.map(|servers| (ledger, servers));
         }
+        if let Some(name) = &self.global.server
+            && ledger.exists()
+        {
+            let opened = Ledger::open(&ledger).ok();
+            sources.sampled = opened.map(|ledger| (ledger, name.as_bytes().to_vec()));
+        }
         let table = server.and_then(|it| it.access_log.as_ref());
         if let Some((table, live)) = table.zip(self.live_server(args, server, table.is_some()))
             && let Err(error) = sources.open_table(live, table)
@@ -547,7 +553,7 @@ impl<'a> Teller<'a> {
 
     fn take(&mut self, found: Found<'_>) -> anyhow::Result<()> {
         match found {
-            Found::Transaction(traced, found, log) => {
+            Found::Transaction(traced, found, sampled, log) => {
                 self.rows += 1;
                 self.tally.add(traced, found);
                 match &mut self.stats {
@@ -555,7 +561,7 @@ impl<'a> Teller<'a> {
                         let user = found.who.as_ref().map(|who| &who.user[..]);
                         stats.add(traced, user, &trace::place(&log.name));
                     }
-                    None => self.chunk.transaction(traced, found, log),
+                    None => self.chunk.transaction(traced, found, sampled, log),
                 }
             }
             Found::Row(traced, row) => self.chunk.row(traced, row),

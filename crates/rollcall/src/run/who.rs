@@ -3,6 +3,7 @@
 use std::net::{IpAddr, ToSocketAddrs as _};
 
 use anyhow::bail;
+use ledger::Ledger;
 use live::connection::{Connection, Looker, Which};
 use live::process::{self, Doubt, Found, Host, ServerPlace};
 use live::{LiveError, Server};
@@ -12,13 +13,17 @@ use crate::answers::{self, Doubts, Sought};
 use crate::cli::WhoArgs;
 use crate::exit::Exit;
 use crate::reach::Place;
-use crate::render::shown_plain;
+use crate::render::{Answer, shown_plain};
 
 impl Session<'_> {
     pub(super) fn who(&self, args: &WhoArgs) -> anyhow::Result<Exit> {
         let all = match (self.asked_server(args)?, &args.which) {
             (Some((name, place)), which) => {
                 let mut server = place.connect(name.as_deref()).map_err(anyhow::Error::msg)?;
+                if let Some(answer) = self.of_ended(name.as_deref(), &mut server, which)? {
+                    put(self.out, &answer, self.global.output)?;
+                    return Ok(condition(&self.global.fail_on, true, Doubts::default()));
+                }
                 self.of_server(name, &mut server, which)?
             }
             (None, Which::Client(host, port)) => vec![without_server(host, *port)?],
@@ -68,6 +73,42 @@ impl Session<'_> {
         }
     }
 
+    /// What was sampled of a connection of this run that is over; `None`: it is open, or was never seen.
+    fn of_ended(
+        &self,
+        name: Option<&str>,
+        server: &mut Server,
+        which: &Which,
+    ) -> anyhow::Result<Option<Answer>> {
+        let Which::Id(id) = which else { return Ok(None) };
+        let path = self.ledger()?;
+        if !path.exists() {
+            return Ok(None);
+        }
+        let mut looker = Looker::new(server)?;
+        if !looker.find(which)?.is_empty() {
+            return Ok(None);
+        }
+        let name = name.map_or_else(|| shown_plain(looker.hostname()), str::to_owned);
+        let Some(started) = live::facts::started(server)? else { return Ok(None) };
+        let ledger = match Ledger::open(&path) {
+            Ok(ledger) => ledger,
+            Err(error) => {
+                self.out.note(&error.to_string());
+                return Ok(None);
+            }
+        };
+        let run = ledger.sampled_run(name.as_bytes(), started)?;
+        let mut samples = ledger.samples(name.as_bytes(), (run, run), *id)?;
+        samples.retain(|it| it.pid != 0);
+        let state = |it: ledger::Sample| {
+            let runs = process::still_runs(it.pid, it.start_ticks);
+            (it, runs)
+        };
+        let all: Vec<_> = samples.into_iter().map(state).collect();
+        Ok((!all.is_empty()).then(|| answers::who_sampled(&name, &all, self.view())))
+    }
+
     /// Asks a server, then looks at this machine.
     fn of_server(
         &self,
@@ -90,11 +131,7 @@ impl Session<'_> {
                 "{name} has no {what}: it has ended, or never was; who logged in when: rollcall seen"
             );
         }
-        let own = looker.find(&Which::Id(own_id))?.into_iter().next();
-        let place =
-            own.as_ref().map_or(ServerPlace::NotFound { at: None, needs_root: false }, |own| {
-                process::server(thread(&looker, own), own.port.map(|it| (address(&own.host), it)))
-            });
+        let place = place_of(&mut looker, own_id)?;
         let mut all = Vec::with_capacity(connections.len());
         for connection in connections {
             let details = looker.details(connection.id)?;
@@ -114,8 +151,17 @@ impl Session<'_> {
     }
 }
 
+/// Where the server is that our own connection leads to.
+pub(super) fn place_of(looker: &mut Looker<'_>, own_id: u64) -> Result<ServerPlace, LiveError> {
+    let own = looker.find(&Which::Id(own_id))?.into_iter().next();
+    let not_found = ServerPlace::NotFound { at: None, needs_root: false };
+    Ok(own.map_or(not_found, |own| {
+        process::server(thread(looker, &own), own.port.map(|it| (address(&own.host), it)))
+    }))
+}
+
 /// Looks for the process of a connection that a server has told of.
-fn look(
+pub(super) fn look(
     looker: &mut Looker<'_>,
     place: &ServerPlace,
     connection: &Connection,

@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use anyhow::Result;
 use ledger::Ledger;
 use live::access_log::{AccessTable, TableName};
-use verdict::trace::{Joiner, Login, LoginEvidence, Peer, Runs};
+use verdict::trace::{Attribution, Joiner, Login, LoginEvidence, Peer, Runs};
 
 /// How near the start that a server tells must be to the one that its log tells, in seconds.
 const START_SECONDS_MAX: i64 = 5;
@@ -22,6 +22,8 @@ pub(crate) struct Sources {
     pub(crate) sessions: Option<(Vec<live::deed::Session>, i64)>,
     /// The server, to be asked for them again.
     pub(crate) server: Option<live::Server>,
+    /// The ledger, and the server's name in what was sampled.
+    pub(crate) sampled: Option<(Ledger, Vec<u8>)>,
 }
 
 impl Sources {
@@ -34,10 +36,8 @@ impl Sources {
         server: &mut live::Server,
     ) -> Result<(), live::LiveError> {
         let sessions = live::deed::sessions(server)?;
-        let now = live::facts::clock(server)? / 1_000_000;
-        let status = live::facts::status(server, "Uptime")?;
-        let uptime = status.get("uptime").and_then(|it| it.parse::<i64>().ok());
-        self.sessions = uptime.map(|uptime| (sessions, now - uptime));
+        let started = live::facts::started(server)?;
+        self.sessions = started.map(|started| (sessions, started.div_euclid(1_000_000)));
         Ok(())
     }
 
@@ -94,6 +94,56 @@ impl Logins {
         self.add_rows(joiner, runs);
         self.add_ledger(joiner, runs)?;
         self.add_sessions(joiner, runs);
+        self.add_sampled(joiner, runs)
+    }
+
+    /// Tells a joiner which connections were listed with the query ids that it looks for.
+    ///
+    /// # Errors
+    /// Those of the ledger.
+    pub(super) fn add_queries(&self, joiner: &mut Joiner<'_>, runs: &Runs) -> Result<()> {
+        let Some((ledger, server)) = &self.sources.sampled else { return Ok(()) };
+        for (run, query) in joiner.query_ids() {
+            let Some(begun) = begun_us(runs, run) else { continue };
+            for connection in ledger.sampled_queries(server, begun, query)? {
+                joiner.listed(run, query, connection);
+            }
+        }
+        Ok(())
+    }
+
+    /// What was sampled of the connection of a transaction, if it was of the same user.
+    ///
+    /// # Errors
+    /// Those of the ledger.
+    pub(super) fn sampled(
+        &self,
+        found: &Attribution,
+        runs: &Runs,
+        run: usize,
+    ) -> Result<Vec<ledger::Sample>> {
+        let Some((ledger, server)) = &self.sources.sampled else { return Ok(Vec::new()) };
+        let Some((thread, begun)) = found.thread.zip(begun_us(runs, run)) else {
+            return Ok(Vec::new());
+        };
+        let mut samples = ledger.samples(server, begun, thread)?;
+        let is_same =
+            |it: &ledger::Sample| found.who.as_ref().is_none_or(|who| who.user == it.user);
+        samples.retain(|it| it.pid != 0 && is_same(it));
+        Ok(samples)
+    }
+
+    fn add_sampled(&self, joiner: &mut Joiner<'_>, runs: &Runs) -> Result<()> {
+        let Some((ledger, server)) = &self.sources.sampled else { return Ok(()) };
+        for (run, connection) in joiner.lacking() {
+            let Some(begun) = begun_us(runs, run) else { continue };
+            let Some(it) = ledger.samples(server, begun, connection)?.into_iter().next() else {
+                continue;
+            };
+            let peer = Peer { user: it.user, host: Some(it.host), port: it.port };
+            let (from, to, source) = (None, None, LoginEvidence::Processlist);
+            joiner.login(Login { run, connection, peer, from, to, source });
+        }
         Ok(())
     }
 
@@ -196,4 +246,20 @@ impl Logins {
             }
         }
     }
+}
+
+/// Between which moments a server tells to have started in this run, microseconds UTC; `None` where its log does not
+/// tell when that was.
+fn begun_us(runs: &Runs, run: usize) -> Option<(i64, i64)> {
+    let started = i64::from(runs.run(run).started?);
+    let is_near = |other: usize| {
+        let begun = i64::from(runs.run(other).from);
+        other != run && (begun - started).abs() <= 2 * START_SECONDS_MAX
+    };
+    if (0..runs.len()).any(is_near) {
+        return None;
+    }
+    // The log is begun behind the start; uptime is in whole seconds.
+    let at = |second: i64| second * 1_000_000;
+    Some((at(started - START_SECONDS_MAX), at(started + 1)))
 }

@@ -86,8 +86,8 @@ pub(crate) enum Wanted {
 
 /// Something that was found.
 pub(crate) enum Found<'a> {
-    /// A transaction.
-    Transaction(&'a Traced, &'a Attribution, &'a Log),
+    /// A transaction, with the processes that were seen at its connection.
+    Transaction(&'a Traced, &'a Attribution, &'a [ledger::Sample], &'a Log),
     /// A row of the transaction before.
     Row(&'a Traced, &'a RowChange),
     /// A row of it as the log has it, and how many bytes it takes there.
@@ -97,6 +97,9 @@ pub(crate) enum Found<'a> {
     /// It is over.
     End(&'a Transaction),
 }
+
+/// The number of a transaction that is told, who made it, and the processes that were seen at its connection.
+type Chosen = (usize, Attribution, Vec<ledger::Sample>);
 
 /// Is told what was found.
 pub(crate) type Tell<'a> = dyn FnMut(Found<'_>) -> Result<()> + 'a;
@@ -239,10 +242,10 @@ fn join(
         return Ok(traced.len());
     }
     let mut joiner = Joiner::new(heads, runs);
-    pass_audit(job, runs, heads, &mut joiner, summary);
+    pass_audit(job, runs, heads, &mut joiner, summary)?;
     job.logins.add(&mut joiner, runs)?;
     let (mut chosen, mut done) = (Vec::new(), 0);
-    for number in 0..traced.len() {
+    for (number, head) in heads.iter().enumerate() {
         let attribution = joiner.attribution(number);
         if !ready(number, &attribution) {
             break;
@@ -255,7 +258,11 @@ fn join(
             summary.is_limited = true;
             break;
         }
-        chosen.push((number, attribution));
+        let sampled = match head.is_own {
+            true => job.logins.sampled(&attribution, runs, head.run)?,
+            false => Vec::new(),
+        };
+        chosen.push((number, attribution, sampled));
     }
     summary.told += chosen.len();
     drop(joiner);
@@ -263,9 +270,9 @@ fn join(
         rows::tell(job, traced, &chosen, summary, tell)?;
         return Ok(done);
     }
-    for (number, attribution) in &chosen {
+    for (number, attribution, sampled) in &chosen {
         let it = &traced[*number];
-        tell(Found::Transaction(it, attribution, &job.logs[it.log]))?;
+        tell(Found::Transaction(it, attribution, sampled, &job.logs[it.log]))?;
     }
     Ok(done)
 }
@@ -277,9 +284,11 @@ fn pass_audit(
     heads: &[Head],
     joiner: &mut Joiner<'_>,
     summary: &mut Summary,
-) {
+) -> Result<()> {
     if job.audit.is_empty() {
-        return joiner.turn();
+        job.logins.add_queries(joiner, runs)?;
+        joiner.turn();
+        return Ok(());
     }
     let from = heads.iter().map(|head| runs.run(head.run).from).min().unwrap_or(0);
     let from = i64::from(from) * 1_000_000;
@@ -291,9 +300,11 @@ fn pass_audit(
             summary.failed.push(text);
         }
     }
+    job.logins.add_queries(joiner, runs)?;
     joiner.turn();
     job.audit.each(from, &mut |record, _| joiner.second(record));
     summary.suspects = joiner.suspects();
+    Ok(())
 }
 
 fn is_wanted(job: &Job<'_>, attribution: &Attribution) -> bool {

@@ -1,12 +1,12 @@
 //! Rows of transactions that were traced: their stretches of the logs are read once more.
 
+use super::Chosen;
 use anyhow::{Error, Result};
 use binlog::{
     Change, ChangeKind, Column, Interest, Rows, Sink, Statement, StatementKind, Table, Transaction,
     Value,
 };
 use source::Compression;
-use verdict::trace::Attribution;
 
 use super::cell::Cell;
 use super::log::Read;
@@ -37,7 +37,7 @@ pub(crate) struct RowChange {
 pub(super) fn tell(
     job: &mut Job<'_>,
     traced: &[Traced],
-    chosen: &[(usize, Attribution)],
+    chosen: &[Chosen],
     summary: &mut Summary,
     tell: &mut Tell<'_>,
 ) -> Result<()> {
@@ -100,7 +100,7 @@ struct Teller<'a, 't> {
     names: &'a mut Names,
     log: &'a Log,
     traced: &'a [Traced],
-    chosen: &'a [(usize, Attribution)],
+    chosen: &'a [Chosen],
     /// The next that is to be found.
     next: usize,
     /// The one before that is being read.
@@ -112,13 +112,13 @@ struct Teller<'a, 't> {
 impl Teller<'_, '_> {
     /// Where the next transaction begins.
     fn position(&self) -> Option<u64> {
-        self.chosen.get(self.next).map(|(number, _)| self.traced[*number].position)
+        self.chosen.get(self.next).map(|(number, ..)| self.traced[*number].position)
     }
 
     fn begin_next(&mut self) {
-        let (number, attribution) = &self.chosen[self.next];
+        let (number, attribution, sampled) = &self.chosen[self.next];
         self.next += 1;
-        let found = Found::Transaction(&self.traced[*number], attribution, self.log);
+        let found = Found::Transaction(&self.traced[*number], attribution, sampled, self.log);
         put(self.tell, &mut self.failed, found);
     }
 }

@@ -112,7 +112,7 @@ impl<'a> Statements<'a> {
     /// Those of putting out.
     pub(crate) fn take(&mut self, found: Found<'_>) -> Result<()> {
         match found {
-            Found::Transaction(traced, attribution, log) => self.begin(traced, attribution, log),
+            Found::Transaction(traced, attribution, _, log) => self.begin(traced, attribution, log),
             Found::Change(table, kind, change, bytes) => self.change(table, kind, change, bytes),
             Found::Statement(statement) => self.statement(statement),
             Found::End(transaction) => self.end(transaction),

@@ -19,7 +19,21 @@ fn script(name: &str) -> PathBuf {
 impl Server {
     /// Starts it with these options, and with its clock at this second after 1970 where one is given.
     pub(crate) fn start(kind: &str, folder: &Path, clock: Option<i64>, options: &[&str]) -> Server {
-        let mut command = Command::new(script("start"));
+        Server::start_in(&[], kind, folder, clock, options)
+    }
+
+    /// The same where these words, before a command, take it: `ip netns exec NAME`.
+    pub(crate) fn start_in(
+        place: &[&str],
+        kind: &str,
+        folder: &Path,
+        clock: Option<i64>,
+        options: &[&str],
+    ) -> Server {
+        let mut command = Command::new(place.first().map_or_else(|| script("start"), Into::into));
+        if let [_, rest @ ..] = place {
+            command.args(rest).arg(script("start"));
+        }
         command.arg(kind).arg(folder);
         if let Some(clock) = clock {
             command.args(["--clock", &clock.to_string()]);

@@ -231,6 +231,24 @@ impl<'a> Joiner<'a> {
         }
     }
 
+    /// The query ids that connections are looked for by, each with its run.
+    pub fn query_ids(&self) -> Vec<(usize, u64)> {
+        let mut ids: Vec<Key> = self.owners.keys().copied().collect();
+        ids.sort_unstable();
+        ids
+    }
+
+    /// A connection that the list of sessions showed with a query id of this run, behind all records of the first
+    /// time: audit records tell more. Ids that stand beside two connections are used no more.
+    pub fn listed(&mut self, run: usize, query: u64, connection: u64) {
+        let Some(owner) = self.owners.get_mut(&(run, query)) else { return };
+        match owner.connection {
+            Some(known) => owner.is_disputed |= known != connection,
+            // Its time says nothing: the list shows an id as long as the session runs no other query.
+            None => owner.connection = Some(connection),
+        }
+    }
+
     fn note_pretender(&mut self, key: Key, at: i64) {
         if let Some((from, _)) = self.pretenders.get_mut(&key) {
             *from = at.min(*from);

@@ -89,6 +89,38 @@ fn a_query_id_is_exact() {
     assert_eq!((found.login, found.reason), (LoginEvidence::Audit, None));
 }
 
+/// What the list of sessions showed, behind these records.
+fn listed(lines: &[Line], shown: &[(u64, u64)]) -> Attribution {
+    let (heads, runs) = ([head(40, START + 100)], Runs::of(&[file(START, START)]));
+    let mut joiner = Joiner::new(&heads, &runs);
+    lines.iter().for_each(|line| joiner.first(&record(line)));
+    assert_eq!(joiner.query_ids(), [(0, 40)]);
+    shown.iter().for_each(|&(query, connection)| joiner.listed(0, query, connection));
+    joiner.turn();
+    lines.iter().for_each(|line| joiner.second(&record(line)));
+    joiner.attribution(0)
+}
+
+#[test]
+fn a_listed_query_id_is_exact_where_it_is_that_of_the_commit() {
+    let found = listed(&[], &[(41, 9), (40, 8), (40, 8)]);
+    assert_eq!((found.evidence, found.is_exact), (Evidence::XidQueryId, true));
+    assert_eq!((found.thread, found.login, found.reason), (Some(8), LoginEvidence::None, None));
+    // One statement further, or not seen.
+    for shown in [&[(41, 8)][..], &[(39, 8)], &[]] {
+        assert_eq!(listed(&[], shown).thread, None);
+    }
+    // Beside two connections, in the list or in the audit log.
+    let lines = [(QUERY, START + 99, 8, 40, "app", "select 1")];
+    assert_eq!(listed(&[], &[(40, 8), (40, 9)]).reason, Some(Reason::IdTwice));
+    assert_eq!(listed(&lines, &[(40, 9)]).reason, Some(Reason::IdTwice));
+    let found = listed(&lines, &[(40, 8)]);
+    assert_eq!(
+        (found.is_exact, user(&found), found.login),
+        (true, Some("app"), LoginEvidence::Audit)
+    );
+}
+
 #[test]
 fn a_table_record_names_the_connection_and_its_login_the_user() {
     let lines = [(CONNECT, START + 90, 8, 0, "app", ""), (TABLE, START + 99, 8, 40, "definer", "")];

@@ -71,7 +71,7 @@ impl Session<'_> {
         let mut summary = match is_whole(args, job.filters) {
             true => whole_logs(&mut printer, job.logs)?,
             false => trace::trace(job, &mut |found| match found {
-                Found::Transaction(traced, _, log) => printer.transaction(traced, log),
+                Found::Transaction(traced, _, _, log) => printer.transaction(traced, log),
                 _ => Ok(()),
             })?,
         };
