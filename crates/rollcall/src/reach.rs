@@ -12,22 +12,57 @@ use verdict::plan::{DeedKind, Rules, propose};
 use verdict::references::{self, Reference};
 use verdict::unused::Verdict;
 
+use crate::config;
+use crate::config::ancestor::Login;
 use crate::deeds::{Hands, Looked, Sent, Session};
 
 /// How a server is reached.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Place {
     /// An option file; `None`: those that the servers' own clients read.
     pub(crate) defaults_file: Option<PathBuf>,
+    /// Where that leads to, where it was read beforehand: no file is read any more.
+    held: Option<Box<Target>>,
 }
 
 impl Place {
+    /// By an option file, or those that the servers' own clients read.
+    pub(crate) fn of(defaults_file: Option<PathBuf>) -> Place {
+        Place { defaults_file, held: None }
+    }
+
+    /// Of a configured server: by its option file, or as mysql_monitor_daemon's file says.
+    ///
+    /// # Errors
+    /// A message with the remedy.
+    pub(crate) fn configured(server: &config::Server) -> Result<Place, String> {
+        let held = server.login.as_ref().map(Login::target).transpose()?.map(Box::new);
+        Ok(Place { defaults_file: server.defaults_file.clone(), held })
+    }
+
+    /// The same, with its option files read now. For who will not be able to read them later.
+    ///
+    /// # Errors
+    /// A message with the remedy.
+    #[allow(dead_code, reason = "for `quota watch`")]
+    pub(crate) fn hold(self, name: Option<&str>) -> Result<Place, String> {
+        let held = Some(Box::new(self.target(name)?));
+        Ok(Place { held, ..self })
+    }
+
+    fn target(&self, name: Option<&str>) -> Result<Target, String> {
+        match &self.held {
+            Some(target) => Ok((**target).clone()),
+            None => target(self.defaults_file.as_deref(), name),
+        }
+    }
+
     /// Connects. `name` is what messages call the server.
     ///
     /// # Errors
     /// A message with the remedy.
     pub(crate) fn connect(&self, name: Option<&str>) -> Result<Server, String> {
-        let target = target(self.defaults_file.as_deref(), name)?;
+        let target = self.target(name)?;
         Server::connect(&target).map_err(|error| error.to_string())
     }
 
@@ -38,7 +73,7 @@ impl Place {
     pub(crate) fn way(&self, name: Option<&str>) -> Result<Way, String> {
         use live::target::{Place as At, TlsMode};
 
-        let target = target(self.defaults_file.as_deref(), name)?;
+        let target = self.target(name)?;
         let is_remote = match &target.place {
             At::Socket(_) => false,
             At::Tcp { host, .. } => {

@@ -242,7 +242,7 @@ fn check_table(text: &str, table: &DeTable<'_>, known: &[&str]) -> Result<(), St
 }
 
 /// The known key that needs the fewest changes to become `name`, if they are few.
-fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
+pub(super) fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
     let (changes, near) = known.iter().map(|it| (changes(name, it), *it)).min()?;
     (changes <= 1 + near.len() / 4).then_some(near)
 }
@@ -300,6 +300,7 @@ fn resolve(text: &str, raw: Raw) -> Result<Config, String> {
             defaults_file: server.defaults_file.clone(),
             access_log: access_log(server)
                 .map_err(|error| format!("{line}: access_log: {error}"))?,
+            login: None,
         });
     }
     Ok(Config {

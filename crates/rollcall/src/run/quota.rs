@@ -126,24 +126,23 @@ impl Session<'_> {
             }
             let name = named.into_iter().next().map(|(name, _)| name);
             let name = name.or_else(|| self.global.server.clone());
-            return Ok(vec![Wanted {
-                name,
-                place: Place { defaults_file: Some(file.to_owned()) },
-            }]);
+            return Ok(vec![Wanted { name, place: Place::of(Some(file.to_owned())) }]);
         }
         if self.config.servers.iter().all(|it| it.name.is_none()) {
-            let place = Place { defaults_file: None };
+            let place = Place::of(None);
             return Ok(vec![Wanted { name: self.global.server.clone(), place }]);
         }
         let mut wanted = Vec::new();
         for (name, server) in named {
-            match server.defaults_file.clone() {
-                Some(file) => {
-                    let place = Place { defaults_file: Some(file) };
+            match (&server.defaults_file, &server.login) {
+                (Some(_), _) | (_, Some(_)) => {
+                    let place = Place::configured(server).map_err(anyhow::Error::msg)?;
                     wanted.push(Wanted { name: Some(name), place });
                 }
                 // Of this one the logs alone are read.
-                None => self.out.detail(&format!("{}: no defaults_file: left out", inert(&name))),
+                (None, None) => {
+                    self.out.detail(&format!("{}: no defaults_file: left out", inert(&name)))
+                }
             }
         }
         if wanted.is_empty() {

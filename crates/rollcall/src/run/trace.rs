@@ -143,7 +143,7 @@ impl Session<'_> {
             return None;
         }
         let name = server.and_then(|it| it.name.as_deref());
-        match (Place { defaults_file }).connect(name) {
+        match Place::of(defaults_file).connect(name) {
             Ok(server) => Some(server),
             Err(message) => {
                 self.out.note(&message);

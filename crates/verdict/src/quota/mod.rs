@@ -14,7 +14,7 @@ mod size;
 
 use std::collections::BTreeMap;
 
-pub use limits::{Limit, LimitFault, Limits, LimitsError, parse_limits};
+pub use limits::{Limit, LimitFault, Limits, LimitsError, USER_BYTES_MAX, USERS_MAX, parse_limits};
 pub use owner::{Owner, OwnerRules, Owners, Pattern, PatternFault, SchemaGrant};
 pub use size::{Base, SIZE_MAX, SizeFault, parse_size};
 
