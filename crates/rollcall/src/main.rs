@@ -24,6 +24,7 @@ mod memory;
 #[cfg(test)]
 mod model;
 mod out;
+mod quota;
 mod reach;
 mod render;
 mod run;
