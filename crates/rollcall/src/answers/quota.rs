@@ -1,12 +1,11 @@
 //! `quota check`: what users' schemas hold, against their limits; what fills the disk beside them.
 
-use std::collections::BTreeMap;
-
 use live::sizes::{Areas, Method};
 use verdict::account::Family;
-use verdict::quota::{Accounted, Limit, Rest, State, Usage, days_until};
+use verdict::quota::{Limit, Rest, State, Usage, days_until};
 
 use super::{View, plural};
+use crate::quota::Measured;
 use crate::render::{
     Answer, Column, Gauge, Records, Table, Value, inert, shown, thousands, unit_bytes,
 };
@@ -35,28 +34,7 @@ const NAMES_MAX: usize = 10;
 /// Limits that are farther away than this many days are not told of: ten years.
 const DAYS_MAX: u64 = 3650;
 
-/// What was measured on one server.
-#[derive(Debug, Clone)]
-pub(crate) struct Measured {
-    pub(crate) server: String,
-    pub(crate) family: Family,
-    pub(crate) method: Method,
-    /// The data folder, and how full its file system is in per cent; where that is this machine's.
-    pub(crate) disk: Option<(String, u64)>,
-    /// Bytes by schema.
-    pub(crate) schemas: BTreeMap<Vec<u8>, u64>,
-    pub(crate) areas: Areas,
-    pub(crate) accounted: Accounted,
-    /// Bytes a day, of users that were looked at before.
-    pub(crate) growth: BTreeMap<Vec<u8>, i64>,
-}
-
 impl Measured {
-    /// The worst state of a user.
-    pub(crate) fn worst(&self) -> Option<State> {
-        self.accounted.users.iter().map(|it| it.state).max()
-    }
-
     /// Names and bytes of what the disk holds; what is not known is left out.
     fn areas(&self) -> Vec<(&'static str, u64)> {
         let schemas = self.schemas.values().fold(0, |sum: u64, it| sum.saturating_add(*it));
@@ -293,7 +271,8 @@ mod tests {
     use super::*;
     use crate::render::{Format, metrics_text};
     use insta::assert_snapshot;
-    use verdict::quota::{Limits, OwnerRules, Owners, Pattern, account};
+    use std::collections::BTreeMap;
+    use verdict::quota::{Accounted, Limits, OwnerRules, Owners, Pattern, account};
 
     const GB: u64 = 1_000_000_000;
 

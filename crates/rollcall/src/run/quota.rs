@@ -1,38 +1,24 @@
 //! `quota check`: measures servers, puts schemas to the account of users, and holds those against limits.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use anyhow::bail;
 use ledger::Ledger;
-use live::sizes::{self, Method, Sizes};
-use verdict::quota::{Limits, Owners, State, account, growth_per_day};
+use verdict::quota::{Limits, State};
 
 use super::{Session, put};
-use crate::answers::{self, Measured};
+use crate::answers;
 use crate::cli::{Condition, Quota, QuotaArgs, QuotaCheckArgs};
 use crate::config::limits;
 use crate::exit::Exit;
 use crate::out::replace_file;
+use crate::quota::{Measured, RoundOutcome, Rules, Wanted, round};
 use crate::reach::Place;
 use crate::render::{inert, metrics_text, shown};
 
-/// A day in microseconds.
-const DAY: i64 = 86_400_000_000;
-
-/// Growth is what lies between now and the oldest look of so many days.
-const GROWTH_DAYS: i64 = 30;
-
 /// The most names that a message lists.
 const NAMES_MAX: usize = 10;
-
-/// A server to measure.
-struct Wanted {
-    /// Its configured name, or that of `--server`.
-    name: Option<String>,
-    /// How it is reached.
-    place: Place,
-}
 
 /// What came of measuring.
 #[derive(Default)]
@@ -55,13 +41,22 @@ impl Session<'_> {
     fn quota_check(&self, args: &QuotaCheckArgs) -> anyhow::Result<Exit> {
         let limits = self.limits(args)?;
         let mut ledger = self.usage_ledger();
+        let ledger_path = self.ledger().ok();
         let mut done = Done::default();
+        let doer = self.doer();
+        let rules = Rules {
+            quota: &self.config.quota,
+            method: args.method.map_or(self.config.quota.method, Into::into),
+            limits: &limits,
+            protected: &self.config.protected,
+            plan_days: self.config.limits.plan_days,
+            ledger: ledger_path.as_deref(),
+            applies: false,
+            doer: &doer,
+        };
         for wanted in self.to_measure(args.defaults_file.as_deref())? {
-            match self.measure(args, &wanted) {
-                Ok((server, sizes)) => {
-                    let ledger = ledger.as_mut();
-                    self.add_measured(&mut done, server, sizes, &limits, ledger);
-                }
+            match round(&rules, &wanted, ledger.as_mut(), self.now) {
+                Ok(outcome) => self.add(&mut done, outcome),
                 Err(error) => {
                     done.failed = true;
                     self.out.error(&error);
@@ -158,89 +153,21 @@ impl Session<'_> {
         Ok(wanted)
     }
 
-    /// Connects and reads sizes. A frame of what is measured comes back with them.
-    fn measure(&self, args: &QuotaCheckArgs, wanted: &Wanted) -> Result<(Measured, Sizes), String> {
-        let name = wanted.name.as_deref();
-        let method = args.method.map_or(self.config.quota.method, Into::into);
-        let mut server = wanted.place.connect(name)?;
-        let by_grants = self.config.quota.owners.by_grants;
-        let sizes = sizes::read(&mut server, method, by_grants);
-        let sizes = sizes.map_err(|error| error.to_string())?;
-        let folder = String::from_utf8_lossy(&sizes.data_folder).into_owned();
-        let disk = match wanted.place.way(name)?.is_remote {
-            true => None,
-            false => percent_full(Path::new(&folder)),
-        };
-        let folder = folder.trim_end_matches('/').to_owned();
-        let called = || String::from_utf8_lossy(&sizes.hostname).into_owned();
-        let measured = Measured {
-            server: wanted.name.clone().unwrap_or_else(called),
-            family: server.version().family,
-            method,
-            disk: disk.map(|percent| (folder, percent)),
-            schemas: BTreeMap::new(),
-            areas: sizes.areas,
-            accounted: verdict::quota::Accounted::default(),
-            growth: BTreeMap::new(),
-        };
-        Ok((measured, sizes))
-    }
-
-    /// Puts schemas to the account of users, and looks at what those held before.
-    fn add_measured(
-        &self,
-        done: &mut Done,
-        mut measured: Measured,
-        sizes: Sizes,
-        limits: &Limits,
-        ledger: Option<&mut Ledger>,
-    ) {
-        for missing in &sizes.missing {
-            done.is_doubtful = true;
-            let number = match missing.error {
-                0 => String::new(),
-                error => format!(" ({error})"),
-            };
-            let (server, what) = (&measured.server, &missing.what);
-            self.out.note(&format!("{server}: not known: {what}{number}: {}", missing.remedy));
+    /// Takes what came of a round, and says what is not in the answer.
+    fn add(&self, done: &mut Done, outcome: RoundOutcome) {
+        done.is_doubtful |= !outcome.missing.is_empty();
+        for note in outcome.missing.iter().chain(&outcome.notes) {
+            self.out.note(note);
         }
-        let named = limits.users().map(<[u8]>::to_vec);
-        let users = sizes.users.iter().cloned().chain(named);
-        let owners = Owners::new(&self.config.quota.owners, users, &sizes.grants);
-        measured.accounted = account(&sizes.schemas, &owners, limits);
-        let is_known = |user: &[u8]| sizes.users.is_empty() || sizes.users.contains(user);
-        let unknown = measured.accounted.users.iter();
-        let unknown = unknown.filter(|it| it.schemas.is_empty() && !is_known(&it.user));
-        let unknown: BTreeSet<Vec<u8>> = unknown.map(|it| it.user.clone()).collect();
-        measured.accounted.users.retain(|it| !unknown.contains(&it.user));
+        for event in &outcome.events {
+            self.out.note(&inert(&event.to_string()));
+        }
+        let unknown = outcome.strangers;
         done.strangers = Some(match done.strangers.take() {
             Some(before) => before.intersection(&unknown).cloned().collect(),
             None => unknown,
         });
-        measured.schemas = sizes.schemas;
-        // Sizes of two methods are not to be compared.
-        if let (Some(ledger), Method::Tablespaces) = (ledger, measured.method)
-            && let Err(error) = self.compare(ledger, &mut measured)
-        {
-            self.out.note(&format!("{error}; growth is not known"));
-        }
-        done.measured.push(measured);
-    }
-
-    /// Growth since earlier looks; and this look for later ones.
-    fn compare(&self, ledger: &mut Ledger, measured: &mut Measured) -> Result<(), ledger::Error> {
-        let server = measured.server.as_bytes();
-        let earlier = ledger.earlier_usage(server, self.now - GROWTH_DAYS * DAY)?;
-        let earlier: BTreeMap<_, _> = earlier.into_iter().map(|it| (it.user.clone(), it)).collect();
-        let users = &measured.accounted.users;
-        let growth = users.iter().filter_map(|it| {
-            let before = earlier.get(&it.user)?;
-            let growth = growth_per_day(it.bytes, before.bytes, self.now - before.at_us)?;
-            Some((it.user.clone(), growth))
-        });
-        measured.growth = growth.collect();
-        let users: Vec<(&[u8], u64)> = users.iter().map(|it| (&it.user[..], it.bytes)).collect();
-        ledger.note_usage(server, self.now, &users)
+        done.measured.push(outcome.measured);
     }
 
     /// Says which users of the limits no server knows: their names may be misspelt.
@@ -255,19 +182,6 @@ impl Session<'_> {
             names.join(", ")
         ));
     }
-}
-
-/// How full the file system of a folder is, as `df` says it: of what is not kept for root. `None` where it is not
-/// this machine's.
-fn percent_full(folder: &Path) -> Option<u64> {
-    // A server in a container has its folder elsewhere.
-    if !folder.join("ibdata1").exists() {
-        return None;
-    }
-    let all = nix::sys::statvfs::statvfs(folder).ok()?;
-    let used = all.blocks().saturating_sub(all.blocks_free());
-    let of = used.checked_add(all.blocks_available())?;
-    used.checked_mul(100).map(|it| it.div_ceil(of.max(1)))
 }
 
 /// Whether a condition of `--fail-on` holds.
