@@ -112,6 +112,7 @@ mod plans;
 mod usage;
 
 mod proxysql;
+mod quota_states;
 
 mod answers;
 mod coverage;

@@ -297,6 +297,14 @@ CREATE TABLE quota_usage (
   PRIMARY KEY (server, day, user)
 ) WITHOUT ROWID;
 
+-- What quotas have told of users and done about them: the highest step in per cent (0: none), looks above the hard
+-- limit in succession, how and by which plan it is held back, and why it is not as it should be.
+CREATE TABLE quota_state (
+  server, user, warned INTEGER NOT NULL, warned_us INTEGER, exceeds INTEGER NOT NULL,
+  policy TEXT, plan TEXT, since_us INTEGER, closed INTEGER NOT NULL, told TEXT NOT NULL,
+  PRIMARY KEY (server, user)
+) WITHOUT ROWID;
+
 -- For conntracker's users: the newest login of each user and host over all servers, as local text where
 -- its configuration is in use, else as UTC. The row mysql|localhost is the time of the last scan; that
 -- account's own logins are in tally.

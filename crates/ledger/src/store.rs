@@ -330,7 +330,7 @@ const FROM_1: &str = "
 /// with them and what was; how far tables were read, and which accounts they name; which servers answered under a
 /// name before, and what servers count of sessions; connection ids at the ends of pieces of logs; numbers of lines,
 /// and which users of accounts they name; what users' schemas held.
-const MADE_SINCE: [(i64, &str); 43] = [
+const MADE_SINCE: [(i64, &str); 44] = [
     (2, "TABLE adjoin"),
     (3, "TABLE hole"),
     (3, "INDEX hole_file"),
@@ -374,6 +374,7 @@ const MADE_SINCE: [(i64, &str); 43] = [
     (7, "TABLE series"),
     (7, "TABLE let_in"),
     (7, "TABLE quota_usage"),
+    (7, "TABLE quota_state"),
 ];
 
 /// Which files were forgotten: versions 3 and 4 made these when there was something to keep.

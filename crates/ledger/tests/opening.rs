@@ -149,7 +149,8 @@ fn ledgers_of_older_schemas_become_like_new_ones_and_keep_their_number() {
         DROP TABLE deed_end;";
     let since_6 = "DROP TABLE access_mark; DROP TABLE matched;";
     let since_7 = "DROP TABLE former; DROP TABLE counted; DROP TABLE segment_ids;
-         DROP TABLE series; DROP TABLE let_in; DROP TABLE quota_usage;";
+         DROP TABLE series; DROP TABLE let_in; DROP TABLE quota_usage;
+         DROP TABLE quota_state;";
     // Schemas 3 and 4 had these two where there had been something to keep.
     let when_needed = "DROP TABLE sighting; DROP TABLE forgotten;";
     for (version, since) in [

@@ -23,7 +23,7 @@ use std::path::{Path, PathBuf};
 use live::sizes::Method;
 use verdict::account::AccountName;
 use verdict::network::HostList;
-use verdict::quota::OwnerRules;
+use verdict::quota::{OwnerRules, PolicyRules};
 
 pub(crate) use self::toml::TEMPLATE;
 use crate::time::Zone;
@@ -92,6 +92,12 @@ pub(crate) struct Quota {
     pub(crate) limits: Option<PathBuf>,
     pub(crate) owners: OwnerRules,
     pub(crate) method: Method,
+    /// What is done about users above limits.
+    pub(crate) policy: PolicyRules,
+    /// Sessions are closed when an account is locked for it.
+    pub(crate) kill_sessions: bool,
+    /// It is done without being asked on the command line.
+    pub(crate) enforce: bool,
 }
 
 /// What is kept, and for how long.

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use toml::de::{DeTable, DeValue};
 use verdict::account::AccountName;
 use verdict::network::HostList;
-use verdict::quota::{OwnerRules, Pattern, PatternFault};
+use verdict::quota::{OwnerRules, Pattern, PatternFault, Policy, PolicyRules};
 
 use super::{Config, Limits, Quota, Server};
 use crate::time::Zone;
@@ -73,6 +73,16 @@ pub(crate) const TEMPLATE: &str = r#"# rollcall: which servers, where their audi
 #: by_grants = false
 #: shared = ["common", "lib_%"]
 #: method = "tablespaces"
+# Steps, in per cent of the hard limit, at which it is told once. Above the hard limit, found by so many looks in
+# succession: warn, lock (all accounts of the user), no-growth (its rights to insert, update, create and alter).
+# Given back below restore_below per cent. Without enforce only quota check --apply acts. Sessions are closed with a
+# lock where kill_sessions says so, with no-growth always.
+#: warn_at = [80, 90, 98]
+#: policy = "warn"
+#: exceed_count = 2
+#: restore_below = 90
+#: kill_sessions = false
+#: enforce = false
 
 # Owners of schemas, before all patterns.
 #: [quota.schemas]
@@ -106,7 +116,20 @@ const PLANS_KEYS: [&str; 2] = ["valid_days", "cool_down_days"];
 const CONNECTIONS_KEYS: [&str; 2] = ["keep", "days"];
 const RETENTION_KEYS: [&str; 2] = ["hours", "days"];
 const FAILURES_KEYS: [&str; 1] = ["pairs_per_hour"];
-const QUOTA_KEYS: [&str; 6] = ["limits", "owners", "by_grants", "shared", "method", "schemas"];
+const QUOTA_KEYS: [&str; 12] = [
+    "limits",
+    "owners",
+    "by_grants",
+    "shared",
+    "method",
+    "schemas",
+    "warn_at",
+    "policy",
+    "exceed_count",
+    "restore_below",
+    "kill_sessions",
+    "enforce",
+];
 const SERVER_KEYS: [&str; 7] =
     ["name", "group", "time_zone", "audit_logs", "binlog_index", "defaults_file", "access_log"];
 
@@ -163,6 +186,12 @@ struct RawQuota {
     shared: Vec<String>,
     method: Option<String>,
     schemas: BTreeMap<String, String>,
+    warn_at: Option<Vec<u32>>,
+    policy: Option<String>,
+    exceed_count: Option<u32>,
+    restore_below: Option<u32>,
+    kill_sessions: bool,
+    enforce: bool,
 }
 
 #[derive(Debug, Deserialize)]
@@ -359,7 +388,36 @@ fn quota(raw: &RawQuota) -> Result<Quota, (&'static str, String)> {
                 return Err(("method", "write tablespaces or information-schema".to_owned()));
             }
         },
+        policy: policy(raw)?,
+        kill_sessions: raw.kill_sessions,
+        enforce: raw.enforce,
     })
+}
+
+/// What is done about users; the error names the key.
+fn policy(raw: &RawQuota) -> Result<PolicyRules, (&'static str, String)> {
+    let default = PolicyRules::default();
+    let warn_at = raw.warn_at.clone().unwrap_or(default.warn_at);
+    if warn_at.iter().any(|step| !(1..=100).contains(step)) {
+        return Err(("warn_at", "write per cent of the limit, from 1 to 100".to_owned()));
+    }
+    let exceed_count = raw.exceed_count.unwrap_or(default.exceed_count);
+    if exceed_count == 0 {
+        return Err(("exceed_count", "write at least 1".to_owned()));
+    }
+    let restore_below = raw.restore_below.unwrap_or(default.restore_below);
+    if !(1..=100).contains(&restore_below) {
+        return Err((
+            "restore_below",
+            "write per cent of the hard limit, from 1 to 100".to_owned(),
+        ));
+    }
+    let policy = match raw.policy.as_deref() {
+        None => default.policy,
+        Some(word) => Policy::parse(word)
+            .ok_or_else(|| ("policy", "write warn, lock or no-growth".to_owned()))?,
+    };
+    Ok(PolicyRules { policy, warn_at, exceed_count, restore_below })
 }
 
 /// Accounts as people write them.
@@ -431,6 +489,8 @@ mod tests {
         assert_eq!(config.quota.owners.patterns, quota.owners.patterns);
         assert_eq!(config.quota.owners.by_grants, quota.owners.by_grants);
         assert_eq!(config.quota.method, quota.method);
+        assert_eq!(config.quota.policy, quota.policy);
+        assert!(!config.quota.kill_sessions && !config.quota.enforce);
         assert_eq!(config.quota.limits, Some("/etc/rollcall/limits.toml".into()));
         assert_eq!(config.quota.owners.shared.len(), 2);
         assert_eq!(config.quota.owners.schemas[&b"webshop"[..]], b"t4711");
@@ -490,6 +550,13 @@ mod tests {
             "2: shared: \"%u\": %u has no meaning here: write names, with % for any text"
         });
         check("[quota]\n\nmethod = 'du'", "3: method: write tablespaces or information-schema");
+        check("[quota]\npolicy = 'kill'", "2: policy: write warn, lock or no-growth");
+        for key in ["warn_at = [80, 0]", "warn_at = [101]", "restore_below = 0"] {
+            let error = parse(&format!("[quota]\n{key}")).unwrap_err();
+            assert!(error.starts_with("2: ") && error.ends_with("from 1 to 100"), "{error}");
+        }
+        assert!(parse("[quota]\nwarn_at = [1, 100]\nrestore_below = 100").is_ok());
+        check("[quota]\nexceed_count = 0", "2: exceed_count: write at least 1");
         check("[quota]\nlimit = 'x'", "2: unknown key `limit`: did you mean `limits`?");
         check("[[server]]\nname=''", "1: a [[server]] with an empty name: give it one");
         assert!(parse("[[server]]\ngroup='a'").unwrap_err().contains("missing field `name`"));

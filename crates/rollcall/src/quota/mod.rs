@@ -9,6 +9,8 @@
 
 mod measure;
 mod round;
+#[allow(dead_code, reason = "for `quota watch`")]
+pub(crate) mod writes;
 
 pub(crate) use measure::{Measured, Wanted};
 #[expect(unused_imports, reason = "rounds only measure so far")]

@@ -4,18 +4,21 @@
 //! sizes of schemas ─ owner ─► bytes of users ─ judge ─► ok, soft, hard
 //!                    limits ─────────────────────┘
 //! bytes of before ──────────── growth ──────► bytes a day, days until a limit
+//! states of before, rules ──── policy ──────► who is warned, held back, given back
 //! ```
 //!
 //! Sizes are read elsewhere. Nothing is done to anybody here.
 
 mod limits;
 mod owner;
+mod policy;
 mod size;
 
 use std::collections::BTreeMap;
 
 pub use limits::{Limit, LimitFault, Limits, LimitsError, USER_BYTES_MAX, USERS_MAX, parse_limits};
 pub use owner::{Owner, OwnerRules, Owners, Pattern, PatternFault, SchemaGrant};
+pub use policy::{Decision, Held, Policy, PolicyRules, STEP_MARGIN, UserState, decide};
 pub use size::{Base, SIZE_MAX, SizeFault, parse_size};
 
 /// A day in microseconds.
