@@ -5,7 +5,7 @@
 //!
 //! # Invariants
 //! * Connecting ends within [`Target::connect_timeout`], whatever the other side does: it is done by a thread
-//!   that is left behind. An answer is waited for [`ANSWER_TIMEOUT`] at most.
+//!   that is left behind. An answer is waited for [`Target::answer_timeout`] at most.
 //! * `caching_sha2_password` sends a password in full at times: over TLS or a unix socket only, never encrypted
 //!   with a key that the server has just sent.
 //! * One statement a call: texts that hold more are refused.
@@ -48,6 +48,7 @@ pub struct Server {
     name: String,
     user: String,
     place: String,
+    answer_timeout: Duration,
     version: Version,
     own: AccountName,
     is_encrypted: bool,
@@ -93,6 +94,7 @@ impl Server {
             name: target.name.clone(),
             user: target.user.clone(),
             place: target.place.to_string(),
+            answer_timeout: target.answer_timeout,
             version: Version {
                 family: verdict::account::Family::MariaDb,
                 number: (0, 0, 0),
@@ -196,7 +198,7 @@ impl Server {
             Err(error) if is_timeout(&error) => Err(LiveError::Timeout {
                 server: self.name.clone(),
                 place: self.place.clone(),
-                seconds: ANSWER_TIMEOUT.as_secs(),
+                seconds: self.answer_timeout.as_secs(),
                 doing,
             }),
             Err(error) => {
@@ -373,8 +375,8 @@ fn options(target: &Target) -> Result<OptsBuilder, LiveError> {
         .prefer_socket(false)
         .max_allowed_packet(Some(64 << 20))
         .stmt_cache_size(0)
-        .read_timeout(Some(ANSWER_TIMEOUT))
-        .write_timeout(Some(ANSWER_TIMEOUT))
+        .read_timeout(Some(target.answer_timeout))
+        .write_timeout(Some(target.answer_timeout))
         .tcp_connect_timeout(Some(target.connect_timeout))
         // No such file: the driver gives up where it would ask the server for a key to encrypt the password
         // with, which whoever sits between could send.

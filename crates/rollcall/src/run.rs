@@ -5,6 +5,7 @@ mod accounts;
 mod deeds;
 mod doctor;
 mod quota;
+mod quota_watch;
 mod setup;
 mod trace;
 mod who;

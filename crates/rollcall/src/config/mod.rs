@@ -19,11 +19,12 @@ pub(crate) mod limits;
 mod toml;
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use live::sizes::Method;
 use verdict::account::AccountName;
 use verdict::network::HostList;
-use verdict::quota::{OwnerRules, PolicyRules};
+use verdict::quota::{OwnerRules, Policy, PolicyRules};
 
 pub(crate) use self::toml::TEMPLATE;
 use crate::time::Zone;
@@ -83,6 +84,9 @@ pub(crate) struct Server {
     pub(crate) access_log: Option<live::access_log::TableName>,
     /// How it is reached where a file of mysql_monitor_daemon says it.
     pub(crate) login: Option<Login>,
+    /// How often its storage is measured, and how long it may keep us waiting, where that is its own.
+    pub(crate) quota_interval: Option<Duration>,
+    pub(crate) quota_timeout: Option<Duration>,
 }
 
 /// How storage is counted, and against which limits.
@@ -98,6 +102,31 @@ pub(crate) struct Quota {
     pub(crate) kill_sessions: bool,
     /// It is done without being asked on the command line.
     pub(crate) enforce: bool,
+    pub(crate) service: QuotaService,
+}
+
+/// How `quota watch` goes about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct QuotaService {
+    /// How often each server is measured.
+    pub(crate) interval: Duration,
+    /// How long connecting, and each answer, may take.
+    pub(crate) timeout: Duration,
+    /// How many servers are measured at once.
+    pub(crate) workers: usize,
+    /// Whom a service that root starts becomes, `USER` or `USER:GROUP`.
+    pub(crate) run_as: String,
+}
+
+impl Default for QuotaService {
+    fn default() -> QuotaService {
+        QuotaService {
+            interval: Duration::from_secs(600),
+            timeout: Duration::from_secs(30),
+            workers: 4,
+            run_as: "rollcall".to_owned(),
+        }
+    }
 }
 
 /// What is kept, and for how long.
@@ -264,6 +293,8 @@ impl Config {
             defaults_file: None,
             access_log: None,
             login: None,
+            quota_interval: None,
+            quota_timeout: None,
         });
         Ok(Config {
             ledger: conntracker.sqlite_path.clone(),
@@ -287,11 +318,24 @@ impl Config {
             defaults_file: None,
             access_log: None,
             login: Some(login.clone()),
+            quota_interval: Some(login.interval),
+            quota_timeout: None,
         };
         self.servers = ancestor.servers.iter().map(server).collect();
         self.quota.limits = Some(ancestor.limits.clone());
         self.quota.owners.patterns = ancestor.owners.clone();
         self.quota.method = ancestor.method.unwrap_or_default();
+        // What it did above the hard limit, where it was allowed to.
+        self.quota.policy.policy = Policy::Lock;
+        self.quota.policy.exceed_count = ancestor.exceed_count;
+        self.quota.kill_sessions = true;
+        if let Some(workers) = ancestor.threads {
+            self.quota.service.workers = workers.clamp(1, THREADS_MAX);
+        }
+        if let Some(user) = &ancestor.user {
+            let group = ancestor.group.as_ref().map(|it| format!(":{it}"));
+            self.quota.service.run_as = format!("{user}{}", group.unwrap_or_default());
+        }
         self.ancestor = Some(ancestor);
     }
 

@@ -11,6 +11,7 @@
 mod act;
 mod measure;
 mod round;
+pub(crate) mod watch;
 #[allow(dead_code, reason = "for `quota watch`")]
 pub(crate) mod writes;
 

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::bail;
 use ledger::Ledger;
-use verdict::quota::{Limits, State};
+use verdict::quota::{Limits, Shard, State};
 
 use super::{Session, put};
 use crate::answers;
@@ -35,6 +35,7 @@ impl Session<'_> {
     pub(super) fn quota(&self, args: &QuotaArgs) -> anyhow::Result<Exit> {
         match &args.what {
             Quota::Check(args) => self.quota_check(args),
+            Quota::Watch(args) => self.quota_watch(args),
         }
     }
 
@@ -49,6 +50,7 @@ impl Session<'_> {
             quota: &self.config.quota,
             method: args.method.map_or(self.config.quota.method, Into::into),
             limits: &limits,
+            shard: Shard::ALL,
             protected: &self.config.protected,
             plan_days: self.config.limits.plan_days,
             ledger: ledger_path.as_deref(),
@@ -116,7 +118,7 @@ impl Session<'_> {
     }
 
     /// The configured servers that can be reached; where none is configured, the one that option files lead to.
-    fn to_measure(&self, defaults_file: Option<&Path>) -> anyhow::Result<Vec<Wanted>> {
+    pub(super) fn to_measure(&self, defaults_file: Option<&Path>) -> anyhow::Result<Vec<Wanted>> {
         let chosen = &self.filter.servers;
         let is_chosen =
             |name: &str| chosen.is_empty() || chosen.iter().any(|it| it == name.as_bytes());
