@@ -191,7 +191,7 @@ fn silent(bench: &Bench, count: usize) -> (Vec<TcpListener>, String) {
 fn dead_servers(kind: &str) {
     let bench = Bench::new(kind);
     let (_listeners, dead) = silent(&bench, 3);
-    bench.configure("interval_seconds = 3\ntimeout_seconds = 8\nworkers = 2", &dead);
+    bench.configure("interval_seconds = 2\ntimeout_seconds = 5\nworkers = 2", &dead);
     let watch = bench.watch(&[]);
     for number in 0..3 {
         watch.await_log(&format!("dead{number}: "));
@@ -250,7 +250,7 @@ fn shards(kind: &str) {
     let bench = Bench::new(kind);
     let users: Vec<String> = (0..24).map(|it| format!("quw{it}")).collect();
     bench.users(&users);
-    bench.configure("interval_seconds = 600", "");
+    bench.configure("interval_seconds = 60", "");
     let shards = ["0/4", "1/4", "2/4"].map(|it| bench.watch(&["--shard", it]));
     // The ancestor's way to say it.
     let last = bench.watch(&["-s", "3", "-t", "4", "-d", "1"]);

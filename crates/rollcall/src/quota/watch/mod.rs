@@ -282,10 +282,9 @@ impl Daemon<'_> {
         if self.writes.values().any(Option::is_some) {
             rest = rest.min(writes::LOOK_EVERY);
         }
-        // Who is due and finds no worker waits until one is done, which wakes us.
-        let is_busy = self.schedule.running() > 0;
-        let due = self.schedule.next().map(|due| due.saturating_duration_since(now));
-        let due = due.filter(|it| !(is_busy && it.is_zero()));
+        // Who finds no worker waits until one is done, which wakes us.
+        let due = self.schedule.next(self.options.workers, now);
+        let due = due.map(|due| due.saturating_duration_since(now));
         due.map_or(rest, |due| rest.min(due)).max(Duration::from_millis(1))
     }
 

@@ -93,14 +93,7 @@ impl Schedule {
 
     /// The server to be measured now, by one of so many workers; it runs from now on.
     pub(super) fn start(&mut self, workers: usize, now: Instant) -> Option<String> {
-        let running = self.turns.values().filter(|it| it.running.is_some());
-        let (busy, suspects) = running.fold((0, 0), |(busy, suspects), it| {
-            (busy + 1, suspects + usize::from(it.is_suspect(now)))
-        });
-        if busy >= workers {
-            return None;
-        }
-        let suspects_free = suspects < (workers / 2).max(1);
+        let suspects_free = self.free(workers, now)?;
         let due = self.turns.iter_mut().filter(|(_, it)| {
             it.running.is_none() && it.due() <= now && (suspects_free || it.failures == 0)
         });
@@ -138,9 +131,20 @@ impl Schedule {
         }
     }
 
+    /// Whether one of so many workers is free for servers that did not answer last; `None`: no worker is free.
+    fn free(&self, workers: usize, now: Instant) -> Option<bool> {
+        let running = self.turns.values().filter(|it| it.running.is_some());
+        let (busy, suspects) = running.fold((0, 0), |(busy, suspects), it| {
+            (busy + 1, suspects + usize::from(it.is_suspect(now)))
+        });
+        (busy < workers).then_some(suspects < (workers / 2).max(1))
+    }
+
     /// When there is something to start; `None`: not before a round is over.
-    pub(super) fn next(&self) -> Option<Instant> {
-        self.turns.values().filter(|it| it.running.is_none()).map(Turn::due).min()
+    pub(super) fn next(&self, workers: usize, now: Instant) -> Option<Instant> {
+        let suspects_free = self.free(workers, now)?;
+        let idle = self.turns.values().filter(|it| it.running.is_none());
+        idle.filter(|it| suspects_free || it.failures == 0).map(Turn::due).min()
     }
 
     /// Rounds that run.
@@ -217,6 +221,24 @@ mod tests {
     }
 
     #[test]
+    fn who_waits_for_a_worker_keeps_nobody_else_waiting() {
+        let now = Instant::now();
+        let mut schedule = Schedule::default();
+        schedule.set(&servers(&["a", "dead1", "dead2"], 10), 0, now);
+        simulate(&mut schedule, now, 60);
+        let later = now + SECOND * 3600;
+        let mut started = Vec::new();
+        while let Some(name) = schedule.start(3, later) {
+            started.push(name);
+        }
+        // One of the two that are dead has to wait, and is not what is due next.
+        assert_eq!(started.len(), 2, "{started:?}");
+        schedule.end("a", true, later);
+        assert!(schedule.next(3, later).unwrap() > later);
+        assert_eq!(schedule.next(1, later), None);
+    }
+
+    #[test]
     fn failures_are_retried_later_and_later() {
         let now = Instant::now();
         let mut schedule = Schedule::default();
@@ -247,9 +269,9 @@ mod tests {
         assert_ne!(one.start(2, at), Some(name.clone()));
         assert_eq!(one.running(), 2);
         one.end(&name, true, at);
-        assert!(one.next().unwrap() <= at + SECOND * 2);
+        assert!(one.next(3, at).unwrap() <= at + SECOND * 2);
         one.set(&[], 0, at);
-        assert_eq!((one.next(), one.running()), (None, 0));
+        assert_eq!((one.next(2, at), one.running()), (None, 0));
         assert_eq!(one.end("b", true, at), 0);
     }
 
