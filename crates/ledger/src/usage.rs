@@ -10,6 +10,7 @@ use crate::rows::Name;
 use crate::store::{Bytes, Ledger, name};
 use crate::timeline::DAY;
 use rusqlite::params;
+use verdict::quota::Shard;
 
 /// How many days are kept: 10,000 users take about 40 MB.
 pub const USAGE_DAYS: i64 = 100;
@@ -37,14 +38,38 @@ impl Ledger {
         now_us: i64,
         users: &[(&[u8], u64)],
     ) -> Result<(), Error> {
+        self.note_usage_of(Shard::ALL, server, now_us, users)
+    }
+
+    /// The same where only users of a shard were looked at: what is noted of others stays.
+    ///
+    /// # Errors
+    /// Where SQLite fails.
+    pub fn note_usage_of(
+        &mut self,
+        shard: Shard,
+        server: &[u8],
+        now_us: i64,
+        users: &[(&[u8], u64)],
+    ) -> Result<(), Error> {
         self.briefly(|ledger| {
             let write = || -> rusqlite::Result<()> {
                 let day = now_us.div_euclid(DAY);
                 let db = &ledger.db;
-                db.prepare_cached(
-                    "DELETE FROM quota_usage WHERE server = ?1 AND (day = ?2 OR day < ?3)",
-                )?
-                .execute(params![Bytes(server), day, day - USAGE_DAYS])?;
+                db.prepare_cached("DELETE FROM quota_usage WHERE server = ?1 AND day < ?2")?
+                    .execute(params![Bytes(server), day - USAGE_DAYS])?;
+                let mut noted = db.prepare_cached(
+                    "SELECT user FROM quota_usage WHERE server = ?1 AND day = ?2",
+                )?;
+                let noted = noted
+                    .query_map(params![Bytes(server), day], |row| Ok(name(row.get_ref(0)?)))?
+                    .collect::<rusqlite::Result<Vec<Name>>>()?;
+                let mut remove = db.prepare_cached(
+                    "DELETE FROM quota_usage WHERE server = ?1 AND day = ?2 AND user = ?3",
+                )?;
+                for user in noted.iter().filter(|user| shard.holds(user)) {
+                    remove.execute(params![Bytes(server), day, Bytes(user)])?;
+                }
                 let mut add = db.prepare_cached(
                     "INSERT INTO quota_usage (server, user, day, at_us, bytes)
                      VALUES (?1, ?2, ?3, ?4, ?5)",
@@ -115,6 +140,23 @@ mod tests {
         let later = [("a".to_owned(), 2 * DAY, 8), ("b".to_owned(), 2 * DAY, 3)];
         assert_eq!(earlier(&ledger, DAY + 10), later);
         assert_eq!(earlier(&ledger, 2 * DAY + 1), []);
+    }
+
+    #[test]
+    fn shards_of_a_server_leave_each_others_sizes() {
+        let mut ledger = Ledger::in_memory().unwrap();
+        let users: Vec<String> = (0..20).map(|it| format!("user{it}")).collect();
+        for (turn, index) in [0, 1, 2, 3, 0].into_iter().enumerate() {
+            let shard = Shard::new(index, 4).unwrap();
+            let own = users.iter().filter(|it| shard.holds(it.as_bytes()));
+            let own: Vec<(&[u8], u64)> = own.map(|it| (it.as_bytes(), turn as u64)).collect();
+            ledger.note_usage_of(shard, b"db1", DAY + turn as i64, &own).unwrap();
+        }
+        assert_eq!(earlier(&ledger, 0).len(), 20);
+        // Who is gone from its shard is gone.
+        ledger.note_usage_of(Shard::new(0, 4).unwrap(), b"db1", DAY + 9, &[]).unwrap();
+        let left = earlier(&ledger, 0);
+        assert!(!left.is_empty() && left.iter().all(|it| (1..4).contains(&it.2)), "{left:?}");
     }
 
     #[test]

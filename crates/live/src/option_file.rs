@@ -138,10 +138,24 @@ pub fn read(path: &Path, groups: &[&str]) -> Result<Options, LiveError> {
 /// # Errors
 /// As [`read`].
 pub fn read_all(paths: &[&Path], groups: &[&str]) -> Result<Options, LiveError> {
+    read_closed(paths, groups, READABLE_BY_OTHERS)
+}
+
+/// Reads an option file that the service manager gave as a credential (systemd's `LoadCredential=`): an access control
+/// list lets the service's own user read it, and its mask stands where the group's permissions do.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_credential(path: &Path, groups: &[&str]) -> Result<Options, LiveError> {
+    read_closed(&[path], groups, READABLE_BY_OTHERS & 0o007)
+}
+
+/// Passwords are taken only from files of whose mode these bits are not set.
+fn read_closed(paths: &[&Path], groups: &[&str], others: u32) -> Result<Options, LiveError> {
     // A password that is not used is one all the same.
     let checked = |path: &Path| -> Result<Vec<u8>, LiveError> {
         let (bytes, mode) = load(path)?;
-        if mode & READABLE_BY_OTHERS != 0 && holds_password(&bytes) {
+        if mode & others != 0 && holds_password(&bytes) {
             return Err(LiveError::FileReadable { path: path.to_path_buf(), mode });
         }
         Ok(bytes)

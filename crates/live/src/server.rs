@@ -5,7 +5,7 @@
 //!
 //! # Invariants
 //! * Connecting ends within [`Target::connect_timeout`], whatever the other side does: it is done by a thread
-//!   that is left behind. An answer is waited for [`ANSWER_TIMEOUT`] at most.
+//!   that is left behind. An answer is waited for [`Target::answer_timeout`] at most.
 //! * `caching_sha2_password` sends a password in full at times: over TLS or a unix socket only, never encrypted
 //!   with a key that the server has just sent.
 //! * One statement a call: texts that hold more are refused.
@@ -49,10 +49,10 @@ pub struct Server {
     name: String,
     user: String,
     place: String,
+    answer_timeout: Duration,
     version: Version,
     own: AccountName,
     is_encrypted: bool,
-    answer_timeout: Duration,
 }
 
 impl std::fmt::Debug for Server {
@@ -74,20 +74,12 @@ impl Server {
     /// Each way in which that fails has a variant: [`LiveError::Down`], [`LiveError::Timeout`],
     /// [`LiveError::Login`], [`LiveError::TlsName`], [`LiveError::TlsUntrusted`], [`LiveError::InitConnect`], …
     pub fn connect(target: &Target) -> Result<Server, LiveError> {
-        Server::connect_within(target, ANSWER_TIMEOUT)
-    }
-
-    /// The same, where answers come within another time.
-    ///
-    /// # Errors
-    /// As [`Server::connect`].
-    pub fn connect_within(target: &Target, answer: Duration) -> Result<Server, LiveError> {
         check_files(target)?;
         let (sender, receiver) = mpsc::channel();
         let wanted = target.clone();
         thread::Builder::new()
             .name("connect".to_owned())
-            .spawn(move || sender.send(open(&wanted, answer)))
+            .spawn(move || sender.send(open(&wanted)))
             .map_err(|error| refused(target, error.to_string()))?;
         let opened = match receiver.recv_timeout(target.connect_timeout) {
             Ok(opened) => opened,
@@ -103,6 +95,7 @@ impl Server {
             name: target.name.clone(),
             user: target.user.clone(),
             place: target.place.to_string(),
+            answer_timeout: target.answer_timeout,
             version: Version {
                 family: verdict::account::Family::MariaDb,
                 number: (0, 0, 0),
@@ -110,7 +103,6 @@ impl Server {
             },
             own: AccountName::default(),
             is_encrypted,
-            answer_timeout: answer,
         };
         server.prepare()?;
         Ok(server)
@@ -349,8 +341,8 @@ fn read_all(conn: &mut Conn, text: &str) -> Result<Option<Named>, mysql::Error> 
 }
 
 /// Connects and logs in. Tells also whether what is sent is encrypted.
-fn open(target: &Target, answer: Duration) -> Result<(Conn, bool), LiveError> {
-    let mut options = options(target)?.read_timeout(Some(answer));
+fn open(target: &Target) -> Result<(Conn, bool), LiveError> {
+    let mut options = options(target)?;
     let mut encrypt = !matches!(target.tls.mode, TlsMode::Disabled);
     let Place::Tcp { host, port } = &target.place else {
         return Ok((Conn::new(options).map_err(|error| told(target, &error))?, false));
@@ -420,8 +412,8 @@ fn options(target: &Target) -> Result<OptsBuilder, LiveError> {
         .prefer_socket(false)
         .max_allowed_packet(Some(64 << 20))
         .stmt_cache_size(0)
-        .read_timeout(Some(ANSWER_TIMEOUT))
-        .write_timeout(Some(ANSWER_TIMEOUT))
+        .read_timeout(Some(target.answer_timeout))
+        .write_timeout(Some(target.answer_timeout))
         .tcp_connect_timeout(Some(target.connect_timeout))
         // No such file: the driver gives up where it would ask the server for a key to encrypt the password
         // with, which whoever sits between could send.

@@ -25,6 +25,7 @@ use std::time::Duration;
 
 use crate::error::LiveError;
 use crate::option_file::{Options, Protocol};
+use crate::server::ANSWER_TIMEOUT;
 
 /// Where packages put the socket.
 pub const SOCKETS: [&str; 4] = [
@@ -131,6 +132,8 @@ pub struct Target {
     pub tls: Tls,
     /// How long connecting may take in all: look-up of the name, TLS and login included.
     pub connect_timeout: Duration,
+    /// How long each answer may take.
+    pub answer_timeout: Duration,
 }
 
 impl Target {
@@ -151,6 +154,7 @@ impl Target {
             place: Place::Socket(path.into()),
             tls: Tls { mode: TlsMode::Disabled, ..Tls::default() },
             connect_timeout: Target::CONNECT_TIMEOUT,
+            answer_timeout: ANSWER_TIMEOUT,
         }
     }
 
@@ -208,6 +212,7 @@ impl Target {
             place,
             tls: Tls { mode, ca: options.ssl_ca.clone(), identity },
             connect_timeout: options.connect_timeout.unwrap_or(Target::CONNECT_TIMEOUT),
+            answer_timeout: ANSWER_TIMEOUT,
         })
     }
 }

@@ -16,7 +16,7 @@ pub(crate) use logs::{
     EvidenceArgs, FailuresArgs, FailuresBy, ReadArgs, ReportArgs, ScanArgs, SeenArgs, SeenSort,
     WatchArgs,
 };
-pub(crate) use quota::{Quota, QuotaArgs, QuotaCheckArgs};
+pub(crate) use quota::{Quota, QuotaArgs, QuotaCheckArgs, QuotaWatchArgs};
 pub(crate) use setup::{
     DoctorArgs, ServerArgs, Setup, SetupArgs, SetupAudit, SetupInitConnect, SetupLockProcedure,
     SetupMonitor, SetupPlugin,

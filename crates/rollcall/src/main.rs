@@ -30,6 +30,7 @@ mod render;
 mod run;
 mod scan;
 mod seal;
+mod service;
 mod setup;
 mod time;
 mod trace;

@@ -13,22 +13,72 @@ use verdict::plan::{DeedKind, Rules, propose};
 use verdict::references::{self, Reference};
 use verdict::unused::Verdict;
 
+use crate::config;
+use crate::config::ancestor::Login;
 use crate::deeds::{Hands, Looked, Sent, Session};
 
 /// How a server is reached.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Place {
     /// An option file; `None`: those that the servers' own clients read.
     pub(crate) defaults_file: Option<PathBuf>,
+    /// Where that leads to, where it was read beforehand: no file is read any more.
+    held: Option<Box<Target>>,
+    /// The service manager gave the file to this service alone.
+    is_credential: bool,
 }
 
 impl Place {
+    /// By an option file, or those that the servers' own clients read.
+    pub(crate) fn of(defaults_file: Option<PathBuf>) -> Place {
+        Place { defaults_file, ..Place::default() }
+    }
+
+    /// Of a configured server: by its option file, or as mysql_monitor_daemon's file says.
+    ///
+    /// # Errors
+    /// A message with the remedy.
+    pub(crate) fn configured(server: &config::Server) -> Result<Place, String> {
+        let held = server.login.as_ref().map(Login::target).transpose()?.map(Box::new);
+        Ok(Place { defaults_file: server.defaults_file.clone(), held, is_credential: false })
+    }
+
+    /// By an option file that the service manager gave.
+    pub(crate) fn credential(file: PathBuf) -> Place {
+        Place { defaults_file: Some(file), held: None, is_credential: true }
+    }
+
+    /// Whether both are reached by the same option files, whatever was read of them.
+    pub(crate) fn is_as(&self, other: &Place) -> bool {
+        self.defaults_file == other.defaults_file
+    }
+
+    /// The same, with its option files read now, and no answer waited for longer than that. For who will not be able
+    /// to read them later.
+    ///
+    /// # Errors
+    /// A message with the remedy.
+    pub(crate) fn hold(self, name: Option<&str>, timeout: Duration) -> Result<Place, String> {
+        let mut target = self.target(name)?;
+        target.connect_timeout = target.connect_timeout.min(timeout);
+        target.answer_timeout = timeout;
+        let held = Some(Box::new(target));
+        Ok(Place { held, ..self })
+    }
+
+    fn target(&self, name: Option<&str>) -> Result<Target, String> {
+        match &self.held {
+            Some(target) => Ok((**target).clone()),
+            None => target(self.defaults_file.as_deref(), self.is_credential, name),
+        }
+    }
+
     /// Connects. `name` is what messages call the server.
     ///
     /// # Errors
     /// A message with the remedy.
     pub(crate) fn connect(&self, name: Option<&str>) -> Result<Server, String> {
-        let target = target(self.defaults_file.as_deref(), name)?;
+        let target = self.target(name)?;
         Server::connect(&target).map_err(|error| error.to_string())
     }
 
@@ -41,8 +91,8 @@ impl Place {
         name: Option<&str>,
         answer: Duration,
     ) -> Result<Server, String> {
-        let target = target(self.defaults_file.as_deref(), name)?;
-        Server::connect_within(&target, answer).map_err(|error| error.to_string())
+        let target = Target { answer_timeout: answer, ..self.target(name)? };
+        Server::connect(&target).map_err(|error| error.to_string())
     }
 
     /// Whether another machine is asked, and whether its certificate is verified.
@@ -52,7 +102,7 @@ impl Place {
     pub(crate) fn way(&self, name: Option<&str>) -> Result<Way, String> {
         use live::target::{Place as At, TlsMode};
 
-        let target = target(self.defaults_file.as_deref(), name)?;
+        let target = self.target(name)?;
         let is_remote = match &target.place {
             At::Socket(_) => false,
             At::Tcp { host, .. } => {
@@ -78,9 +128,14 @@ pub(crate) struct Way {
 const USUAL_FILES: [&str; 2] = ["/etc/my.cnf", "/etc/mysql/my.cnf"];
 
 /// Where an option file, or the usual ones, lead to.
-fn target(defaults_file: Option<&Path>, name: Option<&str>) -> Result<Target, String> {
+fn target(
+    defaults_file: Option<&Path>,
+    is_credential: bool,
+    name: Option<&str>,
+) -> Result<Target, String> {
     let text = |error: LiveError| error.to_string();
     let options = match defaults_file {
+        Some(path) if is_credential => option_file::read_credential(path, &option_file::GROUPS),
         Some(path) => option_file::read(path, &option_file::GROUPS),
         None => {
             let own = std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".my.cnf"));

@@ -5,6 +5,7 @@ mod accounts;
 mod deeds;
 mod doctor;
 mod quota;
+mod quota_watch;
 mod sample;
 mod setup;
 mod trace;
@@ -112,6 +113,11 @@ fn dispatch(cli: &Cli, out: Out) -> anyhow::Result<Exit> {
     }
 }
 
+/// Where the service manager puts the credentials of its `LoadCredential=`.
+fn credentials() -> Option<PathBuf> {
+    std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from)
+}
+
 /// What every command needs, resolved once.
 struct Session<'a> {
     global: &'a Global,
@@ -125,7 +131,8 @@ struct Session<'a> {
 
 impl<'a> Session<'a> {
     fn begin(global: &'a Global, out: Out) -> anyhow::Result<Session<'a>> {
-        let config = Config::load(global.config.as_deref()).map_err(anyhow::Error::msg)?;
+        let config = Config::load(global.config.as_deref(), credentials().as_deref());
+        let config = config.map_err(anyhow::Error::msg)?;
         for warning in &config.warnings {
             out.detail(warning);
         }
@@ -246,7 +253,7 @@ impl<'a> Session<'a> {
             crate::setup::check_dialect(dialect).map_err(|error| anyhow!("--dialect: {error}"))?;
         }
         let reload = || {
-            let config = Config::load(self.global.config.as_deref())?;
+            let config = Config::load(self.global.config.as_deref(), credentials().as_deref())?;
             for note in config.warnings.iter().chain(&config.notes) {
                 tracing::warn!("{note}");
             }

@@ -40,7 +40,7 @@ const STEP_BYTES: usize = 64 << 10;
 /// The first event of a file stands behind its magic.
 const POSITION: u32 = 4;
 
-/// How long a server that waits for more may say nothing ([`Server::connect_within`]): it says so each second.
+/// How long a server that waits for more may say nothing ([`Target::answer_timeout`](crate::target::Target::answer_timeout)): it says so each second.
 pub const SILENCE_MAX: Duration = Duration::from_secs(10);
 
 /// How often a server that waits for more says that it is there, in nanoseconds.

@@ -117,7 +117,7 @@ fn chosen(ledger: &Ledger, wanted: &Wanted<'_>) -> Result<Vec<Asked>, ledger::Er
     let defaults_file = wanted.defaults_file.map(Path::to_owned);
     let place = |file: Option<PathBuf>| match wanted.offline {
         true => None,
-        false => file.map(|file| Place { defaults_file: Some(file) }),
+        false => file.map(|file| Place::of(Some(file))),
     };
     let named = wanted.config.servers.iter().filter_map(|it| Some((it.name.clone()?, it)));
     let configured: Vec<Asked> = named
@@ -142,7 +142,7 @@ fn chosen(ledger: &Ledger, wanted: &Wanted<'_>) -> Result<Vec<Asked>, ledger::Er
         [one] => Some(lossy(one)),
         _ => None,
     };
-    Ok(vec![Asked { name, group: None, place: Some(Place { defaults_file }) }])
+    Ok(vec![Asked { name, group: None, place: Some(Place::of(defaults_file)) }])
 }
 
 /// The accounts of one server, of now or of before.

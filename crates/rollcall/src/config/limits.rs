@@ -9,40 +9,182 @@
 //! TOML where the file's name ends in `.toml`: `MB` and `GB` are powers of 1000 there. All else is read by
 //! [`verdict::quota::parse_limits`], where they are powers of 1024, as they were to that daemon.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::Read as _;
-use std::path::Path;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use sha2::{Digest as _, Sha256};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 use verdict::quota::{
     Base, Limit, LimitFault, Limits, SIZE_MAX, SizeFault, parse_limits, parse_size,
 };
 
-/// The largest file that is read, in bytes: 400,000 users fit.
-pub(crate) const LIMITS_BYTES_MAX: u64 = 16 << 20;
+/// The largest list that is read, in bytes: a million users fit.
+pub(crate) const LIMITS_BYTES_MAX: u64 = 64 << 20;
+
+/// The largest TOML that is read, in bytes: 400,000 users fit. While it is read it takes some 30 times as much memory.
+pub(crate) const TOML_BYTES_MAX: u64 = 16 << 20;
 
 /// Reads a file of limits: the whole of it, or nothing.
 ///
 /// # Errors
 /// A message with file, line and column.
 pub(crate) fn read(path: &Path) -> Result<Limits, String> {
+    let (mut file, place) = open(path)?;
+    parse(path, &bytes_of(path, &mut file)?).map_err(|error| format!("{place}:{error}"))
+}
+
+/// Opens the file, and how messages call it.
+fn open(path: &Path) -> Result<(File, String), String> {
     let place = crate::render::inert(&path.display().to_string());
     let unreadable = |error| format!("{place} cannot be read ({error}): it holds the limits");
-    let file = File::open(path).map_err(unreadable)?;
+    // A named pipe would keep us waiting for who writes to it.
+    let opened = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path);
+    let file = opened.map_err(unreadable)?;
     if !file.metadata().map_err(unreadable)?.is_file() {
         return Err(format!("{place} is no file: name the one that holds the limits"));
     }
-    let mut text = Vec::new();
-    file.take(LIMITS_BYTES_MAX + 1).read_to_end(&mut text).map_err(unreadable)?;
-    if text.len() as u64 > LIMITS_BYTES_MAX {
-        return Err(format!("{place} is larger than {LIMITS_BYTES_MAX} bytes: no list of limits"));
+    Ok((file, place))
+}
+
+fn bytes_of(path: &Path, file: &mut File) -> Result<Vec<u8>, String> {
+    let place = crate::render::inert(&path.display().to_string());
+    let most = if is_toml(path) { TOML_BYTES_MAX } else { LIMITS_BYTES_MAX };
+    let mut bytes = Vec::new();
+    file.take(most + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|error| format!("{place} cannot be read ({error}): it holds the limits"))?;
+    if bytes.len() as u64 > most {
+        return Err(format!("{place} is larger than {most} bytes: no list of limits"));
     }
-    let is_toml = path.extension().is_some_and(|it| it.eq_ignore_ascii_case("toml"));
-    match is_toml {
-        true => toml(&text).map_err(|error| format!("{place}:{error}")),
-        false => parse_limits(&text).map_err(|error| format!("{place}:{error}")),
+    Ok(bytes)
+}
+
+fn is_toml(path: &Path) -> bool {
+    path.extension().is_some_and(|it| it.eq_ignore_ascii_case("toml"))
+}
+
+/// The error begins with line and column.
+fn parse(path: &Path, text: &[u8]) -> Result<Limits, String> {
+    match is_toml(path) {
+        true => toml(text),
+        false => parse_limits(text).map_err(|error| error.to_string()),
     }
+}
+
+/// A file of limits that may change while a service runs: the limits that are in force, and what of the file they
+/// were read from.
+///
+/// The whole file is taken, or nothing: where what it holds now is no list of limits, those of before stay in force.
+/// A list that is just being written may be a list already, with less in it: `user,2GB,3` on its way to
+/// `user,2GB,3GB`. So a change is taken only when the next look finds the file as the look before did.
+#[derive(Debug)]
+#[allow(dead_code, reason = "for `quota watch`")]
+pub(crate) struct LimitsFile {
+    path: PathBuf,
+    limits: Arc<Limits>,
+    /// SHA-256 of what they were read from.
+    hash: [u8; 32],
+    /// The file when it was read last, or tried to.
+    read: Stamp,
+    /// The file at the look before, where it has to be read once more.
+    seen: Option<Stamp>,
+    /// The message of what was refused last: it is said once.
+    refused: Option<String>,
+}
+
+/// What a look at limits came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(dead_code, reason = "for `quota watch`")]
+pub(crate) enum Reload {
+    /// Those of before are in force: the file says the same.
+    Unchanged,
+    /// New ones are in force.
+    Replaced,
+    /// Those of before stay in force: a message with file, line and column. It is told once for each such content.
+    Refused(String),
+}
+
+/// A file as a look at it shows it; `None`: there is none, or it cannot be looked at.
+type Stamp = Option<(u64, u64, u64, [i64; 4])>;
+
+#[allow(dead_code, reason = "for `quota watch`")]
+impl LimitsFile {
+    /// Reads the file.
+    ///
+    /// # Errors
+    /// A message with file, line and column.
+    pub(crate) fn load(path: &Path) -> Result<LimitsFile, String> {
+        let (limits, hash, stamp) = read_stamped(path)?;
+        let limits = Arc::new(limits);
+        // Once more at the next look: it may have been changed within the tick of the clock that its times are of.
+        let seen = Some(stamp);
+        Ok(LimitsFile { path: path.to_owned(), limits, hash, read: stamp, seen, refused: None })
+    }
+
+    /// The limits that are in force. Whoever holds them keeps them, whatever becomes of the file.
+    pub(crate) fn limits(&self) -> &Arc<Limits> {
+        &self.limits
+    }
+
+    /// Looks whether the file has changed, and reads it where it has, and rests. For every round.
+    pub(crate) fn refresh(&mut self) -> Reload {
+        let stamp = stamp_at(&self.path);
+        if self.seen == Some(stamp) {
+            return self.reload();
+        }
+        self.seen = (stamp != self.read).then_some(stamp);
+        Reload::Unchanged
+    }
+
+    /// Reads the file at once, as who asks for it (SIGHUP) says that it is whole.
+    pub(crate) fn reload(&mut self) -> Reload {
+        self.seen = None;
+        // Before reading: what comes behind it is seen at the next look.
+        self.read = stamp_at(&self.path);
+        match read_stamped(&self.path) {
+            Ok((_, hash, stamp)) if hash == self.hash => {
+                self.read = stamp;
+                self.refused = None;
+                Reload::Unchanged
+            }
+            Ok((limits, hash, stamp)) => {
+                (self.limits, self.hash, self.read) = (Arc::new(limits), hash, stamp);
+                self.refused = None;
+                Reload::Replaced
+            }
+            Err(error) if self.refused.as_ref() == Some(&error) => Reload::Unchanged,
+            Err(error) => {
+                self.refused = Some(error.clone());
+                Reload::Refused(error)
+            }
+        }
+    }
+}
+
+fn stamp_at(path: &Path) -> Stamp {
+    std::fs::metadata(path).ok().as_ref().and_then(stamp_of)
+}
+
+fn stamp_of(it: &Metadata) -> Stamp {
+    let times = [it.mtime(), it.mtime_nsec(), it.ctime(), it.ctime_nsec()];
+    Some((it.dev(), it.ino(), it.size(), times))
+}
+
+/// Limits, the hash of their text, and the file it stood in.
+fn read_stamped(path: &Path) -> Result<(Limits, [u8; 32], Stamp), String> {
+    let (mut file, place) = open(path)?;
+    let before = file.metadata().ok().as_ref().and_then(stamp_of);
+    let bytes = bytes_of(path, &mut file)?;
+    if file.metadata().ok().as_ref().and_then(stamp_of) != before {
+        return Err(format!("{place} was written to while it was read: it is read again"));
+    }
+    let hash = Sha256::digest(&bytes).into();
+    let limits = parse(path, &bytes).map_err(|error| format!("{place}:{error}"))?;
+    Ok((limits, hash, before))
 }
 
 /// Reads TOML; the error begins with line and column.
@@ -75,6 +217,7 @@ fn toml(text: &[u8]) -> Result<Limits, String> {
             _ => return Err(at("unknown key: known here is [users]")),
         }
     }
+    limits.shrink();
     Ok(limits)
 }
 
@@ -206,7 +349,75 @@ mod tests {
         let comment = |bytes: u64| vec![b'#'; usize::try_from(bytes).unwrap()];
         assert!(load("long", &comment(LIMITS_BYTES_MAX)).unwrap().is_empty());
         assert!(load("long", &comment(LIMITS_BYTES_MAX + 1)).unwrap_err().contains("larger than"));
+        assert!(load("long.toml", &comment(TOML_BYTES_MAX)).unwrap().is_empty());
+        let error = load("long.toml", &comment(TOML_BYTES_MAX + 1)).unwrap_err();
+        assert!(error.contains("larger than"), "{error}");
         assert!(read(folder.path()).unwrap_err().contains("is no file"));
         assert!(read(&folder.path().join("none")).unwrap_err().contains("cannot be read"));
+    }
+
+    #[test]
+    fn a_changed_file_is_taken_when_it_rests() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("search_user");
+        let put = |text: &str| std::fs::write(&path, text).unwrap();
+        put("a,2GB,3GB\n");
+        let mut file = LimitsFile::load(&path).unwrap();
+        let hard = |file: &LimitsFile, user: &str| file.limits().of(user.as_bytes())?.hard;
+        assert_eq!(file.refresh(), Reload::Unchanged);
+        let held = Arc::clone(file.limits());
+        // Cut in the middle: a list as well, with a limit of four bytes.
+        put("a,2B,4");
+        assert_eq!(file.refresh(), Reload::Unchanged);
+        put("a,2GB,4GB\nb,1,2\n");
+        assert_eq!(file.refresh(), Reload::Unchanged);
+        assert_eq!(hard(&file, "a"), Some(3 << 30));
+        assert_eq!(file.refresh(), Reload::Replaced);
+        assert_eq!((hard(&file, "a"), hard(&file, "b")), (Some(4 << 30), Some(2)));
+        assert_eq!(held.of(b"a").unwrap().hard, Some(3 << 30));
+        // The same again: nothing new, and no look at what it holds after that.
+        put("a,2GB,4GB\nb,1,2\n");
+        assert_eq!((file.refresh(), file.refresh()), (Reload::Unchanged, Reload::Unchanged));
+        // Renamed into place.
+        std::fs::write(folder.path().join("new"), "c,1,2\n").unwrap();
+        std::fs::rename(folder.path().join("new"), &path).unwrap();
+        assert_eq!((file.refresh(), file.refresh()), (Reload::Unchanged, Reload::Replaced));
+        assert_eq!((hard(&file, "a"), hard(&file, "c")), (None, Some(2)));
+    }
+
+    #[test]
+    fn a_faulty_file_leaves_the_old_limits_in_force() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("search_user");
+        let put = |text: &str| std::fs::write(&path, text).unwrap();
+        put("a,2GB,3GB\n");
+        let mut file = LimitsFile::load(&path).unwrap();
+        for (text, fault) in [
+            ("b,1,2\na,2GB,3XB\n", "2:7: no size: write it like 500MB, 1.5GiB or 2000000000"),
+            ("a,3GB,2GB\n", "1:3: the soft limit is above the hard one: swap the two"),
+            ("a,-1,2\n", "1:3: a size below zero: leave it out where there is no limit"),
+            ("a,1,9223372036854775808\n", "1:5: more than 9.2 EB: check the unit"),
+            ("a,1,2\nb,1\na,1,2\n", "3:3: a second limit for the same user: take one out"),
+        ] {
+            put(text);
+            let expected = format!("{}:{fault}", path.display());
+            assert_eq!(file.reload(), Reload::Refused(expected), "{text}");
+            assert_eq!(file.limits().of(b"a").unwrap().hard, Some(3 << 30));
+            assert_eq!(file.limits().len(), 1);
+            // Said once.
+            assert_eq!((file.refresh(), file.reload()), (Reload::Unchanged, Reload::Unchanged));
+        }
+        std::fs::remove_file(&path).unwrap();
+        assert!(matches!(file.reload(), Reload::Refused(it) if it.contains("cannot be read")));
+        assert_eq!(file.limits().len(), 1);
+        // A pipe keeps nobody waiting.
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        assert!(matches!(file.reload(), Reload::Refused(it) if it.contains("is no file")));
+        std::fs::remove_file(&path).unwrap();
+        put("a,2GB,3GB\n");
+        assert_eq!(file.reload(), Reload::Unchanged);
+        put("a,2GB,5GB\n");
+        assert_eq!(file.reload(), Reload::Replaced);
+        assert_eq!(file.limits().of(b"a").unwrap().hard, Some(5 << 30));
     }
 }

@@ -3,28 +3,32 @@
 //! ```text
 //! --config FILE, else /etc/rollcall/rollcall.toml, else /etc/conntracker/conntracker.ini, else none
 //!      │ bytes
-//!      ├─ toml   TOML, one [[server]] table per server; unknown keys are errors
-//!      └─ ini    conntracker's own file, recognised by content
+//!      ├─ toml      TOML, one [[server]] table per server; unknown keys are errors
+//!      ├─ ini       conntracker's own file, recognised by content
+//!      └─ ancestor  mysql_monitor_daemon's own files, recognised by content
 //!      ▼
 //!    Config      plain values; nothing deeper knows of files or formats
 //! ```
 //!
 //! Storage limits stand in a file of their own, which `limits` reads.
 
+pub(crate) mod ancestor;
 pub(crate) mod go_time;
 mod ini;
 pub(crate) mod limits;
 mod toml;
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use live::sizes::Method;
 use verdict::account::AccountName;
 use verdict::network::HostList;
-use verdict::quota::{OwnerRules, PolicyRules};
+use verdict::quota::{OwnerRules, Policy, PolicyRules};
 
 pub(crate) use self::toml::TEMPLATE;
 use crate::time::Zone;
+use ancestor::{Ancestor, Form, Login};
 use go_time::GoLayout;
 
 /// Where the configuration is looked for, in this order.
@@ -58,6 +62,8 @@ pub(crate) struct Config {
     pub(crate) sample: Sample,
     /// Set where the file is conntracker's.
     pub(crate) conntracker: Option<Conntracker>,
+    /// Set where the file is mysql_monitor_daemon's.
+    pub(crate) ancestor: Option<Box<Ancestor>>,
     /// What was left aside, to be said on standard error with -v.
     pub(crate) warnings: Vec<String>,
     /// What cannot be meant as it stands, to be said on standard error.
@@ -77,6 +83,11 @@ pub(crate) struct Server {
     pub(crate) defaults_file: Option<PathBuf>,
     /// The table that its logins write into.
     pub(crate) access_log: Option<live::access_log::TableName>,
+    /// How it is reached where a file of mysql_monitor_daemon says it.
+    pub(crate) login: Option<Login>,
+    /// How often its storage is measured, and how long it may keep us waiting, where that is its own.
+    pub(crate) quota_interval: Option<Duration>,
+    pub(crate) quota_timeout: Option<Duration>,
 }
 
 /// How storage is counted, and against which limits.
@@ -92,6 +103,31 @@ pub(crate) struct Quota {
     pub(crate) kill_sessions: bool,
     /// It is done without being asked on the command line.
     pub(crate) enforce: bool,
+    pub(crate) service: QuotaService,
+}
+
+/// How `quota watch` goes about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct QuotaService {
+    /// How often each server is measured.
+    pub(crate) interval: Duration,
+    /// How long connecting, and each answer, may take.
+    pub(crate) timeout: Duration,
+    /// How many servers are measured at once.
+    pub(crate) workers: usize,
+    /// Whom a service that root starts becomes, `USER` or `USER:GROUP`.
+    pub(crate) run_as: String,
+}
+
+impl Default for QuotaService {
+    fn default() -> QuotaService {
+        QuotaService {
+            interval: Duration::from_secs(600),
+            timeout: Duration::from_secs(30),
+            workers: 4,
+            run_as: "rollcall".to_owned(),
+        }
+    }
 }
 
 /// How connections are sampled, and what of that is kept.
@@ -201,22 +237,23 @@ impl LogLevel {
 
 impl Config {
     /// Reads the configuration: `path` where one is given, else the first default place that
-    /// exists, else nothing is configured.
+    /// exists, else nothing is configured. `credentials` is the folder of credentials that the
+    /// service manager gave, where it did.
     ///
     /// # Errors
     /// A message that names file, line and remedy.
-    pub(crate) fn load(path: Option<&Path>) -> Result<Config, String> {
+    pub(crate) fn load(path: Option<&Path>, credentials: Option<&Path>) -> Result<Config, String> {
         if let Some(path) = path {
-            return Config::read(path);
+            return Config::read(path, credentials);
         }
         let defaults = DEFAULT_PATHS.iter().map(Path::new);
         match defaults.into_iter().find(|path| path.symlink_metadata().is_ok()) {
-            Some(path) => Config::read(path),
+            Some(path) => Config::read(path, credentials),
             None => Ok(Config::default()),
         }
     }
 
-    fn read(path: &Path) -> Result<Config, String> {
+    fn read(path: &Path, credentials: Option<&Path>) -> Result<Config, String> {
         use std::io::Read as _;
 
         let place = path.display();
@@ -245,6 +282,10 @@ impl Config {
             *warning = format!("{place}:{warning}");
         }
         config.path = Some(path.to_owned());
+        if let Some(mut ancestor) = config.ancestor.take() {
+            ancestor.settle(path, credentials)?;
+            config.take(ancestor);
+        }
         Ok(config)
     }
 
@@ -253,6 +294,12 @@ impl Config {
     /// # Errors
     /// A message with the line in front (`12: …`).
     pub(crate) fn parse(text: &str) -> Result<Config, String> {
+        if let Some(form) = Form::of(text) {
+            let (read, notes) = ancestor::parse(form, text)?;
+            let mut config = Config { notes, ..Config::default() };
+            config.take(Box::new(read));
+            return Ok(config);
+        }
         if !ini::is_conntracker(text) {
             return toml::parse(text);
         }
@@ -265,6 +312,9 @@ impl Config {
             binlog_index: None,
             defaults_file: None,
             access_log: None,
+            login: None,
+            quota_interval: None,
+            quota_timeout: None,
         });
         Ok(Config {
             ledger: conntracker.sqlite_path.clone(),
@@ -275,6 +325,38 @@ impl Config {
             notes,
             ..Config::default()
         })
+    }
+
+    /// What a file of mysql_monitor_daemon means here.
+    fn take(&mut self, ancestor: Box<Ancestor>) {
+        let server = |login: &Login| Server {
+            name: Some(login.name.clone()),
+            group: None,
+            time_zone: None,
+            audit_logs: Vec::new(),
+            binlog_index: None,
+            defaults_file: None,
+            access_log: None,
+            login: Some(login.clone()),
+            quota_interval: Some(login.interval),
+            quota_timeout: None,
+        };
+        self.servers = ancestor.servers.iter().map(server).collect();
+        self.quota.limits = Some(ancestor.limits.clone());
+        self.quota.owners.patterns = ancestor.owners.clone();
+        self.quota.method = ancestor.method.unwrap_or_default();
+        // What it did above the hard limit, where it was allowed to.
+        self.quota.policy.policy = Policy::Lock;
+        self.quota.policy.exceed_count = ancestor.exceed_count;
+        self.quota.kill_sessions = true;
+        if let Some(workers) = ancestor.threads {
+            self.quota.service.workers = workers.clamp(1, THREADS_MAX);
+        }
+        if let Some(user) = &ancestor.user {
+            let group = ancestor.group.as_ref().map(|it| format!(":{it}"));
+            self.quota.service.run_as = format!("{user}{}", group.unwrap_or_default());
+        }
+        self.ancestor = Some(ancestor);
     }
 
     /// The names of the servers that `--server` and `--group` choose; empty: all.
@@ -351,7 +433,7 @@ mod tests {
         let path = folder.path().join("c");
         let load = |bytes: &[u8]| {
             std::fs::write(&path, bytes).unwrap();
-            Config::load(Some(&path))
+            Config::load(Some(&path), None)
         };
         let place = folder.path().join("c").display().to_string();
         assert_eq!(
@@ -365,8 +447,8 @@ mod tests {
         let comment = |bytes| vec![b'#'; usize::try_from(bytes).unwrap()];
         assert!(load(&comment(CONFIG_BYTES_MAX)).is_ok());
         assert!(load(&comment(CONFIG_BYTES_MAX + 1)).unwrap_err().contains("larger than"));
-        assert!(Config::load(Some(folder.path())).unwrap_err().contains("is no file"));
-        let missing = Config::load(Some(&folder.path().join("none"))).unwrap_err();
+        assert!(Config::load(Some(folder.path()), None).unwrap_err().contains("is no file"));
+        let missing = Config::load(Some(&folder.path().join("none")), None).unwrap_err();
         assert!(missing.contains("cannot be read"), "{missing}");
     }
 

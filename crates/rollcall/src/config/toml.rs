@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use live::access_log::TableName;
 use live::sizes::Method;
@@ -12,7 +13,7 @@ use verdict::account::AccountName;
 use verdict::network::HostList;
 use verdict::quota::{OwnerRules, Pattern, PatternFault, Policy, PolicyRules};
 
-use super::{Config, Limits, Quota, Sample, Server};
+use super::{Config, Limits, Quota, QuotaService, Sample, Server, THREADS_MAX};
 use crate::time::Zone;
 
 /// The most days anything is kept: 100 years.
@@ -100,6 +101,13 @@ pub(crate) const TEMPLATE: &str = r#"# rollcall: which servers, where their audi
 #: restore_below = 90
 #: kill_sessions = false
 #: enforce = false
+# For rollcall quota watch: how often each server is measured, how long connecting and each answer may take (both
+# also for one server alone, below), how many servers at once, and whom it becomes where root starts it (USER or
+# USER:GROUP).
+#: interval_seconds = 600
+#: timeout_seconds = 30
+#: workers = 4
+#: run_as = "rollcall"
 
 # Owners of schemas, before all patterns.
 #: [quota.schemas]
@@ -114,6 +122,8 @@ pub(crate) const TEMPLATE: &str = r#"# rollcall: which servers, where their audi
 #: binlog_index = "/var/lib/mysql/binlog.index"
 #: defaults_file = "/etc/rollcall/db1.cnf"
 #: access_log = "accesslog.accesslog"
+#: quota_interval_seconds = 300
+#: quota_timeout_seconds = 10
 "#;
 
 const TOP_KEYS: [&str; 12] = [
@@ -135,7 +145,7 @@ const CONNECTIONS_KEYS: [&str; 2] = ["keep", "days"];
 const SAMPLE_KEYS: [&str; 4] = ["interval_seconds", "connections_per_round", "keep", "days"];
 const RETENTION_KEYS: [&str; 2] = ["hours", "days"];
 const FAILURES_KEYS: [&str; 1] = ["pairs_per_hour"];
-const QUOTA_KEYS: [&str; 12] = [
+const QUOTA_KEYS: [&str; 16] = [
     "limits",
     "owners",
     "by_grants",
@@ -148,9 +158,22 @@ const QUOTA_KEYS: [&str; 12] = [
     "restore_below",
     "kill_sessions",
     "enforce",
+    "interval_seconds",
+    "timeout_seconds",
+    "workers",
+    "run_as",
 ];
-const SERVER_KEYS: [&str; 7] =
-    ["name", "group", "time_zone", "audit_logs", "binlog_index", "defaults_file", "access_log"];
+const SERVER_KEYS: [&str; 9] = [
+    "name",
+    "group",
+    "time_zone",
+    "audit_logs",
+    "binlog_index",
+    "defaults_file",
+    "access_log",
+    "quota_interval_seconds",
+    "quota_timeout_seconds",
+];
 
 /// The file as it is written.
 #[derive(Debug, Default, Deserialize)]
@@ -221,6 +244,10 @@ struct RawQuota {
     restore_below: Option<u32>,
     kill_sessions: bool,
     enforce: bool,
+    interval_seconds: Option<u64>,
+    timeout_seconds: Option<u64>,
+    workers: Option<usize>,
+    run_as: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -234,6 +261,8 @@ struct RawServer {
     binlog_index: Option<PathBuf>,
     defaults_file: Option<PathBuf>,
     access_log: Option<String>,
+    quota_interval_seconds: Option<u64>,
+    quota_timeout_seconds: Option<u64>,
 }
 
 /// Reads the file's text.
@@ -301,7 +330,7 @@ fn check_table(text: &str, table: &DeTable<'_>, known: &[&str]) -> Result<(), St
 }
 
 /// The known key that needs the fewest changes to become `name`, if they are few.
-fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
+pub(super) fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
     let (changes, near) = known.iter().map(|it| (changes(name, it), *it)).min()?;
     (changes <= 1 + near.len() / 4).then_some(near)
 }
@@ -359,6 +388,11 @@ fn resolve(text: &str, raw: Raw) -> Result<Config, String> {
             defaults_file: server.defaults_file.clone(),
             access_log: access_log(server)
                 .map_err(|error| format!("{line}: access_log: {error}"))?,
+            login: None,
+            quota_interval: seconds(server.quota_interval_seconds, INTERVAL_SECONDS_MAX)
+                .map_err(|error| format!("{line}: quota_interval_seconds: {error}"))?,
+            quota_timeout: seconds(server.quota_timeout_seconds, TIMEOUT_SECONDS_MAX)
+                .map_err(|error| format!("{line}: quota_timeout_seconds: {error}"))?,
         });
     }
     let too_much = |((table, name), most): ((&str, &str), u64)| {
@@ -421,7 +455,41 @@ fn quota(raw: &RawQuota) -> Result<Quota, (&'static str, String)> {
         policy: policy(raw)?,
         kill_sessions: raw.kill_sessions,
         enforce: raw.enforce,
+        service: quota_service(raw)?,
     })
+}
+
+/// The longest interval: a month.
+const INTERVAL_SECONDS_MAX: u64 = 31 * 86_400;
+
+/// The longest time that a server may keep a worker waiting for one answer: an hour.
+const TIMEOUT_SECONDS_MAX: u64 = 3600;
+
+/// How `quota watch` goes about it; the error names the key.
+fn quota_service(raw: &RawQuota) -> Result<QuotaService, (&'static str, String)> {
+    let default = QuotaService::default();
+    let time = |value, most, key| seconds(value, most).map_err(|error| (key, error));
+    let interval = time(raw.interval_seconds, INTERVAL_SECONDS_MAX, "interval_seconds")?;
+    let timeout = time(raw.timeout_seconds, TIMEOUT_SECONDS_MAX, "timeout_seconds")?;
+    let workers = raw.workers.unwrap_or(default.workers);
+    if !(1..=THREADS_MAX).contains(&workers) {
+        return Err(("workers", format!("write a number from 1 to {THREADS_MAX}")));
+    }
+    Ok(QuotaService {
+        interval: interval.unwrap_or(default.interval),
+        timeout: timeout.unwrap_or(default.timeout),
+        workers,
+        run_as: raw.run_as.clone().unwrap_or(default.run_as),
+    })
+}
+
+fn seconds(value: Option<u64>, most: u64) -> Result<Option<Duration>, String> {
+    match value {
+        Some(value) if !(1..=most).contains(&value) => {
+            Err(format!("write seconds, from 1 to {most}"))
+        }
+        value => Ok(value.map(Duration::from_secs)),
+    }
 }
 
 /// What is done about users; the error names the key.
@@ -543,6 +611,7 @@ mod tests {
         assert_eq!(config.quota.owners.by_grants, quota.owners.by_grants);
         assert_eq!(config.quota.method, quota.method);
         assert_eq!(config.quota.policy, quota.policy);
+        assert_eq!(config.quota.service, quota.service);
         assert!(!config.quota.kill_sessions && !config.quota.enforce);
         assert_eq!(config.quota.limits, Some("/etc/rollcall/limits.toml".into()));
         assert_eq!(config.quota.owners.shared.len(), 2);
@@ -610,6 +679,15 @@ mod tests {
         }
         assert!(parse("[quota]\nwarn_at = [1, 100]\nrestore_below = 100").is_ok());
         check("[quota]\nexceed_count = 0", "2: exceed_count: write at least 1");
+        check("[quota]\nworkers = 0", "2: workers: write a number from 1 to 256");
+        check(
+            "[quota]\ninterval_seconds = 0",
+            "2: interval_seconds: write seconds, from 1 to 2678400",
+        );
+        check(
+            "[[server]]\nname = 'a'\nquota_timeout_seconds = 3601",
+            "1: quota_timeout_seconds: write seconds, from 1 to 3600",
+        );
         check("[quota]\nlimit = 'x'", "2: unknown key `limit`: did you mean `limits`?");
         check("[[server]]\nname=''", "1: a [[server]] with an empty name: give it one");
         assert!(parse("[[server]]\ngroup='a'").unwrap_err().contains("missing field `name`"));

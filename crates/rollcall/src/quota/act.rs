@@ -54,7 +54,9 @@ pub(super) fn act(
     now: i64,
 ) -> Result<Acted, ledger::Error> {
     ledger.take_reserve()?;
-    let states = ledger.quota_states(measured.server.as_bytes())?;
+    let mut states = ledger.quota_states(measured.server.as_bytes())?;
+    // Those of others are not gone because we did not look at them.
+    states.retain(|user, _| rules.shard.holds(user));
     let acted = Acted::default();
     let guard = None;
     let mut actor = Actor { rules, wanted, ledger, measured, now, acted, guard, snapshot: None };

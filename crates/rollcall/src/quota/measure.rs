@@ -5,8 +5,9 @@ use std::path::Path;
 
 use live::sizes::{self, Areas, Method, Sizes};
 use verdict::account::Family;
-use verdict::quota::{Accounted, Limits, OwnerRules, Owners, State, UserState, account};
+use verdict::quota::{Accounted, OwnerRules, Owners, State, UserState, account};
 
+use super::round::Rules;
 use crate::reach::Place;
 
 /// A server to measure.
@@ -85,12 +86,8 @@ pub(super) struct Found {
 ///
 /// # Errors
 /// A message with the remedy.
-pub(super) fn measure(
-    wanted: &Wanted,
-    method: Method,
-    owners: &OwnerRules,
-    limits: &Limits,
-) -> Result<Found, String> {
+pub(super) fn measure(wanted: &Wanted, rules: &Rules<'_>) -> Result<Found, String> {
+    let (method, owners) = (rules.method, &rules.quota.owners);
     let name = wanted.name.as_deref();
     let mut server = wanted.place.connect(name)?;
     let sizes = sizes::read(&mut server, method, owners.by_grants);
@@ -111,7 +108,7 @@ pub(super) fn measure(
         format!("{server_name}: not known: {}{number}: {}", missing.what, missing.remedy)
     });
     let missing = missing.collect();
-    let (accounted, strangers) = accounted(&sizes, owners, limits);
+    let (accounted, strangers) = accounted(&sizes, owners, rules);
     let measured = Measured {
         server: server_name,
         family: server.version().family,
@@ -130,12 +127,14 @@ pub(super) fn measure(
 fn accounted(
     sizes: &Sizes,
     owners: &OwnerRules,
-    limits: &Limits,
+    rules: &Rules<'_>,
 ) -> (Accounted, BTreeSet<Vec<u8>>) {
+    let limits = rules.limits;
     let named = limits.users().map(<[u8]>::to_vec);
     let users = sizes.users.iter().cloned().chain(named);
     let owners = Owners::new(owners, users, &sizes.grants);
     let mut accounted = account(&sizes.schemas, &owners, limits);
+    accounted.users.retain(|it| rules.shard.holds(&it.user));
     let is_known = |user: &[u8]| sizes.users.is_empty() || sizes.users.contains(user);
     let unknown = accounted.users.iter();
     let unknown = unknown.filter(|it| it.schemas.is_empty() && !is_known(&it.user));

@@ -11,6 +11,9 @@
 mod act;
 mod measure;
 mod round;
+pub(crate) mod watch;
+#[allow(dead_code, reason = "for `quota watch`")]
+pub(crate) mod writes;
 
 pub(crate) use measure::{Action, Measured, Wanted};
 #[expect(unused_imports, reason = "who is told of events needs their kinds")]

@@ -7,7 +7,7 @@ use std::path::Path;
 use ledger::Ledger;
 use live::sizes::Method;
 use verdict::account::AccountName;
-use verdict::quota::{Limit, Limits, growth_per_day};
+use verdict::quota::{Limit, Limits, Shard, growth_per_day};
 
 use super::act::{Acted, act};
 use super::measure::{Found, Measured, Wanted, measure};
@@ -28,6 +28,8 @@ pub(crate) struct Rules<'a> {
     /// How sizes are read.
     pub(crate) method: Method,
     pub(crate) limits: &'a Limits,
+    /// Whose users are looked at.
+    pub(crate) shard: Shard,
     /// Accounts that no plan may hold.
     pub(crate) protected: &'a [AccountName],
     /// Days that a plan can be applied.
@@ -120,14 +122,13 @@ pub(crate) fn round(
     ledger: Option<&mut Ledger>,
     now: i64,
 ) -> Result<RoundOutcome, String> {
-    let Found { mut measured, missing, strangers } =
-        measure(wanted, rules.method, &rules.quota.owners, rules.limits)?;
+    let Found { mut measured, missing, strangers } = measure(wanted, rules)?;
     let mut notes = Vec::new();
     let mut acted = Acted::default();
     if let Some(ledger) = ledger {
         // Sizes of two methods are not to be compared.
         if measured.method == Method::Tablespaces
-            && let Err(error) = compare(ledger, &mut measured, now)
+            && let Err(error) = compare(ledger, rules.shard, &mut measured, now)
         {
             notes.push(format!("{error}; growth is not known"));
         }
@@ -143,7 +144,12 @@ pub(crate) fn round(
 }
 
 /// Growth since earlier looks; and this look for later ones.
-fn compare(ledger: &mut Ledger, measured: &mut Measured, now: i64) -> Result<(), ledger::Error> {
+fn compare(
+    ledger: &mut Ledger,
+    shard: Shard,
+    measured: &mut Measured,
+    now: i64,
+) -> Result<(), ledger::Error> {
     let server = measured.server.as_bytes();
     let earlier = ledger.earlier_usage(server, now - GROWTH_DAYS * DAY)?;
     let earlier: BTreeMap<_, _> = earlier.into_iter().map(|it| (it.user.clone(), it)).collect();
@@ -155,5 +161,5 @@ fn compare(ledger: &mut Ledger, measured: &mut Measured, now: i64) -> Result<(),
     });
     measured.growth = growth.collect();
     let users: Vec<(&[u8], u64)> = users.iter().map(|it| (&it.user[..], it.bytes)).collect();
-    ledger.note_usage(server, now, &users)
+    ledger.note_usage_of(shard, server, now, &users)
 }

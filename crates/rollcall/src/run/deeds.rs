@@ -334,6 +334,11 @@ impl Session<'_> {
     fn place(&self, server: &str, defaults_file: Option<&Path>) -> anyhow::Result<Place> {
         let of = |it: &&crate::config::Server| it.name.as_deref() == Some(server);
         let configured = self.config.servers.iter().find(of);
+        if let (None, Some(configured)) = (defaults_file, configured)
+            && configured.login.is_some()
+        {
+            return Place::configured(configured).map_err(anyhow::Error::msg);
+        }
         let file = defaults_file.map(Path::to_owned);
         let file = file.or(configured.and_then(|it| it.defaults_file.clone()));
         // Without any configured server the usual option files lead to the one there is.
@@ -341,7 +346,7 @@ impl Session<'_> {
             (None, true) => bail!(
                 "{server} has no defaults_file in the configuration: name one with --defaults-file"
             ),
-            (file, _) => Ok(Place { defaults_file: file }),
+            (file, _) => Ok(Place::of(file)),
         }
     }
 

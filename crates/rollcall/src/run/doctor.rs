@@ -70,7 +70,7 @@ impl Session<'_> {
         let file = args.live.defaults_file.clone();
         let place = |file: Option<PathBuf>| match args.live.offline {
             true => None,
-            false => file.map(|file| Place { defaults_file: Some(file) }),
+            false => file.map(|file| Place::of(Some(file))),
         };
         let zone = || self.config.time_zone.clone().unwrap_or_else(Zone::machine);
         let named = self.config.servers.iter().filter_map(|it| Some((it.name.clone()?, it)));
@@ -95,7 +95,7 @@ impl Session<'_> {
             zone: zone(),
         };
         if !args.live.offline {
-            let place = Place { defaults_file: file };
+            let place = Place::of(file);
             return Ok(vec![patient(self.global.server.clone(), Some(place))]);
         }
         let evidence = match ledger {

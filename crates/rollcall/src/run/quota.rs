@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::bail;
 use ledger::Ledger;
-use verdict::quota::{Limits, State};
+use verdict::quota::{Limits, Shard, State};
 
 use super::{Session, put};
 use crate::answers;
@@ -35,6 +35,7 @@ impl Session<'_> {
     pub(super) fn quota(&self, args: &QuotaArgs) -> anyhow::Result<Exit> {
         match &args.what {
             Quota::Check(args) => self.quota_check(args),
+            Quota::Watch(args) => self.quota_watch(args),
         }
     }
 
@@ -49,6 +50,7 @@ impl Session<'_> {
             quota: &self.config.quota,
             method: args.method.map_or(self.config.quota.method, Into::into),
             limits: &limits,
+            shard: Shard::ALL,
             protected: &self.config.protected,
             plan_days: self.config.limits.plan_days,
             ledger: ledger_path.as_deref(),
@@ -131,24 +133,23 @@ impl Session<'_> {
             }
             let name = named.into_iter().next().map(|(name, _)| name);
             let name = name.or_else(|| self.global.server.clone());
-            return Ok(vec![Wanted {
-                name,
-                place: Place { defaults_file: Some(file.to_owned()) },
-            }]);
+            return Ok(vec![Wanted { name, place: Place::of(Some(file.to_owned())) }]);
         }
         if self.config.servers.iter().all(|it| it.name.is_none()) {
-            let place = Place { defaults_file: None };
+            let place = Place::of(None);
             return Ok(vec![Wanted { name: self.global.server.clone(), place }]);
         }
         let mut wanted = Vec::new();
         for (name, server) in named {
-            match server.defaults_file.clone() {
-                Some(file) => {
-                    let place = Place { defaults_file: Some(file) };
+            match (&server.defaults_file, &server.login) {
+                (Some(_), _) | (_, Some(_)) => {
+                    let place = Place::configured(server).map_err(anyhow::Error::msg)?;
                     wanted.push(Wanted { name: Some(name), place });
                 }
                 // Of this one the logs alone are read.
-                None => self.out.detail(&format!("{}: no defaults_file: left out", inert(&name))),
+                (None, None) => {
+                    self.out.detail(&format!("{}: no defaults_file: left out", inert(&name)))
+                }
             }
         }
         if wanted.is_empty() {

@@ -93,10 +93,11 @@ fn asked<'a>(
         return Ok(None);
     }
     if let Some(file) = &args.defaults_file {
-        return Ok(Some((Place { defaults_file: Some(file.clone()) }, name)));
+        return Ok(Some((Place::of(Some(file.clone())), name)));
     }
     let Some(name) = name else { return Ok(None) };
-    let config = Config::load(global.config.as_deref()).map_err(anyhow::Error::msg)?;
+    let config = Config::load(global.config.as_deref(), super::credentials().as_deref());
+    let config = config.map_err(anyhow::Error::msg)?;
     let Some(server) = config.servers.iter().find(|it| it.name.as_deref() == Some(name)) else {
         return Err(anyhow!("no server is configured as {name:?}: give --defaults-file"));
     };
@@ -105,7 +106,7 @@ fn asked<'a>(
             "{name} has no defaults_file in the configuration: give --defaults-file"
         ));
     }
-    Ok(Some((Place { defaults_file: server.defaults_file.clone() }, Some(name))))
+    Ok(Some((Place::of(server.defaults_file.clone()), Some(name))))
 }
 
 /// What a script wants to know of a server.

@@ -21,7 +21,7 @@ use crate::trace::{
     self, AuditLogs, Feed, Filters, Following, Found, Job, Log, Logins, Names, Opened, Remote,
     Sources, Stats, Summary, TablePattern, TableRead, Times, Wanted,
 };
-use crate::watch::Signals;
+use crate::service::Signals;
 
 /// How many parents of foreign keys are named.
 const PARENTS_MAX: usize = 10;
@@ -531,7 +531,7 @@ impl Session<'_> {
 fn place(args: &TraceArgs, server: Option<&Server>) -> Option<Place> {
     let own = server.and_then(|it| it.defaults_file.clone());
     let defaults_file = args.live.defaults_file.clone().or(own);
-    (!args.live.offline && defaults_file.is_some()).then_some(Place { defaults_file })
+    (!args.live.offline && defaults_file.is_some()).then(|| Place::of(defaults_file))
 }
 
 /// Puts out what is told, in pieces.

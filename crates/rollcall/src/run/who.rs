@@ -51,7 +51,7 @@ impl Session<'_> {
         let chosen: Vec<_> = named.filter(|(name, _)| is_chosen(name)).collect();
         if let Some(file) = &args.defaults_file {
             // It may lead to another server than those that are configured.
-            let place = Place { defaults_file: Some(file.clone()) };
+            let place = Place::of(Some(file.clone()));
             return Ok(Some((self.global.server.clone(), place)));
         }
         let is_any_named = self.config.servers.iter().any(|it| it.name.is_some());
@@ -60,9 +60,9 @@ impl Session<'_> {
                 "no such server is configured (rollcall check lists them): name one of them, or give \
                  --defaults-file"
             ),
-            [] => Ok(Some((self.global.server.clone(), Place { defaults_file: None }))),
+            [] => Ok(Some((self.global.server.clone(), Place::of(None)))),
             [(name, server)] => match server.defaults_file.clone() {
-                Some(file) => Ok(Some((Some(name.clone()), Place { defaults_file: Some(file) }))),
+                Some(file) => Ok(Some((Some(name.clone()), Place::of(Some(file))))),
                 None => bail!(
                     "{name} has no defaults_file in the configuration: add it, or give --defaults-file"
                 ),

@@ -82,7 +82,7 @@ pub(super) fn read_all(
 ) -> anyhow::Result<()> {
     for input in &job.tables {
         let failed = done.failed.len();
-        let place = Place { defaults_file: Some(input.defaults_file.clone()) };
+        let place = Place::of(Some(input.defaults_file.clone()));
         let open =
             |server| AccessTable::open(server, &input.table).map_err(|error| error.to_string());
         match place.connect(Some(&input.server)).and_then(open) {

@@ -37,7 +37,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("rollcall/rollcall.toml");
         assert_eq!(init(Some(&path)), Ok(path.clone()));
-        assert!(Config::load(Some(&path)).is_ok());
+        assert!(Config::load(Some(&path), None).is_ok());
         std::fs::write(&path, "# mine").unwrap();
         let error = init(Some(&path)).unwrap_err();
         assert!(error.contains("is there already and stays as it is"), "{error}");

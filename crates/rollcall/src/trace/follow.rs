@@ -32,7 +32,8 @@ use super::remote::{Copy, Remote};
 use super::select::Selector;
 use super::{AuditLogs, Filters, Found, Job, Logins, Names, Summary, Wanted, is_outside, join};
 use crate::scan::Places;
-use crate::watch::{Changes, Signals};
+use crate::service::Signals;
+use crate::watch::Changes;
 
 /// How long a transaction waits for its audit records in any case.
 const SETTLES: Duration = Duration::from_secs(1);

@@ -19,10 +19,7 @@
 //! * Nothing grows with the time it runs.
 
 mod changes;
-mod log;
-mod notify;
 mod pace;
-mod signals;
 mod teller;
 
 use std::fs;
@@ -33,18 +30,15 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use jiff::Timestamp;
 use ledger::{Ledger, Lock};
-use nix::time::{ClockId, clock_gettime};
 use tracing::{Level, debug, error, info, warn};
 
 use crate::answers::plural;
 use crate::out::Out;
 use crate::render::unit_bytes;
 use crate::scan::{Follower, Grown, Pacing, ReadDone, Stopped};
+use crate::service::{Log, Notifier, Signals, monotonic_us};
 pub(crate) use changes::Changes;
-use log::Log;
-use notify::Notifier;
 use pace::{Pace, Step};
-pub(crate) use signals::Signals;
 use teller::{Line, Teller};
 
 /// The ledger is told this often that the watch runs, also while nothing is written to the logs.
@@ -327,9 +321,7 @@ impl Daemon<'_> {
     }
 
     fn reload(&mut self) {
-        let monotonic = clock_gettime(ClockId::CLOCK_MONOTONIC)
-            .map_or(0, |time| time.tv_sec() as u64 * 1_000_000 + time.tv_nsec() as u64 / 1000);
-        self.notifier.reloading(monotonic);
+        self.notifier.reloading(monotonic_us());
         match (self.options.reload)() {
             Ok(follower) => {
                 self.follower.replace(follower);

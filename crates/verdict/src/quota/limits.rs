@@ -18,10 +18,10 @@
 //! * A text is read whole or not at all: the first fault ends it.
 //! * No fault repeats the text.
 
-use std::collections::BTreeMap;
 use std::fmt;
+use std::hash::{DefaultHasher, Hasher as _};
 
-use super::size::{Base, SizeFault, parse_size};
+use super::size::{Base, SIZE_MAX, SizeFault, parse_size};
 
 /// What one user may hold, in bytes. At least one is set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -32,31 +32,78 @@ pub struct Limit {
     pub hard: Option<u64>,
 }
 
+/// The longest name of a user, in bytes: MariaDB has 128 characters of up to four bytes.
+pub const USER_BYTES_MAX: usize = 512;
+
+/// The most users: what their numbers and names take up has places of 32 bits.
+pub const USERS_MAX: usize = 4_000_000;
+
 /// The limits of all users that have one.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+///
+/// A million users with names of 11 bytes take 42 MB: names stand in one piece of memory, each limit beside the
+/// place of its name in 24 bytes, and a table of 4-byte numbers, filled to three quarters at most, finds them.
+#[derive(Debug, Clone, Default)]
 pub struct Limits {
-    users: BTreeMap<Vec<u8>, Limit>,
+    /// All names, one behind the other.
+    names: Vec<u8>,
+    /// In the order they were added.
+    entries: Vec<Entry>,
+    /// Numbers of entries by the hash of their names; a power of two, or empty.
+    slots: Vec<u32>,
 }
+
+/// A user's limit.
+#[derive(Debug, Clone, Copy)]
+struct Entry {
+    /// The first byte of the name.
+    begin: u32,
+    /// The name's length.
+    length: u32,
+    soft: u64,
+    hard: u64,
+}
+
+/// Where no limit is: more than any size.
+const UNLIMITED: u64 = u64::MAX;
+const _: () = assert!(SIZE_MAX < UNLIMITED && USERS_MAX * USER_BYTES_MAX <= u32::MAX as usize);
+
+/// A slot that no entry has.
+const EMPTY: u32 = u32::MAX;
 
 impl Limits {
     /// A user's limit.
     pub fn of(&self, user: &[u8]) -> Option<Limit> {
-        self.users.get(user).copied()
+        let entry = self.entries.get(*self.slots.get(self.slot(user)?)? as usize)?;
+        let limit = |bytes: u64| Some(bytes).filter(|&bytes| bytes != UNLIMITED);
+        Some(Limit { soft: limit(entry.soft), hard: limit(entry.hard) })
     }
 
-    /// The users, sorted.
+    /// The users, in the order they were added.
     pub fn users(&self) -> impl Iterator<Item = &[u8]> {
-        self.users.keys().map(Vec::as_slice)
+        self.entries.iter().map(|entry| self.name(entry))
     }
 
     /// How many users have a limit.
     pub fn len(&self) -> usize {
-        self.users.len()
+        self.entries.len()
     }
 
     /// Nobody has one.
     pub fn is_empty(&self) -> bool {
-        self.users.is_empty()
+        self.entries.is_empty()
+    }
+
+    /// The memory that is held, in bytes.
+    pub fn bytes(&self) -> usize {
+        self.names.capacity()
+            + self.entries.capacity() * size_of::<Entry>()
+            + self.slots.capacity() * size_of::<u32>()
+    }
+
+    /// Gives back memory that was kept for more users.
+    pub fn shrink(&mut self) {
+        self.names.shrink_to_fit();
+        self.entries.shrink_to_fit();
     }
 
     /// Adds a user.
@@ -72,12 +119,69 @@ impl Limits {
         if user.is_empty() {
             return Err(LimitFault::NoUser);
         }
-        match self.users.insert(user.to_vec(), limit) {
-            None => Ok(()),
-            Some(_) => Err(LimitFault::Twice),
+        if user.len() > USER_BYTES_MAX {
+            return Err(LimitFault::LongName);
+        }
+        if self.entries.len() == USERS_MAX {
+            return Err(LimitFault::TooManyUsers);
+        }
+        if (self.entries.len() + 1) * 4 > self.slots.len() * 3 {
+            self.grow();
+        }
+        let slot = self.slot(user).expect("slots are never full");
+        if self.slots[slot] != EMPTY {
+            return Err(LimitFault::Twice);
+        }
+        // What they are is at most USERS_MAX * USER_BYTES_MAX.
+        let number = |it: usize| u32::try_from(it).expect("bounded");
+        self.slots[slot] = number(self.entries.len());
+        self.entries.push(Entry {
+            begin: number(self.names.len()),
+            length: number(user.len()),
+            soft: limit.soft.unwrap_or(UNLIMITED),
+            hard: limit.hard.unwrap_or(UNLIMITED),
+        });
+        self.names.extend_from_slice(user);
+        Ok(())
+    }
+
+    fn name(&self, entry: &Entry) -> &[u8] {
+        &self.names[entry.begin as usize..][..entry.length as usize]
+    }
+
+    /// The slot of a user, or the empty one where it belongs.
+    fn slot(&self, user: &[u8]) -> Option<usize> {
+        let mask = self.slots.len().checked_sub(1)?;
+        let mut hasher = DefaultHasher::new();
+        hasher.write(user);
+        let mut slot = hasher.finish() as usize & mask;
+        loop {
+            match self.entries.get(self.slots[slot] as usize) {
+                Some(entry) if self.name(entry) != user => slot = (slot + 1) & mask,
+                _ => return Some(slot),
+            }
+        }
+    }
+
+    /// Twice as many slots.
+    fn grow(&mut self) {
+        self.slots = vec![EMPTY; (self.slots.len() * 2).max(16)];
+        for number in 0..self.entries.len() {
+            let name = self.name(&self.entries[number]);
+            let slot = self.slot(name).expect("there are slots");
+            self.slots[slot] = u32::try_from(number).expect("bounded");
         }
     }
 }
+
+/// The same users with the same limits, whatever their order.
+impl PartialEq for Limits {
+    fn eq(&self, other: &Limits) -> bool {
+        self.len() == other.len() && self.users().all(|user| self.of(user) == other.of(user))
+    }
+}
+
+impl Eq for Limits {}
 
 /// What is wrong with a limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,6 +204,10 @@ pub enum LimitFault {
     NoPair,
     /// A limit that stands in no section.
     NoSection,
+    /// A name of more than [`USER_BYTES_MAX`] bytes.
+    LongName,
+    /// More than [`USERS_MAX`] users.
+    TooManyUsers,
 }
 
 impl From<SizeFault> for LimitFault {
@@ -122,6 +230,8 @@ impl fmt::Display for LimitFault {
             LimitFault::TooMany => "more than a soft and a hard limit: write user,soft,hard",
             LimitFault::NoPair => "neither a section nor `user = soft, hard`",
             LimitFault::NoSection => "it stands before [limits] or [users]: move it there",
+            LimitFault::LongName => "a name that is longer than any server has",
+            LimitFault::TooManyUsers => "more than 4,000,000 users: no list of limits",
         })
     }
 }
@@ -178,6 +288,7 @@ pub fn parse_limits(text: &[u8]) -> Result<Limits, LimitsError> {
             fault,
         })?;
     }
+    limits.shrink();
     Ok(limits)
 }
 
@@ -187,11 +298,11 @@ fn column(line: &[u8], at: usize) -> usize {
     line[..at.min(line.len())].iter().filter(|&&byte| byte & 0xc0 != 0x80).count() + 1
 }
 
-/// A user with its limit, and where the limit begins.
-type Entry = (usize, Vec<u8>, Limit);
+/// A user with its limit, behind where the limit begins.
+type Read = (usize, Vec<u8>, Limit);
 
 /// `user,soft,hard` or `user soft hard`. `None`: a blank line or a comment.
-fn list_line(line: &[u8]) -> Found<Option<Entry>> {
+fn list_line(line: &[u8]) -> Found<Option<Read>> {
     let Some(begin) = entry_begin(line) else { return Ok(None) };
     let end = entry_end(line, begin);
     let (user, behind, separator) = match line[begin] {
@@ -240,7 +351,7 @@ enum Section {
 }
 
 /// `[section]` or `user = soft, hard`.
-fn ini_line(line: &[u8], section: &mut Section) -> Found<Option<Entry>> {
+fn ini_line(line: &[u8], section: &mut Section) -> Found<Option<Read>> {
     let Some(begin) = entry_begin(line) else { return Ok(None) };
     if line[begin] == b'[' {
         let name = line[begin + 1..].split(|&byte| byte == b']').next().unwrap_or_default();
@@ -367,7 +478,9 @@ mod tests {
             let limit = limits.of(user).unwrap();
             (String::from_utf8(user.to_vec()).unwrap(), limit.soft, limit.hard)
         });
-        users.collect()
+        let mut users: Vec<_> = users.collect();
+        users.sort();
+        users
     }
 
     fn row(
@@ -466,6 +579,52 @@ mod tests {
             let error = parse_limits(text.as_bytes()).expect_err(text);
             assert_eq!((error.line, error.column, error.fault), (line, column, fault), "{text}");
         }
+    }
+
+    #[test]
+    fn many_users_in_little_memory() {
+        let mut limits = Limits::default();
+        let name = |number: usize| format!("user{number:07}");
+        // No order that helps.
+        let numbers = || (0..1_000_000).map(|number| number * 7919 % 1_000_000);
+        for number in numbers() {
+            let limit = Limit { soft: Some(number as u64), hard: None };
+            limits.add(name(number).as_bytes(), limit).unwrap();
+        }
+        limits.shrink();
+        assert_eq!(limits.len(), 1_000_000);
+        assert!(limits.bytes() <= 44_000_000, "{} bytes", limits.bytes());
+        for number in [0, 1, 7919, 999_999] {
+            let limit = Limit { soft: Some(number as u64), hard: None };
+            assert_eq!(limits.of(name(number).as_bytes()), Some(limit));
+            assert_eq!(limits.add(name(number).as_bytes(), limit), Err(LimitFault::Twice));
+        }
+        assert_eq!(limits.of(b"user1000000"), None);
+        assert!(limits.users().eq(numbers().map(|number| name(number).into_bytes())));
+    }
+
+    #[test]
+    fn bounds_of_names_and_of_their_number() {
+        let mut limits = Limits::default();
+        let limit = Limit { soft: Some(SIZE_MAX), hard: Some(SIZE_MAX) };
+        let name = vec![b'a'; USER_BYTES_MAX];
+        assert_eq!(limits.add(&name, limit), Ok(()));
+        assert_eq!(limits.of(&name), Some(limit));
+        assert_eq!(limits.add(&[&name[..], b"a"].concat(), limit), Err(LimitFault::LongName));
+        // As if so many had been added.
+        limits.entries.resize(USERS_MAX - 1, limits.entries[0]);
+        limits.slots = vec![EMPTY; USERS_MAX * 2];
+        assert_eq!(limits.add(b"the last", limit), Ok(()));
+        assert_eq!(limits.add(b"one more", limit), Err(LimitFault::TooManyUsers));
+    }
+
+    #[test]
+    fn limits_are_the_same_whatever_their_order() {
+        let of = |text: &str| parse_limits(text.as_bytes()).unwrap();
+        assert_eq!(of("a,1,2\nb,1"), of("b,1\na,1,2"));
+        assert_ne!(of("a,1,2"), of("a,1,3"));
+        assert_ne!(of("a,1,2"), of("b,1,2"));
+        assert_ne!(of("a,1,2"), of("a,1,2\nb,1"));
     }
 
     #[test]

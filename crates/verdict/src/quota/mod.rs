@@ -12,13 +12,15 @@
 mod limits;
 mod owner;
 mod policy;
+mod shard;
 mod size;
 
 use std::collections::BTreeMap;
 
-pub use limits::{Limit, LimitFault, Limits, LimitsError, parse_limits};
+pub use limits::{Limit, LimitFault, Limits, LimitsError, USER_BYTES_MAX, USERS_MAX, parse_limits};
 pub use owner::{Owner, OwnerRules, Owners, Pattern, PatternFault, SchemaGrant};
 pub use policy::{Decision, Held, Policy, PolicyRules, STEP_MARGIN, UserState, decide};
+pub use shard::{SHARDS_MAX, Shard};
 pub use size::{Base, SIZE_MAX, SizeFault, parse_size};
 
 /// A day in microseconds.

@@ -5,8 +5,9 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal};
 
 /// What was asked for so far.
@@ -17,6 +18,26 @@ pub(crate) struct Signals {
     wake: UnixStream,
     /// Whoever started us asked that SIGHUP does nothing (nohup).
     ignores_hangup: bool,
+    waker: Waker,
+}
+
+/// Wakes who waits for signals, from any thread.
+#[derive(Debug)]
+pub(crate) struct Waker(UnixStream);
+
+impl Waker {
+    pub(crate) fn wake(&self) {
+        // A full pipe wakes as well as one more byte.
+        let _ = (&self.0).write(&[0]);
+    }
+
+    /// One more.
+    ///
+    /// # Errors
+    /// Where the system has no more descriptors.
+    pub(crate) fn try_clone(&self) -> io::Result<Waker> {
+        self.0.try_clone().map(Waker)
+    }
 }
 
 #[derive(Debug, Default)]
@@ -36,10 +57,11 @@ impl Signals {
             set.add(signal);
         }
         set.thread_block()?;
-        let (wake, mut waker) = UnixStream::pair()?;
+        let (wake, waker) = UnixStream::pair()?;
         wake.set_nonblocking(true)?;
-        // A full pipe wakes as well as one more byte.
         waker.set_nonblocking(true)?;
+        let waker = Waker(waker);
+        let own = waker.try_clone()?;
         let asked = Arc::new(Asked::default());
         let told = Arc::clone(&asked);
         let wait = move || {
@@ -48,11 +70,26 @@ impl Signals {
                     Signal::SIGHUP => told.reload.store(true, Ordering::Release),
                     _ => drop(told.stop.set(Instant::now())),
                 }
-                let _ = waker.write(&[0]);
+                own.wake();
             }
         };
         std::thread::Builder::new().name("signals".to_owned()).spawn(wait)?;
-        Ok(Signals { asked, wake, ignores_hangup: ignores_hangup() })
+        Ok(Signals { asked, wake, waker, ignores_hangup: ignores_hangup() })
+    }
+
+    /// For who has something to tell meanwhile.
+    pub(crate) fn waker(&self) -> &Waker {
+        &self.waker
+    }
+
+    /// Waits for a signal or a [`Waker`], for so long at most.
+    pub(crate) fn wait(&self, time: Duration) {
+        // Rounded up, so that what is due is due when we wake.
+        let milliseconds = time.as_micros().div_ceil(1000).min(60_000) as u16;
+        let mut source = [PollFd::new(self.wake.as_fd(), PollFlags::POLLIN)];
+        let _ = poll(&mut source, PollTimeout::from(milliseconds));
+        let mut bytes = [0; 64];
+        while matches!((&self.wake).read(&mut bytes), Ok(n) if n > 0) {}
     }
 
     /// When the end was asked for.

@@ -23,7 +23,7 @@ use crate::render::inert;
 
 /// Writes the program's own events.
 #[derive(Debug)]
-pub(super) struct Log {
+pub(crate) struct Log {
     level: Level,
     /// Standard error leads to the journal.
     journal: bool,
@@ -31,7 +31,7 @@ pub(super) struct Log {
 
 impl Log {
     /// With what is said beside errors and warnings.
-    pub(super) fn new(level: Level) -> Log {
+    pub(crate) fn new(level: Level) -> Log {
         Log { level, journal: is_journal() }
     }
 

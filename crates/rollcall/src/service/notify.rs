@@ -22,7 +22,7 @@ const SEND_PATIENCE: Duration = Duration::from_millis(500);
 
 /// Tells the service manager, where there is one. Threads may share it.
 #[derive(Debug)]
-pub(super) struct Notifier {
+pub(crate) struct Notifier {
     socket: Option<(UnixDatagram, SocketAddr)>,
     /// How often it wants a sign of life, by a third of its patience.
     every: Option<Duration>,
@@ -31,7 +31,7 @@ pub(super) struct Notifier {
 
 impl Notifier {
     /// As the environment says.
-    pub(super) fn from_environment() -> Notifier {
+    pub(crate) fn from_environment() -> Notifier {
         let text = |name| std::env::var(name).ok();
         let process = text("WATCHDOG_PID");
         let ours = process.is_none_or(|it| it == std::process::id().to_string());
@@ -51,32 +51,32 @@ impl Notifier {
     }
 
     /// How long to wait at most between two calls of [`Notifier::alive`].
-    pub(super) fn every(&self) -> Option<Duration> {
+    pub(crate) fn every(&self) -> Option<Duration> {
         self.every.filter(|_| self.socket.is_some())
     }
 
     /// The service has begun, or read its configuration again.
-    pub(super) fn ready(&self) {
+    pub(crate) fn ready(&self) {
         self.send("READY=1\n");
     }
 
     /// The configuration is being read again. `monotonic_usec` is the system's monotonic clock.
-    pub(super) fn reloading(&self, monotonic_usec: u64) {
+    pub(crate) fn reloading(&self, monotonic_usec: u64) {
         self.send(&format!("RELOADING=1\nMONOTONIC_USEC={monotonic_usec}\n"));
     }
 
     /// The service ends.
-    pub(super) fn stopping(&self) {
+    pub(crate) fn stopping(&self) {
         self.send("STOPPING=1\n");
     }
 
     /// One line about what goes on.
-    pub(super) fn status(&self, text: &str) {
+    pub(crate) fn status(&self, text: &str) {
         self.send(&format!("STATUS={}\n", inert(text)));
     }
 
     /// A sign of life; sent when it is due.
-    pub(super) fn alive(&self) {
+    pub(crate) fn alive(&self) {
         let Some(every) = self.every() else { return };
         // Whoever holds it sends it.
         let Ok(mut sent) = self.sent.try_lock() else { return };
