@@ -120,8 +120,7 @@ fn take_back(
     };
     // A lock that stands on it now may be of whoever made it anew.
     let password = looked.and_then(|it| it.facts.password_changed);
-    let before = password_before(&deed.intent.before);
-    if back == DeedKind::Unlock && before.is_some_and(|it| Some(it) != password) {
+    if back == DeedKind::Unlock && may_be_another(ledger, deed, password)? {
         return skipped(
             "its password was changed since, so it may be another account of this name: unlock it by hand \
              (rollcall unlock --anyway)",
@@ -134,6 +133,27 @@ fn take_back(
             send(ledger, deed, back, sql, hands, doer)
         }
     }
+}
+
+/// Whether an account may be another one of the same name than the one that a deed was done to: its password was
+/// changed since, and it was not rollcall that made it anew.
+fn may_be_another(
+    ledger: &Ledger,
+    deed: &Deed,
+    password_changed: Option<i64>,
+) -> anyhow::Result<bool> {
+    let before = password_before(&deed.intent.before);
+    if before.is_none_or(|it| Some(it) == password_changed) {
+        return Ok(false);
+    }
+    let filter = DeedFilter {
+        server: Some(deed.intent.server.clone()),
+        account: Some(deed.intent.account.clone()),
+        ..DeedFilter::default()
+    };
+    let is_ours =
+        |it: &Deed| it.id > deed.id && it.intent.kind == "create" && it.outcome == Outcome::Done;
+    Ok(!ledger.deeds(&filter)?.iter().any(is_ours))
 }
 
 /// Grants what a deed has revoked, to the account it was revoked from.
@@ -158,8 +178,7 @@ fn give_back(
         Err(text) => return skipped(&text),
     }
     // Whoever made it anew has given it what it should have.
-    let before = password_before(&deed.intent.before);
-    if before.is_some_and(|it| Some(it) != looked.facts.password_changed) {
+    if may_be_another(ledger, deed, looked.facts.password_changed)? {
         return skipped(
             "its password was changed since, so it may be another account of this name: grant by hand what it \
              should have (rollcall journal tells what was revoked)",
