@@ -7,7 +7,11 @@
 //!
 //! Nothing here writes to a terminal: what is to be said is in what is returned.
 
+#[allow(dead_code, reason = "for `quota watch`")]
+pub(crate) mod http;
 mod measure;
+#[allow(dead_code, reason = "for `quota watch`")]
+pub(crate) mod metrics;
 mod round;
 #[allow(dead_code, reason = "for `quota watch`")]
 pub(crate) mod writes;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::time::Instant;
 
 use anyhow::bail;
 use ledger::Ledger;
@@ -13,9 +14,10 @@ use crate::cli::{Condition, Quota, QuotaArgs, QuotaCheckArgs};
 use crate::config::limits;
 use crate::exit::Exit;
 use crate::out::replace_file;
+use crate::quota::metrics::{Metrics, SERIES_MAX};
 use crate::quota::{Measured, RoundOutcome, Rules, Wanted, round};
 use crate::reach::Place;
-use crate::render::{inert, metrics_text, shown};
+use crate::render::{inert, shown};
 
 /// The most names that a message lists.
 const NAMES_MAX: usize = 10;
@@ -54,9 +56,14 @@ impl Session<'_> {
             applies: false,
             doer: &doer,
         };
+        let mut metrics = Metrics::new(SERIES_MAX);
         for wanted in self.to_measure(args.defaults_file.as_deref())? {
+            let begin = Instant::now();
             match round(&rules, &wanted, ledger.as_mut(), self.now) {
-                Ok(outcome) => self.add(&mut done, outcome),
+                Ok(outcome) => {
+                    metrics.done(&outcome, begin.elapsed(), self.now);
+                    self.add(&mut done, outcome);
+                }
                 Err(error) => {
                     done.failed = true;
                     self.out.error(&error);
@@ -76,7 +83,9 @@ impl Session<'_> {
             if done.failed {
                 self.out.note(&format!("{} stays as it was", path.display()));
             } else {
-                let text = metrics_text(&answers::quota_metrics(&done.measured));
+                let keeps = self.config.ancestor.as_ref().is_some_and(|it| it.keeps_series);
+                let before = keeps.then(|| std::fs::read_to_string(path).ok()).flatten();
+                let text = metrics.text(before.as_deref());
                 if let Err(error) = replace_file(path, &text) {
                     self.out.error(&error);
                     exit = exit.max(Exit::Partial);
