@@ -104,8 +104,7 @@ pub struct Writable {
 
 /// Is the text the statement for this deed on this account? A semicolon may stand at its end.
 pub fn is_statement(kind: DeedKind, name: &AccountName, sql: &[u8]) -> bool {
-    let sql = bare(sql);
-    sql == kind.statement(name, Way::of(sql))
+    kind.is_statement(name, bare(sql))
 }
 
 /// What a plan for an account rests on, as of now; `None` where there is no such account.
@@ -219,6 +218,10 @@ pub fn send(
         DeedKind::Lock => ("locking an account", State::Locked),
         DeedKind::Unlock => ("unlocking an account", State::Open),
         DeedKind::Drop => ("dropping an account", State::Absent),
+        DeedKind::Revoke | DeedKind::Grant => {
+            crate::growth::send(server, kind, name, sql)?;
+            return Ok(Sent { before, after: before });
+        }
     };
     if let Err(error) = server.try_ask(doing, bare(sql))? {
         return Err(refusal(server, doing, "CREATE USER ON *.*", error, name));
@@ -558,7 +561,7 @@ pub(crate) fn has_procedures(server: &mut Server) -> Result<bool, LiveError> {
 }
 
 /// As `information_schema` writes an account: in quotes, with nothing in it escaped.
-fn grantee(name: &AccountName) -> Vec<u8> {
+pub(crate) fn grantee(name: &AccountName) -> Vec<u8> {
     [b"'", &name.user[..], b"'@'", &name.host, b"'"].concat()
 }
 
@@ -584,7 +587,7 @@ fn session(row: &Row) -> Option<Session> {
 }
 
 /// A refusal, with what mends it.
-fn refusal(
+pub(crate) fn refusal(
     server: &Server,
     doing: &'static str,
     granted: &str,

@@ -32,6 +32,7 @@ pub mod connection;
 pub mod deed;
 pub mod error;
 pub mod facts;
+pub mod growth;
 pub mod option_file;
 pub mod process;
 pub mod server;

@@ -286,6 +286,11 @@ impl Hands for RealHands {
         deed::is_under_way(&mut self.server, sql).map_err(|error| error.to_string())
     }
 
+    fn shows(&mut self, kind: DeedKind, account: &AccountName, sql: &[u8]) -> Result<bool, String> {
+        let shown = live::growth::shows(&mut self.server, kind, account, sql);
+        shown.map_err(|error| error.to_string())
+    }
+
     fn send(&mut self, kind: DeedKind, account: &AccountName, sql: &[u8]) -> Sent {
         match deed::send(&mut self.server, kind, account, sql) {
             Ok(_) => Sent::Done(String::new()),

@@ -14,6 +14,7 @@
 //! * No protected account is in any proposal, whatever is asked for.
 //! * At least one administrator who can log in remains on each server.
 
+pub mod growth;
 mod protection;
 
 pub use protection::{Protection, SYSTEM, protection};
@@ -23,6 +24,7 @@ use std::fmt;
 
 use crate::account::{Account, AccountName, Identity, Snapshot, quoted, quoted_account};
 use crate::unused::Verdict;
+use growth::Rights;
 
 /// What is done to an account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -33,6 +35,10 @@ pub enum DeedKind {
     Unlock,
     /// It goes away, with all that is granted to it.
     Drop,
+    /// Rights by which schemas grow are taken from it.
+    Revoke,
+    /// They are given to it.
+    Grant,
 }
 
 impl DeedKind {
@@ -42,22 +48,33 @@ impl DeedKind {
             DeedKind::Lock => "lock",
             DeedKind::Unlock => "unlock",
             DeedKind::Drop => "drop",
+            DeedKind::Revoke => "revoke",
+            DeedKind::Grant => "grant",
         }
     }
 
     /// The kind of this word.
     pub fn parse(word: &str) -> Option<DeedKind> {
-        [DeedKind::Lock, DeedKind::Unlock, DeedKind::Drop]
-            .into_iter()
-            .find(|it| it.as_str() == word)
+        use DeedKind::{Drop, Grant, Lock, Revoke, Unlock};
+        [Lock, Unlock, Drop, Revoke, Grant].into_iter().find(|it| it.as_str() == word)
     }
 
-    /// The statement, without a semicolon, for a session whose `sql_mode` is empty.
+    /// Whether a text is a statement for this deed on this account, as it is written here.
+    pub fn is_statement(self, account: &AccountName, sql: &[u8]) -> bool {
+        match self {
+            DeedKind::Revoke | DeedKind::Grant => Rights::parse(self, account, sql).is_some(),
+            _ => sql == self.statement(account, Way::of(sql)),
+        }
+    }
+
+    /// The statement, without a semicolon, for a session whose `sql_mode` is empty. Of rights it is empty: which
+    /// ones tells [`Rights`].
     pub fn statement(self, account: &AccountName, way: Way) -> Vec<u8> {
         let name = quoted_account(account);
         let (user, host) = (quoted(&account.user), quoted(&account.host));
         let deed = self.as_str().as_bytes();
         match (way, self) {
+            (_, DeedKind::Revoke | DeedKind::Grant) => Vec::new(),
             (Way::Direct, DeedKind::Lock) => [b"ALTER USER ", &name[..], b" ACCOUNT LOCK"].concat(),
             (Way::Direct, DeedKind::Unlock) => {
                 [b"ALTER USER ", &name[..], b" ACCOUNT UNLOCK"].concat()
@@ -270,7 +287,7 @@ pub fn propose(targets: &[Target<'_>], rules: &Rules<'_>) -> Proposal {
     }
     accepted.sort_by_key(|it| it.snapshot.is_replica);
     for target in &accepted {
-        let last = rules.kind != DeedKind::Unlock
+        let last = matches!(rules.kind, DeedKind::Lock | DeedKind::Drop)
             && is_or_holds(target.account, target.snapshot, Account::is_administrator)
             && !administrator_remains(target, &accepted);
         match last {
@@ -299,6 +316,7 @@ fn refusal(target: &Target<'_>, rules: &Rules<'_>) -> Option<Refusal> {
         _ => {}
     }
     match (rules.kind, account.locked) {
+        (DeedKind::Revoke | DeedKind::Grant, _) => {}
         (DeedKind::Lock, Some(true)) | (DeedKind::Unlock, Some(false)) => {
             return Some(Refusal::AlreadySo);
         }
@@ -306,6 +324,7 @@ fn refusal(target: &Target<'_>, rules: &Rules<'_>) -> Option<Refusal> {
         _ => {}
     }
     match rules.kind {
+        DeedKind::Revoke | DeedKind::Grant => None,
         DeedKind::Unlock => (!target.locked_by_us && !rules.anyway).then_some(Refusal::NotOurs),
         DeedKind::Lock => doubtful(target, rules),
         DeedKind::Drop => {

@@ -5,11 +5,12 @@ use verdict::account::Family;
 use verdict::quota::{Limit, Rest, State, Usage, days_until};
 
 use super::{View, plural};
-use crate::quota::Measured;
+use crate::quota::{Action, Measured};
 use crate::render::{Answer, Column, Records, Table, Value, inert, shown, thousands, unit_bytes};
+use crate::time::{Zone, table_text};
 
 /// The fields for programs: one row a user, one for what is shared and one for what nobody owns.
-pub(super) const FIELDS: [&str; 11] = [
+pub(super) const FIELDS: [&str; 12] = [
     "server",
     "user",
     "bytes",
@@ -21,6 +22,7 @@ pub(super) const FIELDS: [&str; 11] = [
     "growth_bytes_per_day",
     "soft_limit_days",
     "hard_limit_days",
+    "action_since",
 ];
 
 /// The fields of what is nobody's.
@@ -69,7 +71,7 @@ pub(crate) fn quota(all: &[Measured], limit: Option<usize>, view: View<'_>) -> A
             if number > 0 {
                 answer.page.blank();
             }
-            show(&mut answer, one, shown);
+            show(&mut answer, one, shown, view.zone);
         }
         if view.records {
             shown.iter().for_each(|it| records.push(fields(one, it)));
@@ -104,13 +106,49 @@ fn fields(one: &Measured, it: &Usage) -> Vec<Value> {
         Value::number(soft),
         Value::number(hard),
         Value::word(it.state.as_str()),
-        // Nothing acts on limits.
-        Value::Absent,
+        one.actions.get(&it.user).map_or(Value::Absent, |it| Value::word(action_word(it))),
         Value::Names(it.schemas.clone()),
         one.growth.get(&it.user).map_or(Value::Absent, |it| Value::Integer(*it)),
         Value::number(one.days(it, soft)),
         Value::number(one.days(it, hard)),
+        Value::time(one.actions.get(&it.user).and_then(action_since)),
     ]
+}
+
+/// `action` for programs.
+fn action_word(action: &Action) -> &'static str {
+    match action {
+        Action::Warned { .. } => "warned",
+        Action::Held { policy, .. } => policy,
+        Action::Would { policy: "lock" } => "would lock",
+        Action::Would { policy: "no-growth" } => "would no-growth",
+        Action::Would { .. } => "would restore",
+        Action::Not { .. } => "refused",
+    }
+}
+
+fn action_since(action: &Action) -> Option<i64> {
+    match action {
+        Action::Warned { at_us } | Action::Held { since_us: at_us, .. } => Some(*at_us),
+        Action::Would { .. } | Action::Not { .. } => None,
+    }
+}
+
+/// `lock since 03:12, 4 sessions closed`.
+fn action_text(action: &Action, zone: &Zone) -> String {
+    match action {
+        Action::Warned { at_us } => format!("warned {}", table_text(*at_us, zone)),
+        Action::Held { policy, since_us, closed } => {
+            let closed = match closed {
+                0 => String::new(),
+                1 => ", 1 session closed".to_owned(),
+                n => format!(", {n} sessions closed"),
+            };
+            format!("{policy} since {}{closed}", table_text(*since_us, zone))
+        }
+        Action::Would { policy } => format!("would {policy} (--apply)"),
+        Action::Not { why } => format!("not as it should be: {}", inert(why)),
+    }
 }
 
 fn rest_fields(one: &Measured, state: &str, rest: &Rest) -> Vec<Value> {
@@ -128,7 +166,7 @@ fn rest_fields(one: &Measured, state: &str, rest: &Rest) -> Vec<Value> {
     fields
 }
 
-fn show(answer: &mut Answer, one: &Measured, users: &[Usage]) {
+fn show(answer: &mut Answer, one: &Measured, users: &[Usage], zone: &Zone) {
     let areas =
         one.areas().into_iter().map(|(area, bytes)| format!("{area} {}", unit_bytes(bytes)));
     let areas = areas.collect::<Vec<_>>().join(", ");
@@ -157,7 +195,7 @@ fn show(answer: &mut Answer, one: &Measured, users: &[Usage]) {
         ));
     }
     if !users.is_empty() {
-        answer.page.table(table(one, users));
+        answer.page.table(table(one, users, zone));
     }
     rest(answer, one, "shared", &one.accounted.shared);
     rest(answer, one, "unowned", &one.accounted.unowned);
@@ -180,8 +218,8 @@ fn rest(answer: &mut Answer, one: &Measured, label: &'static str, rest: &Rest) {
     answer.page.items(label, items);
 }
 
-fn table(one: &Measured, users: &[Usage]) -> Table {
-    let mut table = Table::new(vec![
+fn table(one: &Measured, users: &[Usage], zone: &Zone) -> Table {
+    let mut columns = vec![
         Column::name("USER"),
         Column::number("SIZE"),
         Column::number("PER DAY").dispensable(2),
@@ -189,11 +227,16 @@ fn table(one: &Measured, users: &[Usage]) -> Table {
         Column::number("HARD").dispensable(1),
         Column::fixed("STATE"),
         Column::fixed("LIMIT REACHED").dispensable(4),
-    ]);
+    ];
+    let acts = users.iter().any(|it| one.actions.contains_key(&it.user));
+    if acts {
+        columns.push(Column::fixed("ACTION"));
+    }
+    let mut table = Table::new(columns);
     let dash = || "–".to_owned();
     for it in users {
         let Limit { soft, hard } = it.limit.unwrap_or_default();
-        table.push(vec![
+        let mut row = vec![
             shown(&it.user),
             unit_bytes(it.bytes),
             one.growth.get(&it.user).map_or_else(dash, |it| signed_bytes(*it)),
@@ -201,7 +244,12 @@ fn table(one: &Measured, users: &[Usage]) -> Table {
             hard.map_or_else(dash, unit_bytes),
             state(it),
             reached(one, it).unwrap_or_else(dash),
-        ]);
+        ];
+        if acts {
+            let action = one.actions.get(&it.user);
+            row.push(action.map_or_else(dash, |it| action_text(it, zone)));
+        }
+        table.push(row);
     }
     table
 }
@@ -287,6 +335,7 @@ mod tests {
                 (b"t0815".to_vec(), 10_000_000),
                 (b"free".to_vec(), -5),
             ]),
+            actions: BTreeMap::new(),
         }
     }
 
@@ -306,25 +355,61 @@ mod tests {
         Space returns after OPTIMIZE or DROP, not after DELETE.
         "#);
         assert_snapshot!(answer.text(Format::Json, None), @r#"
-        {"server":"web07","user":"t4711","bytes":48000000000,"soft_limit_bytes":5000000000,"hard_limit_bytes":8000000000,"state":"hard","action":null,"schemas":["t4711","t4711_blog"],"growth_bytes_per_day":39000000000,"soft_limit_days":null,"hard_limit_days":null}
-        {"server":"web07","user":"t0815","bytes":4600000000,"soft_limit_bytes":5000000000,"hard_limit_bytes":8000000000,"state":"ok","action":null,"schemas":["t0815"],"growth_bytes_per_day":10000000,"soft_limit_days":40,"hard_limit_days":340}
-        {"server":"web07","user":"x\u001b[2J","bytes":10,"soft_limit_bytes":null,"hard_limit_bytes":100,"state":"ok","action":null,"schemas":["x\u001b[2J"],"growth_bytes_per_day":null,"soft_limit_days":null,"hard_limit_days":null}
-        {"server":"web07","user":"free","bytes":3000000000,"soft_limit_bytes":null,"hard_limit_bytes":null,"state":"unlimited","action":null,"schemas":["free"],"growth_bytes_per_day":-5,"soft_limit_days":null,"hard_limit_days":null}
-        {"server":"web07","user":null,"bytes":1000000000,"soft_limit_bytes":null,"hard_limit_bytes":null,"state":"shared","action":null,"schemas":["common"],"growth_bytes_per_day":null,"soft_limit_days":null,"hard_limit_days":null}
-        {"server":"web07","user":null,"bytes":2000000000,"soft_limit_bytes":null,"hard_limit_bytes":null,"state":"unowned","action":null,"schemas":["old, shop"],"growth_bytes_per_day":null,"soft_limit_days":null,"hard_limit_days":null}
+        {"server":"web07","user":"t4711","bytes":48000000000,"soft_limit_bytes":5000000000,"hard_limit_bytes":8000000000,"state":"hard","action":null,"schemas":["t4711","t4711_blog"],"growth_bytes_per_day":39000000000,"soft_limit_days":null,"hard_limit_days":null,"action_since":null}
+        {"server":"web07","user":"t0815","bytes":4600000000,"soft_limit_bytes":5000000000,"hard_limit_bytes":8000000000,"state":"ok","action":null,"schemas":["t0815"],"growth_bytes_per_day":10000000,"soft_limit_days":40,"hard_limit_days":340,"action_since":null}
+        {"server":"web07","user":"x\u001b[2J","bytes":10,"soft_limit_bytes":null,"hard_limit_bytes":100,"state":"ok","action":null,"schemas":["x\u001b[2J"],"growth_bytes_per_day":null,"soft_limit_days":null,"hard_limit_days":null,"action_since":null}
+        {"server":"web07","user":"free","bytes":3000000000,"soft_limit_bytes":null,"hard_limit_bytes":null,"state":"unlimited","action":null,"schemas":["free"],"growth_bytes_per_day":-5,"soft_limit_days":null,"hard_limit_days":null,"action_since":null}
+        {"server":"web07","user":null,"bytes":1000000000,"soft_limit_bytes":null,"hard_limit_bytes":null,"state":"shared","action":null,"schemas":["common"],"growth_bytes_per_day":null,"soft_limit_days":null,"hard_limit_days":null,"action_since":null}
+        {"server":"web07","user":null,"bytes":2000000000,"soft_limit_bytes":null,"hard_limit_bytes":null,"state":"unowned","action":null,"schemas":["old, shop"],"growth_bytes_per_day":null,"soft_limit_days":null,"hard_limit_days":null,"action_since":null}
         {"server":"web07","area":"schemas","area_bytes":58600000010}
         {"server":"web07","area":"binlog","area_bytes":61000000000}
         {"server":"web07","area":"tmp","area_bytes":1000000000}
         {"server":"web07","area":"system","area_bytes":80000000}
         "#);
         assert_snapshot!(answer.text(Format::Csv, None), @r#"
-        server,user,bytes,soft_limit_bytes,hard_limit_bytes,state,action,schemas,growth_bytes_per_day,soft_limit_days,hard_limit_days,user_hex
-        web07,t4711,48000000000,5000000000,8000000000,hard,,"t4711, t4711_blog",39000000000,,,
-        web07,t0815,4600000000,5000000000,8000000000,ok,,t0815,10000000,40,340,
-        web07,x\x1b[2J,10,,100,ok,,x\x1b[2J,,,,781b5b324a
-        web07,free,3000000000,,,unlimited,,free,-5,,,
-        web07,,1000000000,,,shared,,common,,,,
-        web07,,2000000000,,,unowned,,"'old, shop'",,,,
+        server,user,bytes,soft_limit_bytes,hard_limit_bytes,state,action,schemas,growth_bytes_per_day,soft_limit_days,hard_limit_days,action_since,user_hex
+        web07,t4711,48000000000,5000000000,8000000000,hard,,"t4711, t4711_blog",39000000000,,,,
+        web07,t0815,4600000000,5000000000,8000000000,ok,,t0815,10000000,40,340,,
+        web07,x\x1b[2J,10,,100,ok,,x\x1b[2J,,,,,781b5b324a
+        web07,free,3000000000,,,unlimited,,free,-5,,,,
+        web07,,1000000000,,,shared,,common,,,,,
+        web07,,2000000000,,,unowned,,"'old, shop'",,,,,
+        "#);
+    }
+
+    #[test]
+    fn what_is_done_about_users() {
+        let mut one = measured();
+        let since_us = 1_795_159_123_000_000;
+        let why = "'x'@'%': replication account".to_owned();
+        one.actions = BTreeMap::from([
+            (b"t4711".to_vec(), Action::Held { policy: "no-growth", since_us, closed: 4 }),
+            (b"t0815".to_vec(), Action::Warned { at_us: since_us }),
+            (b"x\x1b[2J".to_vec(), Action::Not { why }),
+            (b"free".to_vec(), Action::Would { policy: "lock" }),
+        ]);
+        let answer = with_view(|view| quota(&[one], None, view));
+        assert_snapshot!(answer.text(Format::Table, Some(120)), @r#"
+        web07: /var/lib/mysql 96 % full: schemas 58.6 GB, binlog 61.0 GB, tmp 1.0 GB, system 80.0 MB
+        USER         SIZE   PER DAY    SOFT    HARD  STATE  LIMIT REACHED  ACTION
+        t4711     48.0 GB  +39.0 GB  5.0 GB  8.0 GB  hard   –              no-growth since 2026-11-20 08:18, 4 sessions closed
+        t0815      4.6 GB  +10.0 MB  5.0 GB  8.0 GB  92 %   soft in 40 d   warned 2026-11-20 08:18
+        x\x1b[2J     10 B         –       –   100 B  10 %   –              not as it should be: 'x'@'%': replication account
+        free       3.0 GB      −5 B       –       –  –      –              would lock (--apply)
+        shared      common 1.0 GB
+        unowned     'old, shop' 2.0 GB
+        Space returns after OPTIMIZE or DROP, not after DELETE.
+        "#);
+        let json = answer.text(Format::Json, None);
+        let words = json.lines().map(|line| {
+            let row: serde_json::Value = serde_json::from_str(line).unwrap();
+            format!("{} {}", row["action"], row["action_since"])
+        });
+        assert_snapshot!(words.take(4).collect::<Vec<_>>().join("\n"), @r#"
+        "no-growth" "2026-11-20T07:18:43Z"
+        "warned" "2026-11-20T07:18:43Z"
+        "refused" null
+        "would lock" null
         "#);
     }
 

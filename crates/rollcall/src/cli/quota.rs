@@ -14,7 +14,7 @@ pub(crate) struct QuotaArgs {
 /// What is done about storage.
 #[derive(Debug, Clone, Subcommand)]
 pub(crate) enum Quota {
-    /// Measure once and say who is above which limit (for cron and monitoring); changes nothing
+    /// Measure once and say who is above which limit (for cron and monitoring)
     Check(QuotaCheckArgs),
 }
 
@@ -34,6 +34,10 @@ pub(crate) struct QuotaCheckArgs {
     /// configured, the group client of the usual option files]
     #[arg(long, value_name = "FILE")]
     pub(crate) defaults_file: Option<PathBuf>,
+    /// Do what the configured policy says: lock or hold back who is above the hard limit, give back
+    /// where usage has fallen [default: the configured enforce, else nothing is changed]
+    #[arg(long)]
+    pub(crate) apply: bool,
     /// At most so many users of each server
     #[arg(long, value_name = "N")]
     pub(crate) limit: Option<usize>,

@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{anyhow, bail};
 use ledger::{Deed, DeedFilter, Intent, Ledger, Outcome, PlanState};
 use verdict::account::AccountName;
+use verdict::plan::growth::opposite;
 use verdict::plan::{DeedKind, Way};
 
 use super::form::{self, PlanStep};
@@ -92,11 +93,47 @@ pub(crate) fn apply(
         }
         done.steps.extend(taken);
     }
+    if kind == DeedKind::Revoke && order.kill_sessions {
+        close_sessions(ledger, order, &mut look, &mut done, doer)?;
+    }
     if done.steps.iter().any(|it| it.deed.is_some()) {
         let state = if done.is_good() { PlanState::Applied } else { PlanState::Partly };
         ledger.set_plan_state(id, &[PlanState::Open, PlanState::Partly], state)?;
     }
     Ok(done)
+}
+
+/// Ends the sessions of accounts from which all was taken: they keep the rights that they had until their next `USE`.
+/// Those that were opened meanwhile are looked for anew.
+fn close_sessions(
+    ledger: &mut Ledger,
+    order: &Order<'_>,
+    look: &mut Look<'_>,
+    done: &mut Done,
+    doer: &Doer,
+) -> anyhow::Result<()> {
+    let mut last: BTreeMap<(&str, AccountName), (u32, &PlanStep)> = BTreeMap::new();
+    for (number, step) in numbered(order.plan) {
+        last.insert((step.server.as_str(), step.account()), (number, step));
+    }
+    for ((server, account), (number, step)) in last {
+        let of_it = |it: &&StepDone| it.server == server && it.account == account;
+        let is_taken = done.steps.iter().filter(of_it).all(StepDone::is_good);
+        let hands = look.servers.get_mut(server).filter(|_| is_taken);
+        let Some(hands) = hands.filter(|_| !look.unreached.contains_key(server)) else { continue };
+        let sessions = match hands.look(&account) {
+            Ok(looked) => looked.map_or_else(Vec::new, |it| it.sessions),
+            Err(why) => {
+                done.steps.push(step_done(step, None, StepOutcome::Skipped, &why));
+                continue;
+            }
+        };
+        let one = Step { order, kind: DeedKind::Revoke, number, step, doer };
+        for session in &sessions {
+            done.steps.push(one.kill(ledger, hands.as_mut(), session)?);
+        }
+    }
+    Ok(())
 }
 
 const GONE: &str = "the account is not there any more";
@@ -183,7 +220,9 @@ impl<'a> Look<'a> {
         };
         let now = hands.look(&step.account())?;
         let has_arrived = is_as_wanted(kind, now.as_ref()) && was_elsewhere(order, before, step);
-        if let Some(text) = change(order.plan, step, now.as_ref()).filter(|_| !has_arrived) {
+        let is_begun = was_begun(kind, before, step);
+        let change = change(order.plan, step, is_begun, now.as_ref());
+        if let Some(text) = change.filter(|_| !has_arrived) {
             self.changed.insert(number, text);
         }
         if let Some(now) = now {
@@ -200,7 +239,20 @@ fn is_as_wanted(kind: DeedKind, now: Option<&Looked>) -> bool {
         DeedKind::Lock => locked == Some(Some(true)),
         DeedKind::Unlock => locked == Some(Some(false)),
         DeedKind::Drop => locked.is_none(),
+        // Plans of rights are for one server: none arrives from another.
+        DeedKind::Revoke | DeedKind::Grant => false,
     }
+}
+
+/// Whether an earlier run has taken rights from the same account by this plan: then others are granted to it now.
+fn was_begun(kind: DeedKind, before: &[Deed], step: &PlanStep) -> bool {
+    let account = step.account();
+    kind == DeedKind::Revoke
+        && before.iter().any(|it| {
+            it.intent.account == account
+                && it.intent.server == step.server.as_bytes()
+                && it.intent.kind == kind.as_str()
+        })
 }
 
 /// Whether the plan has done the same on another member of the group before: it may have arrived from there.
@@ -216,9 +268,13 @@ fn was_elsewhere(order: &Order<'_>, before: &[Deed], step: &PlanStep) -> bool {
 }
 
 /// What is another now than when the plan was made.
-fn change(plan: &Plan, step: &PlanStep, now: Option<&Looked>) -> Option<String> {
+fn change(plan: &Plan, step: &PlanStep, is_begun: bool, now: Option<&Looked>) -> Option<String> {
     let Some(now) = now else { return Some(GONE.to_owned()) };
-    if let Some(text) = step.facts().changed(&now.facts) {
+    let mut facts = step.facts();
+    if is_begun {
+        facts.grants_hash = now.facts.grants_hash;
+    }
+    if let Some(text) = facts.changed(&now.facts) {
         return Some(text.to_owned());
     }
     let is_used = !now.sessions.is_empty() || now.doubtful_sessions > 0;
@@ -298,7 +354,8 @@ impl Step<'_> {
         looked: &Looked,
     ) -> anyhow::Result<Vec<StepDone>> {
         let mut all = vec![self.send(ledger, hands)?];
-        if looked.sessions.is_empty() || !all[0].is_good() || self.kind == DeedKind::Unlock {
+        let ends_sessions = matches!(self.kind, DeedKind::Lock | DeedKind::Drop);
+        if looked.sessions.is_empty() || !all[0].is_good() || !ends_sessions {
             return Ok(all);
         }
         if self.order.kill_sessions {
@@ -321,6 +378,10 @@ impl Step<'_> {
         let undo = match self.kind {
             DeedKind::Lock => DeedKind::Unlock.statement(&account, way),
             DeedKind::Unlock => DeedKind::Lock.statement(&account, way),
+            DeedKind::Revoke | DeedKind::Grant => {
+                let back = opposite(self.kind, &account, self.step.sql.as_bytes());
+                back.expect("a plan holds statements that rollcall writes alone")
+            }
             DeedKind::Drop => match self.store_rebuilding(hands, &account) {
                 Ok(reference) => reference,
                 Err(why) => return Ok(step_done(self.step, None, StepOutcome::Skipped, &why)),

@@ -18,7 +18,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use verdict::account::{AccountName, Family, Identity};
-use verdict::plan::{DeedKind, Facts, Step, Way};
+use verdict::plan::{DeedKind, Facts, Step};
 
 use crate::render::hex;
 
@@ -224,10 +224,7 @@ impl Plan {
             return Err(format!("{:?} is nothing that a plan can do", self.kind));
         };
         // Whatever the text says: what is sent is what rollcall writes for this account.
-        let own = |step: &PlanStep| {
-            let sql = step.sql.as_bytes();
-            sql == kind.statement(&step.account(), Way::of(sql))
-        };
+        let own = |step: &PlanStep| kind.is_statement(&step.account(), step.sql.as_bytes());
         match self.steps.iter().all(own) {
             true => Ok(()),
             false => {
@@ -284,6 +281,7 @@ pub(super) fn before(facts: &Facts) -> String {
         "locked": facts.locked,
         "plugin": facts.plugin,
         "grants_hash": facts.grants_hash.map(|hash| format!("{hash:016x}")),
+        "password_changed": facts.password_changed.map(moment),
     });
     if let Some(server) = &facts.server {
         text["on"] = serde_json::json!(PlanServer::new(server));
@@ -295,6 +293,13 @@ pub(super) fn before(facts: &Facts) -> String {
 pub(super) fn before_undo(note: &str) -> String {
     let server = server_before(note).map(|it| PlanServer::new(&it));
     server.map_or_else(|| "{}".to_owned(), |it| serde_json::json!({ "on": it }).to_string())
+}
+
+/// When the password had been changed last, in such a note, in microseconds UTC; `None` where it tells nothing.
+pub(super) fn password_before(note: &str) -> Option<i64> {
+    let note: serde_json::Value = serde_json::from_str(note).ok()?;
+    let at: Timestamp = serde_json::from_value(note.get("password_changed")?.clone()).ok()?;
+    Some(at.as_microsecond())
 }
 
 /// The server in such a note; `None` where it tells none.
@@ -312,6 +317,7 @@ fn moment(micros: i64) -> Timestamp {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+    use verdict::plan::Way;
 
     fn identity() -> Identity {
         Identity { family: Family::MySql, uuid: "8e28-61e2".into(), hostname: b"db1".into() }

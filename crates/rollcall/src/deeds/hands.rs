@@ -35,6 +35,12 @@ pub(crate) trait Hands {
     /// A message with the remedy.
     fn is_under_way(&mut self, sql: &[u8]) -> Result<bool, String>;
 
+    /// Whether the account is there, and its rights are as this statement about rights makes them.
+    ///
+    /// # Errors
+    /// A message with the remedy.
+    fn shows(&mut self, kind: DeedKind, account: &AccountName, sql: &[u8]) -> Result<bool, String>;
+
     /// Sends the statement for this deed, and reads back what became of the account.
     fn send(&mut self, kind: DeedKind, account: &AccountName, sql: &[u8]) -> Sent;
 

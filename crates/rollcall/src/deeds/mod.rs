@@ -27,11 +27,15 @@ pub(crate) use rebuild::Rebuilds;
 pub(crate) use undo::undo;
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
+use anyhow::{anyhow, bail};
 use ledger::{Deed, DeedFilter, Intent, Ledger, Outcome};
 use live::server::LOCK_WAIT_SECONDS;
 use verdict::account::AccountName;
+use verdict::plan::DeedKind;
 
 /// Who does it, and by which clock, in microseconds UTC.
 #[derive(Debug, Clone)]
@@ -192,6 +196,8 @@ fn ending(
         "lock" => locked == Some(true),
         "unlock" => locked == Some(false),
         "drop" => looked.is_none(),
+        "revoke" => hands.shows(DeedKind::Revoke, account, sql)?,
+        "grant" => hands.shows(DeedKind::Grant, account, sql)?,
         "create" if looked.is_some() => {
             let statements = rebuilds.read(&String::from_utf8_lossy(sql))?;
             return match hands.complete(account, statements) {
@@ -247,5 +253,26 @@ pub(crate) fn wait(
             return Ok(false);
         }
         std::thread::sleep(Duration::from_millis(100).min(longest));
+    }
+}
+
+/// One run does deeds on a ledger at a time: another would take what this one has begun for interrupted.
+pub(crate) fn guard(ledger: &Path) -> anyhow::Result<File> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+
+    let mut path = ledger.as_os_str().to_owned();
+    path.push(".deeds");
+    let path = Path::new(&path);
+    let mut options = File::options();
+    let file = options.create(true).truncate(false).write(true).mode(0o600).open(path);
+    let file = file.map_err(|error| anyhow!("{} cannot be opened: {error}", path.display()))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(std::fs::TryLockError::WouldBlock) => {
+            bail!("another rollcall is sending or undoing a plan right now: wait for it")
+        }
+        Err(std::fs::TryLockError::Error(error)) => {
+            bail!("{} cannot be locked: {error}", path.display())
+        }
     }
 }

@@ -9,9 +9,9 @@ use ledger::{
 use verdict::plan::{DeedKind, Way};
 
 use super::apply::{outcome, step_outcome};
-use super::form::before_undo;
+use super::form::{before_undo, password_before};
 use super::{
-    Doer, Done, Hands, Reach, Rebuilds, StepDone, StepOutcome, check_server, look_again,
+    Doer, Done, Hands, Looked, Reach, Rebuilds, StepDone, StepOutcome, check_server, look_again,
     open_deeds, server_of, settle,
 };
 use crate::time::utc_text;
@@ -97,6 +97,9 @@ fn take_back(
         Ok(looked) => looked,
         Err(text) => return skipped(&text),
     };
+    if deed.intent.kind == DeedKind::Revoke.as_str() {
+        return give_back(ledger, deed, looked.as_ref(), hands, doer);
+    }
     let locked = looked.as_ref().and_then(|it| it.facts.locked);
     let back = match (DeedKind::parse(&deed.intent.kind), locked) {
         (Some(DeedKind::Lock), Some(true)) => DeedKind::Unlock,
@@ -115,9 +118,56 @@ fn take_back(
         }
         _ => return skipped("whether the account is locked cannot be read"),
     };
+    // A lock that stands on it now may be of whoever made it anew.
+    let password = looked.and_then(|it| it.facts.password_changed);
+    let before = password_before(&deed.intent.before);
+    if back == DeedKind::Unlock && before.is_some_and(|it| Some(it) != password) {
+        return skipped(
+            "its password was changed since, so it may be another account of this name: unlock it by hand \
+             (rollcall unlock --anyway)",
+        );
+    }
     match taken_over(ledger, deed)? {
         Some(why) => note_as_it_is(ledger, deed, doer, &why),
-        None => send(ledger, deed, back, hands, doer),
+        None => {
+            let sql = back.statement(account, Way::of(&deed.intent.sql));
+            send(ledger, deed, back, sql, hands, doer)
+        }
+    }
+}
+
+/// Grants what a deed has revoked, to the account it was revoked from.
+fn give_back(
+    ledger: &mut Ledger,
+    deed: &Deed,
+    looked: Option<&Looked>,
+    hands: &mut dyn Hands,
+    doer: &Doer,
+) -> anyhow::Result<StepDone> {
+    let account = &deed.intent.account;
+    let skipped = |text: &str| Ok(one(deed, None, "", StepOutcome::Skipped, text));
+    let Some(looked) = looked else {
+        return note_as_it_is(ledger, deed, doer, "the account is not there any more");
+    };
+    let sql = deed.intent.undo.first().cloned().unwrap_or_default();
+    match hands.shows(DeedKind::Grant, account, &sql) {
+        Ok(true) => {
+            return note_as_it_is(ledger, deed, doer, "somebody else has done so already");
+        }
+        Ok(false) => {}
+        Err(text) => return skipped(&text),
+    }
+    // Whoever made it anew has given it what it should have.
+    let before = password_before(&deed.intent.before);
+    if before.is_some_and(|it| Some(it) != looked.facts.password_changed) {
+        return skipped(
+            "its password was changed since, so it may be another account of this name: grant by hand what it \
+             should have (rollcall journal tells what was revoked)",
+        );
+    }
+    match taken_over(ledger, deed)? {
+        Some(why) => note_as_it_is(ledger, deed, doer, &why),
+        None => send(ledger, deed, DeedKind::Grant, sql, hands, doer),
     }
 }
 
@@ -125,7 +175,11 @@ fn take_back(
 /// not say who has locked an account, nor when.
 fn taken_over(ledger: &Ledger, deed: &Deed) -> anyhow::Result<Option<String>> {
     let Intent { server, account, kind, .. } = &deed.intent;
-    let against = if kind == "lock" { "unlock" } else { "lock" };
+    let against = match kind.as_str() {
+        "lock" => "unlock",
+        "revoke" => "grant",
+        _ => "lock",
+    };
     let filter = DeedFilter {
         server: Some(server.clone()),
         account: Some(account.clone()),
@@ -180,11 +234,11 @@ fn send(
     ledger: &mut Ledger,
     deed: &Deed,
     kind: DeedKind,
+    sql: Vec<u8>,
     hands: &mut dyn Hands,
     doer: &Doer,
 ) -> anyhow::Result<StepDone> {
     let account = &deed.intent.account;
-    let sql = kind.statement(account, Way::of(&deed.intent.sql));
     let id = ledger.begin_deed(&intent(deed, kind.as_str(), sql.clone(), doer))?;
     let (outcome, code, detail) = outcome(hands.send(kind, account, &sql));
     ledger.end_deed(id, (doer.clock)(), outcome, code, &detail)?;

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use live::sizes::{self, Areas, Method, Sizes};
 use verdict::account::Family;
-use verdict::quota::{Accounted, Limits, OwnerRules, Owners, State, account};
+use verdict::quota::{Accounted, Limits, OwnerRules, Owners, State, UserState, account};
 
 use crate::reach::Place;
 
@@ -32,6 +32,37 @@ pub(crate) struct Measured {
     pub(crate) accounted: Accounted,
     /// Bytes a day, of users that were looked at before.
     pub(crate) growth: BTreeMap<Vec<u8>, i64>,
+    /// What is done about users.
+    pub(crate) actions: BTreeMap<Vec<u8>, Action>,
+}
+
+/// What is done about a user. Times are microseconds UTC.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Action {
+    /// It was told that a step is crossed.
+    Warned { at_us: i64 },
+    /// It is held back.
+    Held { policy: &'static str, since_us: i64, closed: u32 },
+    /// It would be, if it were asked for.
+    Would { policy: &'static str },
+    /// It should be otherwise; why it is not.
+    Not { why: String },
+}
+
+impl Action {
+    /// What is kept of a user tells it.
+    pub(super) fn of(state: &UserState) -> Option<Action> {
+        match (&state.held, state.warned_us) {
+            _ if !state.told.is_empty() => Some(Action::Not { why: state.told.clone() }),
+            (Some(held), _) => Some(Action::Held {
+                policy: held.policy.as_str(),
+                since_us: held.since_us,
+                closed: held.closed,
+            }),
+            (None, Some(at_us)) => Some(Action::Warned { at_us }),
+            (None, None) => None,
+        }
+    }
 }
 
 impl Measured {
@@ -90,6 +121,7 @@ pub(super) fn measure(
         areas: sizes.areas,
         accounted,
         growth: BTreeMap::new(),
+        actions: BTreeMap::new(),
     };
     Ok(Found { measured, missing, strangers })
 }

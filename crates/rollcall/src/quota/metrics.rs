@@ -220,6 +220,7 @@ mod tests {
                 areas: Areas::default(),
                 accounted: Accounted { users, ..Accounted::default() },
                 growth: BTreeMap::new(),
+                actions: BTreeMap::new(),
             },
             events: Vec::new(),
             enforced: 1,

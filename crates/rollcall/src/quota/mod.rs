@@ -2,11 +2,13 @@
 //!
 //! ```text
 //! measure   connect, sizes, owners, limits ─► Measured
-//! round     measure ─► growth ─► RoundOutcome: usages, notices, what could not be read
+//! round     measure ─► growth ─► act ─► RoundOutcome: usages, events, what could not be read
+//! act       states of before, policy ─► plan ─► deeds ─► states
 //! ```
 //!
 //! Nothing here writes to a terminal: what is to be said is in what is returned.
 
+mod act;
 #[allow(dead_code, reason = "for `quota watch`")]
 pub(crate) mod http;
 mod measure;
@@ -16,7 +18,7 @@ mod round;
 #[allow(dead_code, reason = "for `quota watch`")]
 pub(crate) mod writes;
 
-pub(crate) use measure::{Measured, Wanted};
-#[expect(unused_imports, reason = "rounds only measure so far")]
+pub(crate) use measure::{Action, Measured, Wanted};
+#[expect(unused_imports, reason = "who is told of events needs their kinds")]
 pub(crate) use round::{Event, Notice};
 pub(crate) use round::{RoundOutcome, Rules, round};

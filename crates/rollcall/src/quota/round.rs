@@ -9,6 +9,7 @@ use live::sizes::Method;
 use verdict::account::AccountName;
 use verdict::quota::{Limit, Limits, growth_per_day};
 
+use super::act::{Acted, act};
 use super::measure::{Found, Measured, Wanted, measure};
 use crate::config;
 use crate::deeds::Doer;
@@ -21,7 +22,6 @@ const GROWTH_DAYS: i64 = 30;
 
 /// By which rules rounds are made.
 #[derive(Debug, Clone)]
-#[expect(dead_code, reason = "rounds only measure so far")]
 pub(crate) struct Rules<'a> {
     /// `[quota]` of the configuration.
     pub(crate) quota: &'a config::Quota,
@@ -36,12 +36,13 @@ pub(crate) struct Rules<'a> {
     pub(crate) ledger: Option<&'a Path>,
     /// Statements are sent; else it is only said what would be done.
     pub(crate) applies: bool,
+    /// What was told is kept also where nothing is sent, so that it is not told again.
+    pub(crate) remembers: bool,
     pub(crate) doer: &'a Doer,
 }
 
 /// What came of a round.
 #[derive(Debug, Clone)]
-#[expect(dead_code, reason = "rounds only measure so far")]
 pub(crate) struct RoundOutcome {
     /// Usages, the worst first.
     pub(crate) measured: Measured,
@@ -72,7 +73,6 @@ pub(crate) struct Event {
 
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(dead_code, reason = "rounds only measure so far")]
 pub(crate) enum Notice {
     /// It crossed so many per cent of its limit.
     Warned { percent: u32 },
@@ -109,7 +109,8 @@ impl fmt::Display for Event {
     }
 }
 
-/// Measures a server and compares with before. `ledger` holds what was before; without one growth is not known.
+/// Measures a server, compares with before, and does what follows. `ledger` holds what was before; without one
+/// growth is not known, and nothing is done.
 ///
 /// # Errors
 /// A message with the remedy, where the server cannot be measured.
@@ -122,13 +123,23 @@ pub(crate) fn round(
     let Found { mut measured, missing, strangers } =
         measure(wanted, rules.method, &rules.quota.owners, rules.limits)?;
     let mut notes = Vec::new();
-    // Sizes of two methods are not to be compared.
-    if let (Some(ledger), Method::Tablespaces) = (ledger, measured.method)
-        && let Err(error) = compare(ledger, &mut measured, now)
-    {
-        notes.push(format!("{error}; growth is not known"));
+    let mut acted = Acted::default();
+    if let Some(ledger) = ledger {
+        // Sizes of two methods are not to be compared.
+        if measured.method == Method::Tablespaces
+            && let Err(error) = compare(ledger, &mut measured, now)
+        {
+            notes.push(format!("{error}; growth is not known"));
+        }
+        match act(rules, wanted, ledger, &measured, now) {
+            Ok(done) => acted = done,
+            Err(error) => notes.push(format!("{error}; nothing is done about limits")),
+        }
     }
-    Ok(RoundOutcome { measured, events: Vec::new(), enforced: 0, missing, notes, strangers })
+    notes.append(&mut acted.notes);
+    measured.actions = acted.actions;
+    let Acted { events, enforced, .. } = acted;
+    Ok(RoundOutcome { measured, events, enforced, missing, notes, strangers })
 }
 
 /// Growth since earlier looks; and this look for later ones.

@@ -21,7 +21,7 @@ use crate::answers::{self, View};
 use crate::cli::{ApplyArgs, DeedArgs, JournalArgs, LiveArgs, PlanningArgs, UndoArgs};
 use crate::deeds::{
     ARRIVES_MAX, Basis, Doer, Done, Hands, Making, Order, PLAN_BYTES_MAX, Plan, Rebuilds,
-    StepOutcome, apply, undo, wait,
+    StepOutcome, apply, guard, undo, wait,
 };
 use crate::exit::Exit;
 use crate::out::new_file;
@@ -454,27 +454,6 @@ impl Member {
                 ))
             }
             Err(why) => Err(format!("{name} could not be looked at: {why}")),
-        }
-    }
-}
-
-/// One run does deeds on a ledger at a time: another would take what this one has begun for interrupted.
-fn guard(ledger: &Path) -> anyhow::Result<File> {
-    use std::os::unix::fs::OpenOptionsExt as _;
-
-    let mut path = ledger.as_os_str().to_owned();
-    path.push(".deeds");
-    let path = Path::new(&path);
-    let mut options = File::options();
-    let file = options.create(true).truncate(false).write(true).mode(0o600).open(path);
-    let file = file.map_err(|error| anyhow!("{} cannot be opened: {error}", path.display()))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(std::fs::TryLockError::WouldBlock) => {
-            bail!("another rollcall is sending or undoing a plan right now: wait for it")
-        }
-        Err(std::fs::TryLockError::Error(error)) => {
-            bail!("{} cannot be locked: {error}", path.display())
         }
     }
 }

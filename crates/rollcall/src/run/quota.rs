@@ -46,6 +46,7 @@ impl Session<'_> {
         let ledger_path = self.ledger().ok();
         let mut done = Done::default();
         let doer = self.doer();
+        let applies = args.apply || self.config.quota.enforce;
         let rules = Rules {
             quota: &self.config.quota,
             method: args.method.map_or(self.config.quota.method, Into::into),
@@ -53,7 +54,8 @@ impl Session<'_> {
             protected: &self.config.protected,
             plan_days: self.config.limits.plan_days,
             ledger: ledger_path.as_deref(),
-            applies: false,
+            applies,
+            remembers: applies,
             doer: &doer,
         };
         let mut metrics = Metrics::new(SERIES_MAX);
@@ -171,6 +173,8 @@ impl Session<'_> {
         for event in &outcome.events {
             self.out.note(&inert(&event.to_string()));
         }
+        let server = inert(&outcome.measured.server);
+        self.out.detail(&format!("{server}: users held back: {}", outcome.enforced));
         let unknown = outcome.strangers;
         done.strangers = Some(match done.strangers.take() {
             Some(before) => before.intersection(&unknown).cloned().collect(),

@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, HashMap};
 use ledger::{End, Intent, Journal, Link, Noted, Outcome, Plan, PlanState};
 use sha2::{Digest as _, Sha256};
 use verdict::account::AccountName;
-use verdict::plan::{DeedKind, Way};
+use verdict::plan::DeedKind;
 use verdict::secrets::shown_bytes;
 
 use super::Verdict;
@@ -88,8 +88,9 @@ fn hash_of_statements(intent: &Intent) -> [u8; 32] {
 /// Whether a statement is none that rollcall makes, and announces a secret.
 fn may_hold_secret(intent: &Intent) -> bool {
     let own = |sql: &[u8]| {
-        let kinds = [DeedKind::Lock, DeedKind::Unlock, DeedKind::Drop];
-        kinds.iter().any(|kind| kind.statement(&intent.account, Way::of(sql)) == sql)
+        use DeedKind::{Drop, Grant, Lock, Revoke, Unlock};
+        let kinds = [Lock, Unlock, Drop, Revoke, Grant];
+        kinds.iter().any(|kind| kind.is_statement(&intent.account, sql))
     };
     std::iter::once(&intent.sql)
         .chain(&intent.undo)
@@ -394,6 +395,7 @@ fn changed_plans(plans: &[SealedPlan], journal: &Journal) -> HashMap<String, Str
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+    use verdict::plan::Way;
 
     /// A plan whose author has this name.
     pub(crate) fn plan(name: &[u8]) -> SealedPlan {
