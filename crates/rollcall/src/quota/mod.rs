@@ -14,11 +14,12 @@ pub(crate) mod http;
 mod measure;
 #[allow(dead_code, reason = "for `quota watch`")]
 pub(crate) mod metrics;
+#[allow(dead_code, reason = "for `quota watch`")]
+pub(crate) mod notices;
 mod round;
 #[allow(dead_code, reason = "for `quota watch`")]
 pub(crate) mod writes;
 
 pub(crate) use measure::{Action, Measured, Wanted};
-#[expect(unused_imports, reason = "who is told of events needs their kinds")]
 pub(crate) use round::{Event, Notice};
 pub(crate) use round::{RoundOutcome, Rules, round};
