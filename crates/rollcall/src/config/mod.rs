@@ -18,6 +18,7 @@ mod ini;
 pub(crate) mod limits;
 mod toml;
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use live::sizes::Method;
@@ -26,6 +27,8 @@ use verdict::network::HostList;
 use verdict::quota::{OwnerRules, PolicyRules};
 
 pub(crate) use self::toml::TEMPLATE;
+use crate::quota::metrics::SERIES_MAX;
+use crate::quota::notices::Notices;
 use crate::time::Zone;
 use ancestor::{Ancestor, Form, Login};
 use go_time::GoLayout;
@@ -98,6 +101,29 @@ pub(crate) struct Quota {
     pub(crate) kill_sessions: bool,
     /// It is done without being asked on the command line.
     pub(crate) enforce: bool,
+    pub(crate) metrics: MetricsRules,
+    /// Who is told of events.
+    pub(crate) notices: Notices,
+}
+
+/// What Prometheus is told, and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct MetricsRules {
+    /// The file of a textfile collector.
+    pub(crate) file: Option<PathBuf>,
+    /// Where `/metrics` is.
+    #[allow(dead_code, reason = "for `quota watch`")]
+    pub(crate) listen: Option<SocketAddr>,
+    /// How many users have series of their own.
+    pub(crate) series_max: usize,
+    /// Series of users that are not measured any more stay in the file.
+    pub(crate) keeps_series: bool,
+}
+
+impl Default for MetricsRules {
+    fn default() -> MetricsRules {
+        MetricsRules { file: None, listen: None, series_max: SERIES_MAX, keeps_series: false }
+    }
 }
 
 /// What is kept, and for how long.
@@ -292,6 +318,10 @@ impl Config {
         self.quota.limits = Some(ancestor.limits.clone());
         self.quota.owners.patterns = ancestor.owners.clone();
         self.quota.method = ancestor.method.unwrap_or_default();
+        self.quota.metrics.file = ancestor.metrics.clone();
+        self.quota.metrics.keeps_series = ancestor.keeps_series;
+        self.quota.notices.syslog = ancestor.syslog;
+        self.quota.notices.audit_log = ancestor.audit_log.clone();
         self.ancestor = Some(ancestor);
     }
 

@@ -154,13 +154,13 @@ fn commands_that_fail_or_hang_are_told_of_and_hold_nobody_up() {
     assert!(!mark.exists());
 
     let command = Some(["/bin/sleep", "100"].map(str::to_owned).to_vec());
-    let audit_log = Some(folder.path().join("audit.log"));
-    let notices = Notices { command, audit_log: audit_log.clone(), ..Notices::default() };
+    let audit_log = folder.path().join("audit.log");
+    let notices = Notices { command, audit_log: Some(audit_log.clone()), ..Notices::default() };
     let teller = teller(notices, Duration::from_secs(60));
     for _ in 0..QUEUE_MAX + 2 {
         teller.tell(&warned(b"a"));
     }
-    assert_eq!(text_of(&audit_log.unwrap(), QUEUE_MAX + 2).lines().count(), QUEUE_MAX + 2);
+    assert_eq!(text_of(&audit_log, QUEUE_MAX + 2).lines().count(), QUEUE_MAX + 2);
     assert!(teller.take_faults()[0].contains("is too slow: an event is not told to it"));
     let faults = teller.finish(Duration::from_millis(10));
     assert!(faults[0].contains("not all events are told"), "{faults:?}");
