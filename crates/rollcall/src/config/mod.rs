@@ -24,7 +24,7 @@ use std::path::{Path, PathBuf};
 use live::sizes::Method;
 use verdict::account::AccountName;
 use verdict::network::HostList;
-use verdict::quota::{OwnerRules, PolicyRules};
+use verdict::quota::{OwnerRules, Policy, PolicyRules};
 
 pub(crate) use self::toml::TEMPLATE;
 use crate::quota::metrics::SERIES_MAX;
@@ -318,6 +318,10 @@ impl Config {
         self.quota.limits = Some(ancestor.limits.clone());
         self.quota.owners.patterns = ancestor.owners.clone();
         self.quota.method = ancestor.method.unwrap_or_default();
+        // As it did; but not before somebody asks for it.
+        self.quota.policy.policy = Policy::Lock;
+        self.quota.policy.exceed_count = ancestor.exceed_count;
+        self.quota.kill_sessions = ancestor.kills == Some(true);
         self.quota.metrics.file = ancestor.metrics.clone();
         self.quota.metrics.keeps_series = ancestor.keeps_series;
         self.quota.notices.syslog = ancestor.syslog;
