@@ -19,6 +19,7 @@
 use crate::chain::{DEED, DEED_END, add, head, verify};
 use crate::error::Error;
 use crate::links::End;
+use crate::reserve::{Record, Reserve};
 use crate::rows::Name;
 use crate::store::{Bytes, Ledger, damaged, name};
 use rusqlite::types::Value;
@@ -138,6 +139,17 @@ pub struct DeedFilter {
     pub limit: Option<usize>,
 }
 
+impl DeedFilter {
+    fn fits(&self, deed: &Deed) -> bool {
+        let it = &deed.intent;
+        self.server.as_ref().is_none_or(|server| *server == it.server)
+            && self.account.as_ref().is_none_or(|account| *account == it.account)
+            && self.plan.as_ref().is_none_or(|plan| Some(plan) == it.plan.as_ref())
+            && self.since.is_none_or(|since| it.begun_us >= since)
+            && self.until.is_none_or(|until| it.begun_us < until)
+    }
+}
+
 /// Which deeds are to be undone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Undoable<'a> {
@@ -154,12 +166,18 @@ impl Ledger {
     /// [`Error::Refused`] where the same step of the same plan, or the same undoing, was begun before and has
     /// not ended, or was done; where the deed to be undone is none that was done. Where SQLite fails.
     pub fn begin_deed(&mut self, intent: &Intent) -> Result<i64, Error> {
-        self.briefly(|ledger| {
-            let blocked = ledger.blocked(intent).map_err(ledger.failed())?;
-            if let Some(what) = blocked {
-                return Err(ledger.refused(what));
-            }
-            begin(&ledger.db, intent).map_err(ledger.failed())
+        let write = |ledger: &mut Ledger| {
+            ledger.briefly(|ledger| {
+                let blocked = ledger.blocked(intent).map_err(ledger.failed())?;
+                if let Some(what) = blocked {
+                    return Err(ledger.refused(what));
+                }
+                begin(&ledger.db, intent).map_err(ledger.failed())
+            })
+        };
+        self.or_reserve(write, |ledger| {
+            let id = ledger.next_reserved();
+            (id, Record::Begin(id, Box::new(intent.clone())))
         })
     }
 
@@ -183,16 +201,22 @@ impl Ledger {
             matches!(outcome, Outcome::Done | Outcome::Failed | Outcome::Unknown),
             "a deed ends done, failed or unknown"
         );
+        let end = End { ended_us, outcome, error_code, detail: detail.to_owned() };
+        let write = |ledger: &mut Ledger| ledger.end_in(id, &end);
+        self.or_reserve(write, |_| ((), Record::End(id, end.clone())))
+    }
+
+    /// Notes the end of a deed of the ledger.
+    fn end_in(&mut self, id: i64, end: &End) -> Result<(), Error> {
         self.briefly_within(END_PATIENCE, |ledger| {
             match ledger.deed_now(id).map_err(ledger.failed())?.map(|deed| deed.outcome) {
                 None => return Err(ledger.refused(format!("deed {id} is not in the journal"))),
                 Some(Outcome::Begun | Outcome::Unknown) => {}
                 Some(_) => return Err(ledger.refused(format!("deed {id} has ended already"))),
             }
-            let end = End { ended_us, outcome, error_code, detail: detail.to_owned() };
             let note = || {
                 let (link, before) = head(&ledger.db)?;
-                add(&ledger.db, DEED_END, end_row(link + 1, id, &end), before, link + 1)
+                add(&ledger.db, DEED_END, end_row(link + 1, id, end), before, link + 1)
             };
             note().map_err(ledger.failed())
         })
@@ -203,7 +227,11 @@ impl Ledger {
     /// # Errors
     /// Where SQLite fails.
     pub fn deed(&self, id: i64) -> Result<Option<Deed>, Error> {
-        self.at_once(|ledger| ledger.deed_now(id).map_err(ledger.failed()))
+        let beside = self.reserve.iter().flat_map(Reserve::deeds).find(|it| it.id == id);
+        match beside {
+            Some(deed) => Ok(Some(deed)),
+            None => self.at_once(|ledger| ledger.deed_now(id).map_err(ledger.failed())),
+        }
     }
 
     /// Deeds, the newest first.
@@ -212,7 +240,10 @@ impl Ledger {
     /// Where SQLite fails.
     pub fn deeds(&self, filter: &DeedFilter) -> Result<Vec<Deed>, Error> {
         let limit = filter.limit.map_or(-1, |limit| i64::try_from(limit).unwrap_or(i64::MAX));
-        self.at_once(|ledger| {
+        let mut beside: Vec<Deed> = self.reserve.iter().flat_map(Reserve::deeds).collect();
+        beside.retain(|deed| filter.fits(deed));
+        beside.reverse();
+        let mut deeds = self.at_once(|ledger| {
             let account = filter.account.as_ref();
             let params = params![
                 filter.server.as_deref().map(Bytes),
@@ -232,7 +263,10 @@ impl Ledger {
                     params,
                 )
                 .map_err(ledger.failed())
-        })
+        })?;
+        beside.append(&mut deeds);
+        beside.truncate(filter.limit.unwrap_or(usize::MAX));
+        Ok(beside)
     }
 
     /// Deeds that were begun and of which no end was noted, the oldest first: who did them was killed, or
@@ -414,7 +448,7 @@ pub(crate) fn deed(row: &Row<'_>) -> rusqlite::Result<Deed> {
 }
 
 /// Statements behind each other, each behind its length in 4 bytes, little-endian.
-fn pack(statements: &[Vec<u8>]) -> Vec<u8> {
+pub(crate) fn pack(statements: &[Vec<u8>]) -> Vec<u8> {
     let mut packed = Vec::new();
     for statement in statements {
         let length = u32::try_from(statement.len()).expect("SQL is shorter than 4 GiB");
@@ -424,7 +458,7 @@ fn pack(statements: &[Vec<u8>]) -> Vec<u8> {
     packed
 }
 
-fn unpack(mut packed: &[u8]) -> Option<Vec<Vec<u8>>> {
+pub(crate) fn unpack(mut packed: &[u8]) -> Option<Vec<Vec<u8>>> {
     let mut statements = Vec::new();
     while let Some((length, rest)) = packed.split_first_chunk() {
         let (statement, rest) = rest.split_at_checked(u32::from_le_bytes(*length) as usize)?;
@@ -434,7 +468,7 @@ fn unpack(mut packed: &[u8]) -> Option<Vec<Vec<u8>>> {
     packed.is_empty().then_some(statements)
 }
 
-fn begin(db: &Connection, intent: &Intent) -> rusqlite::Result<i64> {
+pub(crate) fn begin(db: &Connection, intent: &Intent) -> rusqlite::Result<i64> {
     let id: i64 = db
         .prepare_cached("SELECT coalesce(max(id), 0) + 1 FROM deed")?
         .query_row([], |row| row.get(0))?;

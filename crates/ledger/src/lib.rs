@@ -109,6 +109,7 @@ mod journal;
 mod keep;
 mod links;
 mod plans;
+mod reserve;
 mod usage;
 
 mod proxysql;
@@ -147,6 +148,7 @@ pub use pairs::PEER_BYTES_MAX;
 pub use pauses::{PAUSE_DAYS, Pause};
 pub use plans::{NewPlan, Plan, PlanFilter, PlanState};
 pub use proxysql::{PROXY_USERS_MAX, ProxyUsers, SQLITE_MAGIC, proxysql_users};
+pub use reserve::RESERVE_BYTES;
 pub use rows::*;
 pub use store::Ledger;
 pub use usage::{EarlierUsage, USAGE_DAYS};

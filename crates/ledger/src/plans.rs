@@ -13,6 +13,7 @@
 
 use crate::brief::count;
 use crate::error::Error;
+use crate::reserve::{self, Record};
 use crate::store::{Ledger, damaged};
 use crate::timeline::DAY;
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -114,7 +115,13 @@ impl Ledger {
         if Sha256::digest(&plan.text)[..] != plan.hash {
             return Err(self.refused("the hash of the plan is not that of its text"));
         }
-        self.briefly(|ledger| add(&ledger.db, plan).map_err(ledger.failed()))
+        let write = |ledger: &mut Ledger| {
+            ledger.briefly(|ledger| add(&ledger.db, plan, None).map_err(ledger.failed()))
+        };
+        self.or_reserve(write, |_| {
+            let id = reserve::plan_id(plan);
+            (id.clone(), Record::Plan(id, plan.clone()))
+        })
     }
 
     /// The plan of this id, or the only one whose id begins so. `None`: there is none.
@@ -123,6 +130,9 @@ impl Ledger {
     /// [`Error::Refused`] where several begin so; [`Error::Damaged`] where it is not what was stored; where
     /// SQLite fails.
     pub fn plan(&self, id: &str) -> Result<Option<Plan>, Error> {
+        if let Some(beside) = self.reserve.as_ref().and_then(|it| it.plan(id)) {
+            return Ok(Some(beside));
+        }
         let find = |how| -> Result<Vec<Plan>, Error> {
             let read = |db: &Connection| {
                 let mut query = db.prepare_cached(&format!("{SELECT} WHERE {how} LIMIT 2"))?;
@@ -137,7 +147,13 @@ impl Ledger {
         if found.len() > 1 {
             return Err(self.refused("several plans begin so: name more of the id"));
         }
-        Ok(found.pop())
+        let mut found = found.pop();
+        if let (Some(plan), Some(reserve)) = (&mut found, &self.reserve)
+            && let Some(state) = reserve.plan_state(&plan.id)
+        {
+            plan.state = state;
+        }
+        Ok(found)
     }
 
     /// Plans, the newest first.
@@ -170,7 +186,14 @@ impl Ledger {
         from: &[PlanState],
         to: PlanState,
     ) -> Result<bool, Error> {
-        self.briefly(|ledger| change_state(&ledger.db, id, from, to).map_err(ledger.failed()))
+        let stands = self.plan(id)?.map(|it| it.state);
+        let write = |ledger: &mut Ledger| {
+            ledger.briefly(|ledger| change_state(&ledger.db, id, from, to).map_err(ledger.failed()))
+        };
+        if !stands.is_some_and(|it| from.contains(&it)) {
+            return Ok(false);
+        }
+        self.or_reserve(write, |_| (true, Record::PlanState(id.to_owned(), to)))
     }
 }
 
@@ -206,11 +229,16 @@ fn plan(row: &Row<'_>) -> rusqlite::Result<Plan> {
     Ok(Plan { id, plan, state })
 }
 
-fn add(db: &Connection, plan: &NewPlan) -> rusqlite::Result<String> {
+/// Stores a plan under this id, or under a new one.
+pub(crate) fn add(
+    db: &Connection,
+    plan: &NewPlan,
+    id: Option<&String>,
+) -> rusqlite::Result<String> {
     let number = count(db, "plans_made")?;
     db.prepare_cached(
         "INSERT INTO plan (number, id, hash, kind, author, made_us, expires_us, state, text)
-         VALUES (?1, lower(hex(randomblob(2))) || '-' || ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+         VALUES (?1, coalesce(?9, lower(hex(randomblob(2))) || '-' || ?1), ?2, ?3, ?4, ?5, ?6, ?7, ?8)
          RETURNING id",
     )?
     .query_row(
@@ -222,13 +250,14 @@ fn add(db: &Connection, plan: &NewPlan) -> rusqlite::Result<String> {
             plan.made_us,
             plan.expires_us,
             PlanState::Open.as_str(),
-            plan.text
+            plan.text,
+            id
         ],
         |row| row.get(0),
     )
 }
 
-fn change_state(
+pub(crate) fn change_state(
     db: &Connection,
     id: &str,
     from: &[PlanState],

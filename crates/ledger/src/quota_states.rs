@@ -4,6 +4,7 @@
 //! * Of a user of whom there is nothing to keep there is no row.
 
 use crate::error::Error;
+use crate::reserve::Record;
 use crate::rows::Name;
 use crate::store::{Bytes, Ledger, damaged, name};
 use rusqlite::{Row, params};
@@ -23,30 +24,37 @@ impl Ledger {
             )?;
             query.query_map(params![Bytes(server)], state)?.collect()
         };
-        read().map_err(self.failed())
+        let mut states = read().map_err(self.failed())?;
+        for (user, state) in self.reserve.iter().flat_map(|it| it.states(server)) {
+            states.insert(user, state);
+        }
+        Ok(states)
     }
 
     /// Keeps this of users of a server; of others what was kept of them stays.
     ///
     /// # Errors
-    /// Where SQLite fails: nothing is changed then.
+    /// Where SQLite fails: of users behind that nothing is changed then.
     pub fn note_quota_states(
         &mut self,
         server: &[u8],
         states: &[(&[u8], &UserState)],
     ) -> Result<(), Error> {
-        if states.is_empty() {
-            return Ok(());
+        for (user, state) in states {
+            let write = |ledger: &mut Ledger| {
+                ledger
+                    .briefly(|ledger| put(&ledger.db, server, user, state).map_err(ledger.failed()))
+            };
+            self.or_reserve(write, |_| {
+                let record = Record::State(server.to_vec(), user.to_vec(), (*state).clone());
+                ((), record)
+            })?;
         }
-        self.briefly(|ledger| {
-            let write =
-                || states.iter().try_for_each(|(user, state)| put(&ledger.db, server, user, state));
-            write().map_err(ledger.failed())
-        })
+        Ok(())
     }
 }
 
-fn put(
+pub(crate) fn put(
     db: &rusqlite::Connection,
     server: &[u8],
     user: &[u8],

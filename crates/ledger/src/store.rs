@@ -2,6 +2,7 @@
 
 use crate::error::Error;
 use crate::place;
+use crate::reserve::Reserve;
 use crate::still::{self, Still};
 use crate::timeline;
 use rusqlite::config::DbConfig;
@@ -32,6 +33,8 @@ pub struct Ledger {
     pub(crate) path: PathBuf,
     /// Set where the file may only be read.
     pub(crate) still: Option<Still>,
+    /// Room for the journal, set aside.
+    pub(crate) reserve: Option<Reserve>,
 }
 
 impl Ledger {
@@ -87,7 +90,7 @@ impl Ledger {
     pub fn in_memory() -> Result<Ledger, Error> {
         let path = PathBuf::from(":memory:");
         let db = Connection::open_in_memory().map_err(|error| Error::sqlite(&path, error))?;
-        let mut ledger = Ledger { db, path, still: None };
+        let mut ledger = Ledger { db, path, still: None, reserve: None };
         ledger.prepare()?;
         Ok(ledger)
     }
@@ -114,11 +117,12 @@ impl Ledger {
         let waits = still::has_wal(path);
         let db =
             Connection::open_with_flags(path, flags).map_err(|error| Error::sqlite(path, error))?;
-        let mut ledger = Ledger { db, path: path.to_path_buf(), still: None };
+        let mut ledger = Ledger { db, path: path.to_path_buf(), still: None, reserve: None };
         if waits {
             ledger.check_wal()?;
         }
         ledger.prepare()?;
+        ledger.take_left();
         Ok(ledger)
     }
 
@@ -145,13 +149,13 @@ impl Ledger {
     }
 
     /// Opens a ledger that is not written to right now, asking for no right but to read it.
-    fn look_at(path: &Path) -> Option<Result<Ledger, Error>> {
+    pub(crate) fn look_at(path: &Path) -> Option<Result<Ledger, Error>> {
         let still = Still::of(path)?;
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
             | OpenFlags::SQLITE_OPEN_URI
             | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let db = Connection::open_with_flags(still::uri(path), flags).ok()?;
-        let ledger = Ledger { db, path: path.to_path_buf(), still: Some(still) };
+        let ledger = Ledger { db, path: path.to_path_buf(), still: Some(still), reserve: None };
         match ledger.identify() {
             // An empty file, conntracker's or an older one would have to be written to.
             Ok(found) if found != SCHEMA => None,

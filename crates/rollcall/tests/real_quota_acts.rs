@@ -21,6 +21,7 @@ const PASSWORD: &str = "right-9e42";
 struct Bench {
     server: Server,
     folder: TempDir,
+    ledger: String,
     _turn: File,
 }
 
@@ -28,7 +29,8 @@ impl Bench {
     fn new(kind: &str, quota: &str) -> Bench {
         let server = Server::of(kind);
         let turn = server.turn();
-        let bench = Bench { server, folder: TempDir::new().expect("a folder"), _turn: turn };
+        let folder = TempDir::new().expect("a folder");
+        let bench = Bench { server, folder, ledger: "ledger.sqlite".to_owned(), _turn: turn };
         bench.clean();
         let socket = bench.server.told("socket");
         bench.write("client.cnf", &format!("[client]\nuser=root\nsocket={socket}\n"));
@@ -65,13 +67,9 @@ impl Bench {
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
-        self.command_with("ledger.sqlite", arguments)
-    }
-
-    fn command_with(&self, ledger: &str, arguments: &[&str]) -> Command {
         let mut command = Command::new(assert_cmd::cargo::cargo_bin!("rollcall"));
         command.current_dir(self.folder.path());
-        command.args(["--config", "rollcall.toml", "--ledger", ledger]).args(arguments);
+        command.args(["--config", "rollcall.toml", "--ledger", &self.ledger]).args(arguments);
         command
     }
 
@@ -106,6 +104,12 @@ impl Bench {
         let mut rows: Vec<String> = text.lines().map(row).collect();
         rows.reverse();
         rows
+    }
+
+    /// Statements for the ledger itself.
+    fn ledger_sql(&self, text: &str) {
+        let db = rusqlite::Connection::open(self.path(&self.ledger)).unwrap();
+        db.execute_batch(text).unwrap();
     }
 
     fn sql(&self, text: &str) {
@@ -225,12 +229,21 @@ fn locked(kind: &str) {
     assert_eq!(bench.journal().len(), 2);
     bench.shrink();
     assert_eq!(bench.check(&[]).0["action"], "would restore");
+    bench.ledger_sql("CREATE TABLE kept AS SELECT * FROM quota_state");
     let (row, errors) = bench.apply();
     assert_eq!((&row["state"], &row["action"]), (&"ok".into(), &Value::Null), "{errors}");
     assert!(errors.contains("db1: act is free again: lock"), "{errors}");
     assert!(bench.act("SELECT 1").0);
     assert_eq!(bench.grants(), grants);
     let undone = ["lock undone", "lock undone", "unlock done", "unlock done"];
+    assert_eq!(bench.journal(), undone);
+    // As if it had been killed behind the last deed: that is found out.
+    bench.ledger_sql(
+        "INSERT OR REPLACE INTO quota_state SELECT * FROM kept; DROP TABLE kept;
+         UPDATE plan SET state = 'applied'",
+    );
+    let (row, errors) = bench.apply();
+    assert_eq!(row["action"], Value::Null, "{errors}");
     assert_eq!(bench.journal(), undone);
 }
 
@@ -382,6 +395,116 @@ fn no_growth_refused(kind: &str) {
     bench.sql(&format!("DROP ROLE {role};"));
 }
 
+/// A small file system that ends with the test.
+struct Mount(PathBuf);
+
+impl Mount {
+    fn new(path: PathBuf) -> Mount {
+        fs::create_dir(&path).unwrap();
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", "size=12m", "tmpfs"]).arg(&path);
+        let output = mount.output().expect("mount");
+        assert!(output.status.success(), "root mounts it: {}", lossy(&output.stderr));
+        Mount(path)
+    }
+
+    fn fill(&self) {
+        let mut file = File::create(self.0.join("filler")).unwrap();
+        for bytes in [1 << 16, 1] {
+            let zeros = vec![0; bytes];
+            while file.write_all(&zeros).is_ok() {}
+        }
+        assert!(fs::write(self.0.join("more"), "x").is_err());
+    }
+
+    fn free(&self) {
+        fs::remove_file(self.0.join("filler")).unwrap();
+    }
+}
+
+impl Drop for Mount {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(&self.0).status();
+    }
+}
+
+/// With no byte free for the ledger users are held back, and the journal has it afterwards.
+fn full_disk(kind: &str) {
+    let mut bench = Bench::new(kind, "policy = \"lock\"");
+    let mount = Mount::new(bench.path("full"));
+    bench.ledger = "full/ledger.sqlite".to_owned();
+    bench.user(ALL);
+    let grants = bench.grants();
+    let (row, errors) = bench.apply();
+    assert_eq!(row["action"], Value::Null, "{errors}");
+    bench.fill(24);
+    mount.fill();
+    let (row, errors) = bench.apply();
+    assert_eq!(row["action"], "lock", "{errors}");
+    assert!(bench.is_locked("localhost") && bench.is_locked("127.%"));
+    // The next run knows it, and does nothing more.
+    let (row, errors) = bench.apply();
+    assert_eq!(row["action"], "lock", "{errors}");
+    assert!(!errors.contains("held back:"), "{errors}");
+    // Usage falls, but what was taken cannot be noted as given back.
+    bench.limit("200MB", "500MB");
+    let (row, errors) = bench.apply();
+    assert_eq!(row["action"], "refused", "{errors}");
+    assert!(errors.contains("no space for the ledger"), "{errors}");
+    assert!(bench.is_locked("localhost"));
+    mount.free();
+    assert_eq!(bench.journal(), ["lock done", "lock done"]);
+    let (row, errors) = bench.apply();
+    assert_eq!(row["action"], Value::Null, "{errors}");
+    assert!(!bench.is_locked("localhost") && !bench.is_locked("127.%"));
+    assert_eq!(bench.grants(), grants);
+    let undone = ["lock undone", "lock undone", "unlock done", "unlock done"];
+    assert_eq!(bench.journal(), undone);
+    // It is one deed each, whoever looks.
+    assert_eq!(bench.journal(), undone);
+}
+
+/// Killed at any moment: the next run finds out what became of it, and goes on.
+fn killed(kind: &str) {
+    let bench = Bench::new(kind, "");
+    bench.user(
+        "GRANT ALL ON act.* TO act@localhost WITH GRANT OPTION; GRANT INSERT, SELECT ON act.* TO act@'127.%';
+         GRANT INSERT, UPDATE ON act.t TO act@'127.%';",
+    );
+    let grants = bench.grants();
+    bench.fill(3);
+    for round in 0..14_u64 {
+        let policy = if round % 2 == 0 { "lock" } else { "no-growth" };
+        bench.configure(&format!("policy = \"{policy}\""));
+        for (soft, hard, action) in
+            [("1MB", "2MB", Value::from(policy)), ("1GB", "2GB", Value::Null)]
+        {
+            bench.limit(soft, hard);
+            let mut run = bench.command(&["quota", "check", "--apply"]);
+            let mut run = run.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+            std::thread::sleep(std::time::Duration::from_millis(20 + 30 * round));
+            let _ = run.kill();
+            run.wait().unwrap();
+            let (row, errors) = bench.apply();
+            assert_eq!(row["action"], action, "{policy} {round}: {errors}");
+            let is_held = action != Value::Null;
+            let is_locked = is_held && policy == "lock";
+            assert_eq!(bench.is_locked("localhost"), is_locked, "{policy} {round}");
+            assert_eq!(bench.is_locked("127.%"), is_locked, "{policy} {round}");
+            let takes_rights = is_held && policy == "no-growth";
+            assert_eq!(
+                bench.grants() != grants,
+                takes_rights,
+                "{policy} {round}: {}",
+                bench.grants()
+            );
+        }
+    }
+    let journal = bench.journal();
+    let is_settled = |it: &String| !it.ends_with(" begun") && !it.ends_with(" unknown");
+    assert!(journal.iter().all(is_settled), "{journal:?}");
+}
+
 macro_rules! on_each_server {
     ($($check:ident),*) => {
         $(
@@ -405,4 +528,4 @@ macro_rules! on_each_server {
     };
 }
 
-on_each_server!(locked, not_ours, no_growth, no_growth_refused);
+on_each_server!(locked, not_ours, no_growth, no_growth_refused, full_disk, killed);

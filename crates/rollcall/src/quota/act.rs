@@ -53,6 +53,7 @@ pub(super) fn act(
     measured: &Measured,
     now: i64,
 ) -> Result<Acted, ledger::Error> {
+    ledger.take_reserve()?;
     let states = ledger.quota_states(measured.server.as_bytes())?;
     let acted = Acted::default();
     let guard = None;
@@ -65,7 +66,7 @@ pub(super) fn act(
         let before = states.get(&usage.user).cloned().unwrap_or_default();
         actor.user(usage, before)?;
     }
-    actor.look_after()?;
+    actor.look_after();
     Ok(actor.acted)
 }
 
@@ -294,6 +295,12 @@ impl Actor<'_> {
     /// Gives back what was taken.
     fn restore(&mut self, usage: &Usage, state: &mut UserState) -> Result<(), ledger::Error> {
         let Some(held) = state.held.clone() else { return Ok(()) };
+        if self.ledger.is_short_of_room() {
+            let path = self.ledger.path().display();
+            let why = format!("{path}: no space for the ledger: free some, then it is given back");
+            self.tell_why(usage, state, Notice::Failed { why });
+            return Ok(());
+        }
         if let Err(why) = self.guarded() {
             self.tell_why(usage, state, Notice::Failed { why });
             return Ok(());
@@ -316,8 +323,11 @@ impl Actor<'_> {
                         return Ok(());
                     }
                 }
-                // All of it had failed: nothing is to be given back.
-                Err(_) if self.is_nothing_done(&held.plan)? => {}
+                // All of it had failed, or is given back: an earlier run was killed behind that.
+                Err(_) if self.is_nothing_done(&held.plan)? => {
+                    let from = [PlanState::Applied, PlanState::Partly];
+                    self.ledger.set_plan_state(&held.plan, &from, PlanState::Undone)?;
+                }
                 Err(error) => {
                     self.tell_why(usage, state, Notice::Failed { why: format!("{error:#}") });
                     return Ok(());
@@ -330,12 +340,13 @@ impl Actor<'_> {
         Ok(())
     }
 
-    /// Whether nothing of a plan was done that is not undone.
+    /// Whether nothing of a plan was done that is not undone: an earlier run may have ended between the last deed
+    /// and noting that.
     fn is_nothing_done(&self, plan: &str) -> Result<bool, ledger::Error> {
         let deeds = self.ledger.deeds(&of_plan(plan))?;
-        Ok(deeds
-            .iter()
-            .all(|it| matches!(it.outcome, ledger::Outcome::Failed | ledger::Outcome::Undone)))
+        let mut takes =
+            deeds.iter().filter(|it| it.intent.undo_of.is_none() && !it.intent.undo.is_empty());
+        Ok(takes.all(|it| matches!(it.outcome, ledger::Outcome::Failed | ledger::Outcome::Undone)))
     }
 
     /// What is sent to hold a user back.
@@ -380,28 +391,32 @@ impl Actor<'_> {
         if self.snapshot.is_none() {
             let name = Some(self.measured.server.as_str());
             let snapshot = snapshot_of(&self.wanted.place, name, self.now)?;
-            let stored = self.ledger.store_snapshot(self.measured.server.as_bytes(), &snapshot);
-            stored.map_err(|error| error.to_string())?;
+            self.store(&snapshot);
             self.snapshot = Some(snapshot);
         }
         Ok(())
     }
 
+    /// Keeps what changed of the server's accounts. What is done about users does not hang on it: there may be no room.
+    fn store(&mut self, snapshot: &Snapshot) {
+        let server = self.measured.server.as_bytes();
+        if let Err(error) = self.ledger.store_snapshot(server, snapshot) {
+            self.acted.notes.push(format!("{error}; changes of accounts are not noted"));
+        }
+    }
+
     /// Keeps what the server's accounts are after all was done.
-    fn look_after(&mut self) -> Result<(), ledger::Error> {
+    fn look_after(&mut self) {
         let did =
             |it: &Event| matches!(it.notice, Notice::Enforced { .. } | Notice::Restored { .. });
         if !self.acted.events.iter().any(did) {
-            return Ok(());
+            return;
         }
         let name = Some(self.measured.server.as_str());
         match snapshot_of(&self.wanted.place, name, (self.rules.doer.clock)()) {
-            Ok(snapshot) => {
-                drop(self.ledger.store_snapshot(self.measured.server.as_bytes(), &snapshot)?);
-            }
+            Ok(snapshot) => self.store(&snapshot),
             Err(error) => self.acted.notes.push(error),
         }
-        Ok(())
     }
 
     /// Nobody else does deeds from now on.

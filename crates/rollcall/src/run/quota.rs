@@ -46,11 +46,11 @@ impl Session<'_> {
 
     fn quota_check(&self, args: &QuotaCheckArgs) -> anyhow::Result<Exit> {
         let limits = self.limits(args)?;
-        let mut ledger = self.usage_ledger();
+        let applies = args.apply || self.config.quota.enforce;
+        let mut ledger = self.usage_ledger(applies)?;
         let ledger_path = self.ledger().ok();
         let mut done = Done::default();
         let doer = self.doer();
-        let applies = args.apply || self.config.quota.enforce;
         let rules = Rules {
             quota: &self.config.quota,
             method: args.method.map_or(self.config.quota.method, Into::into),
@@ -123,14 +123,17 @@ impl Session<'_> {
         }
     }
 
-    /// The ledger that holds earlier sizes; without one growth is not known, and all else is.
-    fn usage_ledger(&self) -> Option<Ledger> {
+    /// The ledger that holds earlier sizes; without one growth is not known, and all else is. Who acts needs it.
+    fn usage_ledger(&self, applies: bool) -> anyhow::Result<Option<Ledger>> {
+        if applies {
+            return Ok(Some(Ledger::with_reserve(&self.ledger()?)?));
+        }
         let opened = self.ledger().and_then(|path| Ok(Ledger::create(&path)?));
         match opened {
-            Ok(ledger) => Some(ledger),
+            Ok(ledger) => Ok(Some(ledger)),
             Err(error) => {
                 self.out.note(&format!("{error:#}; growth is not known"));
-                None
+                Ok(None)
             }
         }
     }
