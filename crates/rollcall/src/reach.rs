@@ -418,6 +418,23 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_is_held_needs_no_file_any_more() {
+        use std::os::unix::fs::PermissionsExt as _;
+
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("db1.cnf");
+        std::fs::write(&path, "[client]\nsocket=/s\nuser=u\npassword=p-77aa\n").unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+        let place = Place::of(Some(path.clone()));
+        let held = place.clone().hold(Some("db1"), Duration::from_secs(5)).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        assert!(place.target(Some("db1")).is_err());
+        let target = held.target(Some("db1")).unwrap();
+        assert_eq!((target.user.as_str(), target.password.expose()), ("u", &b"p-77aa"[..]));
+        assert!(!format!("{held:?}").contains("p-77aa"));
+    }
+
+    #[test]
     fn references_by_what_a_file_holds() {
         let folder = tempfile::tempdir().unwrap();
         let check = |name: &str, expected: &[(&str, &str)], failed: &str| {

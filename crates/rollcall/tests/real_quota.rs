@@ -482,6 +482,63 @@ fn many(kind: &str) {
     assert_close(row["bytes"].as_u64().unwrap(), disk, "many");
 }
 
+/// From files of mysql_monitor_daemon alone.
+fn ancestors(kind: &str) {
+    let bench = Bench::new(kind);
+    let (host, port) = ("127.0.0.1", bench.server.told("port"));
+    bench.sql(&format!(
+        "CREATE USER quo_daemon@'{host}' IDENTIFIED BY '{PASSWORD}'; GRANT PROCESS, SELECT ON *.* TO \
+         quo_daemon@'{host}';"
+    ));
+    bench.user("quou");
+    bench.sql("CREATE DATABASE quou; CREATE DATABASE quou_logs; CREATE DATABASE quou_other;");
+    for (table, megabytes) in [("quou.t", 2), ("quou_logs.t", 1)] {
+        bench.sql(&format!("CREATE TABLE {table} {COLUMNS};\n{}", fill(table, 0, megabytes)));
+    }
+    let closed = |name: &str, text: &str| {
+        let path = bench.write(name, text);
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        path
+    };
+    let passwords = closed("passwd", &format!("{PASSWORD}\nother\n"));
+    let metrics = bench.path("guard.prom");
+    let guard = format!(
+        "[general]\nmetrics_file = {}\nschema_patterns = %s,%s_logs\n[database]\nhost = {host}\nport = {port}\n\
+         user = quo_daemon\npassword_file = {}\n[limits]\nquou = 1000000 , 900000000\n",
+        metrics.display(),
+        passwords.display(),
+    );
+    closed("guard.conf", &guard);
+    let check = |config: &str, further: &[&str]| {
+        let own = ["--config", config, "--ledger", "ledger.sqlite", "quota", "check", "-o", "json"];
+        let output = bench.command().args(own).args(further).output().unwrap();
+        let rows = lossy(&output.stdout);
+        let rows: Vec<Value> = rows.lines().map(|it| serde_json::from_str(it).unwrap()).collect();
+        let user = rows.iter().find(|row| row["user"] == "quou").cloned();
+        (output.status.code(), user.unwrap_or_default(), lossy(&output.stderr))
+    };
+    let (code, row, errors) = check("guard.conf", &[]);
+    assert_eq!((code, &row["state"]), (Some(0), &"soft".into()), "{errors}");
+    assert_eq!(row["server"], format!("{host}:{port}"));
+    assert_eq!(row["schemas"], serde_json::json!(["quou", "quou_logs"]));
+    let written = fs::read_to_string(&metrics).unwrap();
+    assert!(written.contains("mysql_user_storage_hard_limit_bytes{"), "{written}");
+    assert!(!written.contains(PASSWORD));
+
+    let columns = format!("{host} quo_daemon {PASSWORD} mysql {port} 60 information_schema\n");
+    closed("db_config", &columns);
+    bench.write("user_limits", "quou 0 1\n");
+    // Not to the place that the daemon has.
+    let elsewhere = ["--metrics", "m.prom"];
+    let (_, row, errors) = check("db_config", &elsewhere);
+    // Of `user_` only.
+    assert_eq!(row["schemas"], serde_json::json!(["quou_logs", "quou_other"]), "{errors}");
+    assert_eq!((&row["state"], &row["hard_limit_bytes"]), (&"hard".into(), &1.into()), "{errors}");
+    closed("db_config", &columns.replace(PASSWORD, "wrong-5cc1"));
+    let (code, _, errors) = check("db_config", &elsewhere);
+    assert!(code == Some(2) && !errors.contains("wrong-5cc1"), "{errors}");
+}
+
 macro_rules! on_each_server {
     ($($check:ident),*) => {
         $(
@@ -505,4 +562,4 @@ macro_rules! on_each_server {
     };
 }
 
-on_each_server!(accuracy, shapes, shared_files, states, refusals, many);
+on_each_server!(accuracy, shapes, shared_files, states, refusals, many, ancestors);

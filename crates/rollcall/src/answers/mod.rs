@@ -31,7 +31,7 @@ pub(crate) use evidence::{EvidenceOptions, evidence};
 pub(crate) use failures::{FailuresOptions, failures};
 pub(crate) use journal::{journal, kept};
 pub(crate) use plan::{done, proposed};
-pub(crate) use quota::{quota, quota_metrics};
+pub(crate) use quota::quota;
 pub(crate) use report::{ReportInput, report};
 pub(crate) use sealed::{DeedsTold, sealed, verified};
 pub(crate) use seen::{SeenOptions, seen};

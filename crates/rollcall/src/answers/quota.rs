@@ -6,9 +6,7 @@ use verdict::quota::{Limit, Rest, State, Usage, days_until};
 
 use super::{View, plural};
 use crate::quota::{Action, Measured};
-use crate::render::{
-    Answer, Column, Gauge, Records, Table, Value, inert, shown, thousands, unit_bytes,
-};
+use crate::render::{Answer, Column, Records, Table, Value, inert, shown, thousands, unit_bytes};
 use crate::time::{Zone, table_text};
 
 /// The fields for programs: one row a user, one for what is shared and one for what nobody owns.
@@ -284,40 +282,11 @@ fn signed_bytes(bytes: i64) -> String {
     format!("{sign}{}", unit_bytes(bytes.unsigned_abs()))
 }
 
-/// What Prometheus is told, under the names that mysql_monitor_daemon gave it.
-pub(crate) fn quota_metrics(all: &[Measured]) -> Vec<Gauge> {
-    let of = |number: fn(&Usage) -> Option<u64>| {
-        let users = all.iter().flat_map(|one| one.accounted.users.iter().map(move |it| (one, it)));
-        let sample = |(one, it): (&Measured, &Usage)| {
-            Some((vec![one.server.clone().into_bytes(), it.user.clone()], number(it)?))
-        };
-        users.filter_map(sample).collect()
-    };
-    let gauge = |name, help, samples| Gauge { name, help, labels: &["server", "user"], samples };
-    vec![
-        gauge(
-            "mysql_user_storage_bytes",
-            "Bytes that the schemas of a user hold.",
-            of(|it| Some(it.bytes)),
-        ),
-        gauge(
-            "mysql_user_storage_soft_limit_bytes",
-            "Bytes above which a user is warned of.",
-            of(|it| it.limit?.soft),
-        ),
-        gauge(
-            "mysql_user_storage_hard_limit_bytes",
-            "Bytes above which a user has too much.",
-            of(|it| it.limit?.hard),
-        ),
-    ]
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::tests::with_view;
     use super::*;
-    use crate::render::{Format, metrics_text};
+    use crate::render::Format;
     use insta::assert_snapshot;
     use std::collections::BTreeMap;
     use verdict::quota::{Accounted, Limits, OwnerRules, Owners, Pattern, account};
@@ -496,26 +465,5 @@ mod tests {
         one.accounted.users.retain(|it| it.state < State::Soft);
         let answer = with_view(|view| quota(&[one], None, view));
         assert!(!answer.text(Format::Table, None).contains("OPTIMIZE"));
-    }
-
-    #[test]
-    fn prometheus_knows_the_names() {
-        assert_snapshot!(metrics_text(&quota_metrics(&[measured()])), @r#"
-        # HELP mysql_user_storage_bytes Bytes that the schemas of a user hold.
-        # TYPE mysql_user_storage_bytes gauge
-        mysql_user_storage_bytes{server="web07",user="t4711"} 48000000000
-        mysql_user_storage_bytes{server="web07",user="t0815"} 4600000000
-        mysql_user_storage_bytes{server="web07",user="x\\x1b[2J"} 10
-        mysql_user_storage_bytes{server="web07",user="free"} 3000000000
-        # HELP mysql_user_storage_soft_limit_bytes Bytes above which a user is warned of.
-        # TYPE mysql_user_storage_soft_limit_bytes gauge
-        mysql_user_storage_soft_limit_bytes{server="web07",user="t4711"} 5000000000
-        mysql_user_storage_soft_limit_bytes{server="web07",user="t0815"} 5000000000
-        # HELP mysql_user_storage_hard_limit_bytes Bytes above which a user has too much.
-        # TYPE mysql_user_storage_hard_limit_bytes gauge
-        mysql_user_storage_hard_limit_bytes{server="web07",user="t4711"} 8000000000
-        mysql_user_storage_hard_limit_bytes{server="web07",user="t0815"} 8000000000
-        mysql_user_storage_hard_limit_bytes{server="web07",user="x\\x1b[2J"} 100
-        "#);
     }
 }

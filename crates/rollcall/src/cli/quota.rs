@@ -68,7 +68,8 @@ pub(crate) struct QuotaCheckArgs {
     /// How sizes are read [default: the configured way, else tablespaces]
     #[arg(long, value_enum, value_name = "METHOD")]
     pub(crate) method: Option<MethodArg>,
-    /// Write sizes and limits for Prometheus' textfile collector to this file as well
+    /// Write sizes and limits for Prometheus' textfile collector to this file as well [default: the
+    /// configured file]
     #[arg(long, value_name = "FILE")]
     pub(crate) metrics: Option<PathBuf>,
     /// How to reach the server [default: its defaults_file in the configuration; where no server is

@@ -119,7 +119,8 @@ pub(crate) struct Ancestor {
     pub(crate) group: Option<String>,
     /// How often in a row a user has to be over the hard limit before anything is done.
     pub(crate) exceed_count: u32,
-    /// Users over the hard limit are locked, and their sessions closed; `None`: `-d` decides.
+    /// Whether sessions of users who are locked are closed, where the file says it (`kill_on_hard_limit`). A daemon
+    /// with that key locks unless it runs with `--dry-run`; for `search.conf` (`None`) `-d` decides that.
     pub(crate) kills: Option<bool>,
     /// How many servers are measured at once.
     pub(crate) threads: Option<usize>,

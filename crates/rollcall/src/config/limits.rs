@@ -25,7 +25,7 @@ use verdict::quota::{
 /// The largest list that is read, in bytes: a million users fit.
 pub(crate) const LIMITS_BYTES_MAX: u64 = 64 << 20;
 
-/// The largest TOML that is read, in bytes: 400,000 users fit. While it is read it takes some 30 times as much memory.
+/// The largest TOML that is read, in bytes: 400,000 users fit. While it is read it takes some 50 times as much memory.
 pub(crate) const TOML_BYTES_MAX: u64 = 16 << 20;
 
 /// Reads a file of limits: the whole of it, or nothing.

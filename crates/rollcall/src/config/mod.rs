@@ -18,6 +18,7 @@ mod ini;
 pub(crate) mod limits;
 mod toml;
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -27,6 +28,8 @@ use verdict::network::HostList;
 use verdict::quota::{OwnerRules, Policy, PolicyRules};
 
 pub(crate) use self::toml::TEMPLATE;
+use crate::quota::metrics::SERIES_MAX;
+use crate::quota::notices::Notices;
 use crate::time::Zone;
 use ancestor::{Ancestor, Form, Login};
 use go_time::GoLayout;
@@ -104,6 +107,9 @@ pub(crate) struct Quota {
     /// It is done without being asked on the command line.
     pub(crate) enforce: bool,
     pub(crate) service: QuotaService,
+    pub(crate) metrics: MetricsRules,
+    /// Who is told of events.
+    pub(crate) notices: Notices,
 }
 
 /// How `quota watch` goes about it.
@@ -146,6 +152,26 @@ pub(crate) struct Sample {
 impl Default for Sample {
     fn default() -> Sample {
         Sample { interval_seconds: 10, connections_per_round: 50, keep: 20_000, days: 30 }
+    }
+}
+
+/// What Prometheus is told, and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct MetricsRules {
+    /// The file of a textfile collector.
+    pub(crate) file: Option<PathBuf>,
+    /// Where `/metrics` is.
+    #[allow(dead_code, reason = "for `quota watch`")]
+    pub(crate) listen: Option<SocketAddr>,
+    /// How many users have series of their own.
+    pub(crate) series_max: usize,
+    /// Series of users that are not measured any more stay in the file.
+    pub(crate) keeps_series: bool,
+}
+
+impl Default for MetricsRules {
+    fn default() -> MetricsRules {
+        MetricsRules { file: None, listen: None, series_max: SERIES_MAX, keeps_series: false }
     }
 }
 
@@ -345,10 +371,10 @@ impl Config {
         self.quota.limits = Some(ancestor.limits.clone());
         self.quota.owners.patterns = ancestor.owners.clone();
         self.quota.method = ancestor.method.unwrap_or_default();
-        // What it did above the hard limit, where it was allowed to.
+        // As it did; but not before somebody asks for it.
         self.quota.policy.policy = Policy::Lock;
         self.quota.policy.exceed_count = ancestor.exceed_count;
-        self.quota.kill_sessions = true;
+        self.quota.kill_sessions = ancestor.kills == Some(true);
         if let Some(workers) = ancestor.threads {
             self.quota.service.workers = workers.clamp(1, THREADS_MAX);
         }
@@ -356,6 +382,10 @@ impl Config {
             let group = ancestor.group.as_ref().map(|it| format!(":{it}"));
             self.quota.service.run_as = format!("{user}{}", group.unwrap_or_default());
         }
+        self.quota.metrics.file = ancestor.metrics.clone();
+        self.quota.metrics.keeps_series = ancestor.keeps_series;
+        self.quota.notices.syslog = ancestor.syslog;
+        self.quota.notices.audit_log = ancestor.audit_log.clone();
         self.ancestor = Some(ancestor);
     }
 

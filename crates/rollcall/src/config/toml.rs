@@ -13,7 +13,8 @@ use verdict::account::AccountName;
 use verdict::network::HostList;
 use verdict::quota::{OwnerRules, Pattern, PatternFault, Policy, PolicyRules};
 
-use super::{Config, Limits, Quota, QuotaService, Sample, Server, THREADS_MAX};
+use super::{Config, Limits, MetricsRules, Quota, QuotaService, Sample, Server, THREADS_MAX};
+use crate::quota::notices::{Notices, Webhook};
 use crate::time::Zone;
 
 /// The most days anything is kept: 100 years.
@@ -33,6 +34,9 @@ const SAMPLE_CONNECTIONS_MAX: u32 = 10_000;
 
 /// The most samples kept: up to about 5 kB each.
 const SAMPLES_MAX: u32 = 1_000_000;
+
+/// The most users with series of their own: what a Prometheus takes from one place without trouble.
+const SERIES_HIGHEST: usize = 100_000;
 
 /// A configuration with every key, all commented out.
 pub(crate) const TEMPLATE: &str = r#"# rollcall: which servers, where their audit logs are, what is kept for how long.
@@ -113,6 +117,21 @@ pub(crate) const TEMPLATE: &str = r#"# rollcall: which servers, where their audi
 #: [quota.schemas]
 #: webshop = "t4711"
 
+# For Prometheus: the file of its textfile collector, replaced after each check; where /metrics is (of quota watch
+# alone); how many users have series of their own, the largest first: all others are one, "other".
+#: [quota.metrics]
+#: file = "/var/lib/node_exporter/mysql_user_storage.prom"
+#: listen = "127.0.0.1:9204"
+#: series = 2000
+
+# Who is told of each warning, deed and refusal: syslog; a file of JSON lines; a program, started without a shell,
+# with JSON on its standard input; a receiver on this machine, by POST.
+#: [quota.notices]
+#: syslog = true
+#: audit_log = "/var/log/rollcall/quota.log"
+#: command = ["/usr/local/sbin/quota-notice", "--from", "rollcall"]
+#: webhook = "http://127.0.0.1:9000/quota"
+
 # One table per server. Only the name is needed; it takes the place of the name in the records.
 #: [[server]]
 #: name = "db1"
@@ -145,7 +164,7 @@ const CONNECTIONS_KEYS: [&str; 2] = ["keep", "days"];
 const SAMPLE_KEYS: [&str; 4] = ["interval_seconds", "connections_per_round", "keep", "days"];
 const RETENTION_KEYS: [&str; 2] = ["hours", "days"];
 const FAILURES_KEYS: [&str; 1] = ["pairs_per_hour"];
-const QUOTA_KEYS: [&str; 16] = [
+const QUOTA_KEYS: [&str; 18] = [
     "limits",
     "owners",
     "by_grants",
@@ -162,7 +181,11 @@ const QUOTA_KEYS: [&str; 16] = [
     "timeout_seconds",
     "workers",
     "run_as",
+    "metrics",
+    "notices",
 ];
+const METRICS_KEYS: [&str; 3] = ["file", "listen", "series"];
+const NOTICES_KEYS: [&str; 4] = ["syslog", "audit_log", "command", "webhook"];
 const SERVER_KEYS: [&str; 9] = [
     "name",
     "group",
@@ -248,6 +271,25 @@ struct RawQuota {
     timeout_seconds: Option<u64>,
     workers: Option<usize>,
     run_as: Option<String>,
+    metrics: RawMetrics,
+    notices: RawNotices,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawMetrics {
+    file: Option<PathBuf>,
+    listen: Option<String>,
+    series: Option<usize>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawNotices {
+    syslog: bool,
+    audit_log: Option<PathBuf>,
+    command: Option<Vec<String>>,
+    webhook: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -299,7 +341,13 @@ fn check_keys(text: &str, top: &DeTable<'_>) -> Result<(), String> {
             _ => continue,
         };
         match value.get_ref() {
-            DeValue::Table(table) => check_table(text, table, known)?,
+            DeValue::Table(table) => {
+                check_table(text, table, known)?;
+                if key.get_ref() == "quota" {
+                    check_inner(text, table, "metrics", &METRICS_KEYS)?;
+                    check_inner(text, table, "notices", &NOTICES_KEYS)?;
+                }
+            }
             DeValue::Array(array) => {
                 for item in array.iter() {
                     if let DeValue::Table(table) = item.get_ref() {
@@ -311,6 +359,13 @@ fn check_keys(text: &str, top: &DeTable<'_>) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+fn check_inner(text: &str, table: &DeTable<'_>, name: &str, known: &[&str]) -> Result<(), String> {
+    match table.get(name).map(|it| it.get_ref()) {
+        Some(DeValue::Table(inner)) => check_table(text, inner, known),
+        _ => Ok(()),
+    }
 }
 
 fn check_table(text: &str, table: &DeTable<'_>, known: &[&str]) -> Result<(), String> {
@@ -456,6 +511,37 @@ fn quota(raw: &RawQuota) -> Result<Quota, (&'static str, String)> {
         kill_sessions: raw.kill_sessions,
         enforce: raw.enforce,
         service: quota_service(raw)?,
+        metrics: metrics(&raw.metrics)?,
+        notices: notices(&raw.notices)?,
+    })
+}
+
+fn metrics(raw: &RawMetrics) -> Result<MetricsRules, (&'static str, String)> {
+    let default = MetricsRules::default();
+    let listen = raw.listen.as_ref().map(|text| text.parse());
+    let form = |_| ("listen", "no address with a port: write it like 127.0.0.1:9204".to_owned());
+    let series_max = raw.series.unwrap_or(default.series_max);
+    if !(1..=SERIES_HIGHEST).contains(&series_max) {
+        return Err(("series", format!("write a number from 1 to {SERIES_HIGHEST}")));
+    }
+    let listen = listen.transpose().map_err(form)?;
+    Ok(MetricsRules { file: raw.file.clone(), listen, series_max, ..default })
+}
+
+fn notices(raw: &RawNotices) -> Result<Notices, (&'static str, String)> {
+    let RawNotices { syslog, audit_log, command, webhook } = raw;
+    let program = command.as_ref().map(|it| it.first().map_or("", String::as_str));
+    // What PATH is in a service is not what it is in a shell.
+    if program.is_some_and(|it| !it.starts_with('/')) {
+        let form = "no path of a program: write it like [\"/usr/local/sbin/quota-notice\"]";
+        return Err(("command", form.to_owned()));
+    }
+    let webhook = webhook.as_deref().map(Webhook::parse).transpose();
+    Ok(Notices {
+        syslog: *syslog,
+        audit_log: audit_log.clone(),
+        command: command.clone(),
+        webhook: webhook.map_err(|fault| ("webhook", fault.to_string()))?,
     })
 }
 
@@ -618,9 +704,12 @@ mod tests {
         assert_eq!(config.quota.owners.schemas[&b"webshop"[..]], b"t4711");
         let keys = TOP_KEYS.iter().chain(&CONNECTIONS_KEYS).chain(&RETENTION_KEYS);
         let keys = keys.chain(&FAILURES_KEYS).chain(&SERVER_KEYS).chain(&PLANS_KEYS);
-        for key in keys.chain(&QUOTA_KEYS) {
+        for key in keys.chain(&QUOTA_KEYS).chain(&METRICS_KEYS).chain(&NOTICES_KEYS) {
             assert!(full.contains(key), "{key}");
         }
+        assert_eq!(config.quota.metrics.series_max, quota.metrics.series_max);
+        assert!(config.quota.metrics.listen.is_some_and(|it| it.ip().is_loopback()));
+        assert!(config.quota.notices.syslog && config.quota.notices.webhook.is_some());
     }
 
     #[test]
@@ -688,6 +777,22 @@ mod tests {
             "[[server]]\nname = 'a'\nquota_timeout_seconds = 3601",
             "1: quota_timeout_seconds: write seconds, from 1 to 3600",
         );
+        check("[quota.metrics]\nseries = 0", "2: series: write a number from 1 to 100000");
+        check("[quota.metrics]\nseries = 100001", "2: series: write a number from 1 to 100000");
+        check("[quota.metrics]\nlisten = '9204'", {
+            "2: listen: no address with a port: write it like 127.0.0.1:9204"
+        });
+        check("[quota.metrics]\nfiles = 'x'", "2: unknown key `files`: did you mean `file`?");
+        check("[quota.notices]\nweb_hook = 'x'", {
+            "2: unknown key `web_hook`: did you mean `webhook`?"
+        });
+        for words in ["[]", "['notice']", "['']"] {
+            check(&format!("[quota.notices]\ncommand = {words}"), {
+                "2: command: no path of a program: write it like [\"/usr/local/sbin/quota-notice\"]"
+            });
+        }
+        let error = parse("[quota.notices]\nwebhook = 'https://x/'").unwrap_err();
+        assert!(error.starts_with("2: webhook: no http:// in front"), "{error}");
         check("[quota]\nlimit = 'x'", "2: unknown key `limit`: did you mean `limits`?");
         check("[[server]]\nname=''", "1: a [[server]] with an empty name: give it one");
         assert!(parse("[[server]]\ngroup='a'").unwrap_err().contains("missing field `name`"));

@@ -9,13 +9,18 @@
 //! Nothing here writes to a terminal: what is to be said is in what is returned.
 
 mod act;
+#[allow(dead_code, reason = "for `quota watch`")]
+pub(crate) mod http;
 mod measure;
+#[allow(dead_code, reason = "for `quota watch`")]
+pub(crate) mod metrics;
+#[allow(dead_code, reason = "for `quota watch`")]
+pub(crate) mod notices;
 mod round;
 pub(crate) mod watch;
 #[allow(dead_code, reason = "for `quota watch`")]
 pub(crate) mod writes;
 
 pub(crate) use measure::{Action, Measured, Wanted};
-#[expect(unused_imports, reason = "who is told of events needs their kinds")]
 pub(crate) use round::{Event, Notice};
 pub(crate) use round::{RoundOutcome, Rules, round};

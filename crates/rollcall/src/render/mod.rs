@@ -25,7 +25,7 @@ use std::io::{self, Write};
 pub(crate) use escape::tests;
 pub(crate) use escape::{hex, inert, shown, shown_plain};
 pub(crate) use html::html_page;
-pub(crate) use metrics::{Gauge, metrics_text};
+pub(crate) use metrics::{Kind, Metric, Number, metrics_text_beside};
 pub(crate) use records::{Json, Records, Value};
 pub(crate) use table::{Column, Table};
 pub(crate) use text::{page_text, spark, thousands, unit_bytes};

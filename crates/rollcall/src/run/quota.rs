@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use anyhow::bail;
 use ledger::Ledger;
@@ -13,12 +14,17 @@ use crate::cli::{Condition, Quota, QuotaArgs, QuotaCheckArgs};
 use crate::config::limits;
 use crate::exit::Exit;
 use crate::out::replace_file;
+use crate::quota::metrics::Metrics;
+use crate::quota::notices::Teller;
 use crate::quota::{Measured, RoundOutcome, Rules, Wanted, round};
 use crate::reach::Place;
-use crate::render::{inert, metrics_text, shown};
+use crate::render::{inert, shown};
 
 /// The most names that a message lists.
 const NAMES_MAX: usize = 10;
+
+/// How long a check waits at its end for who is told of events.
+const TELL_PATIENCE: Duration = Duration::from_secs(30);
 
 /// What came of measuring.
 #[derive(Default)]
@@ -58,14 +64,25 @@ impl Session<'_> {
             remembers: applies,
             doer: &doer,
         };
+        let mut metrics = Metrics::new(self.config.quota.metrics.series_max);
+        let zone = jiff::tz::TimeZone::system();
+        let teller = Teller::new(self.config.quota.notices.clone(), zone);
         for wanted in self.to_measure(args.defaults_file.as_deref())? {
+            let begin = Instant::now();
             match round(&rules, &wanted, ledger.as_mut(), self.now) {
-                Ok(outcome) => self.add(&mut done, outcome),
+                Ok(outcome) => {
+                    metrics.done(&outcome, begin.elapsed(), self.now);
+                    outcome.events.iter().for_each(|event| teller.tell(event));
+                    self.add(&mut done, outcome);
+                }
                 Err(error) => {
                     done.failed = true;
                     self.out.error(&error);
                 }
             }
+        }
+        for fault in teller.finish(TELL_PATIENCE) {
+            self.out.note(&fault);
         }
         self.note_strangers(done.strangers.as_ref());
         let answer = answers::quota(&done.measured, args.limit, self.view());
@@ -76,11 +93,14 @@ impl Session<'_> {
             (false, false) => Exit::Done,
         };
         // Numbers of some servers alone would let the others vanish from whoever watches.
-        if let Some(path) = &args.metrics {
+        let rules = &self.config.quota.metrics;
+        if let Some(path) = args.metrics.as_ref().or(rules.file.as_ref()) {
             if done.failed {
                 self.out.note(&format!("{} stays as it was", path.display()));
             } else {
-                let text = metrics_text(&answers::quota_metrics(&done.measured));
+                let before =
+                    rules.keeps_series.then(|| std::fs::read_to_string(path).ok()).flatten();
+                let text = metrics.text(before.as_deref());
                 if let Err(error) = replace_file(path, &text) {
                     self.out.error(&error);
                     exit = exit.max(Exit::Partial);

@@ -1,5 +1,7 @@
 use std::os::unix::fs::PermissionsExt as _;
 
+use verdict::quota::Policy;
+
 use super::passwords::secret_file;
 use super::*;
 use crate::config::Config;
@@ -67,6 +69,10 @@ fn the_daemons_three_files_are_read_as_they_stand() {
     );
     assert_eq!(config.quota.limits, Some(folder.path().join("search_user")));
     assert_eq!(config.quota.owners.patterns, [Pattern::owner("%u").unwrap()]);
+    // Nothing is sent before somebody asks for it.
+    assert_eq!((config.quota.policy.policy, config.quota.enforce), (Policy::Lock, false));
+    assert_eq!((config.quota.policy.exceed_count, config.quota.kill_sessions), (1, false));
+    assert!(config.quota.notices.syslog && config.quota.notices.audit_log.is_some());
     let ancestor = config.ancestor.as_ref().unwrap();
     assert!(!ancestor.keeps_series);
     assert_eq!(ancestor.metrics.as_deref(), Some(Path::new("/var/run/mysql_monitor.prom")));
@@ -125,6 +131,7 @@ fn sections_of_a_later_version() {
     let path = put(folder.path(), "storage_guard.conf", least);
     let config = Config::load(Some(&path), None).unwrap();
     assert_eq!(config.quota.limits.as_ref(), Some(&path));
+    assert_eq!((config.quota.policy.exceed_count, config.quota.kill_sessions), (3, true));
     let limits = crate::config::limits::read(&path).unwrap();
     assert_eq!(limits.of(b"user1").unwrap().hard, Some(1_000_000_000));
     let ancestor = config.ancestor.unwrap();
