@@ -22,8 +22,8 @@ use crate::error::{Malformed, Parsed};
 use crate::format::Family;
 use crate::json::{Json, JsonDiffs, JsonOperation};
 use crate::rows::{ChangeKind, Rows};
+use crate::short::{Short, eight_digits, push_number};
 use crate::table_map::Table;
-use crate::temporal::{Date, Time};
 use crate::value::{self, Value};
 
 /// Appends the rows that are left to `out`, in the style of `family`'s tool.
@@ -130,6 +130,11 @@ impl Writer {
             let mut place = *b"###   @0=";
             place[7] += index as u8 + 1;
             out.extend_from_slice(&place);
+        } else if index < 99 {
+            let [.., tens, ones] = eight_digits(index as u64 + 1);
+            let mut place = *b"###   @00=";
+            (place[7], place[8]) = (tens, ones);
+            out.extend_from_slice(&place);
         } else {
             out.extend_from_slice(b"###   @");
             push_number(out, index as u64 + 1);
@@ -171,14 +176,14 @@ impl Writer {
                 text.push(b'\'');
                 text.push_date(date, b':');
                 text.push(b'\'');
-                out.extend_from_slice(text.as_bytes());
+                text.append_to(out);
             }
             Value::Time(time) => {
                 let mut text = Short::default();
                 text.push(b'\'');
                 text.push_time(&time);
                 text.push(b'\'');
-                out.extend_from_slice(text.as_bytes());
+                text.append_to(out);
             }
             Value::DateTime(moment) => {
                 let mut text = Short::default();
@@ -187,13 +192,13 @@ impl Writer {
                 text.push(b' ');
                 text.push_time(&moment.time);
                 text.push(b'\'');
-                out.extend_from_slice(text.as_bytes());
+                text.append_to(out);
             }
             Value::Timestamp(moment) => {
                 push_number(out, moment.seconds as u64);
                 let mut text = Short::default();
                 text.push_fraction(moment.microseconds, moment.decimals);
-                out.extend_from_slice(text.as_bytes());
+                text.append_to(out);
             }
             Value::Year(0) => out.extend_from_slice(b"1900"),
             Value::Year(year) => push_number(out, year as u64),
@@ -311,31 +316,6 @@ impl Writer {
     }
 }
 
-/// Appends a number in decimal digits.
-#[inline]
-fn push_number(out: &mut Vec<u8>, number: u64) {
-    if number < 10 {
-        return out.push(b'0' + number as u8);
-    }
-    let mut digits = [0; 20];
-    let (mut at, mut rest) = (20, number);
-    while rest >= 100 {
-        let two = rest % 100;
-        rest /= 100;
-        at -= 2;
-        digits[at] = b'0' + (two / 10) as u8;
-        digits[at + 1] = b'0' + (two % 10) as u8;
-    }
-    if rest >= 10 {
-        at -= 1;
-        digits[at] = b'0' + (rest % 10) as u8;
-        rest /= 10;
-    }
-    at -= 1;
-    digits[at] = b'0' + rest as u8;
-    out.extend_from_slice(&digits[at..]);
-}
-
 /// A signed integer, and behind one below zero the unsigned one of the same bits.
 #[inline]
 fn push_signed(out: &mut Vec<u8>, column: &Column, number: i64) {
@@ -362,77 +342,6 @@ fn as_signed(column: &Column, number: u64) -> i64 {
         _ => 0,
     };
     (number << unused) as i64 >> unused
-}
-
-/// A text of bounded length, put together without looking after room at every byte.
-#[derive(Default)]
-struct Short {
-    bytes: [u8; 32],
-    length: usize,
-}
-
-impl Short {
-    fn as_bytes(&self) -> &[u8] {
-        &self.bytes[..self.length]
-    }
-
-    #[inline(always)]
-    fn push(&mut self, byte: u8) {
-        if let Some(slot) = self.bytes.get_mut(self.length) {
-            *slot = byte;
-            self.length += 1;
-        }
-    }
-
-    /// A number below 1000, in at least two digits.
-    #[inline(always)]
-    fn push_two(&mut self, number: u32) {
-        if number >= 100 {
-            self.push(b'0' + (number / 100 % 10) as u8);
-        }
-        self.push(b'0' + (number / 10 % 10) as u8);
-        self.push(b'0' + (number % 10) as u8);
-    }
-
-    #[inline]
-    fn push_date(&mut self, date: Date, between: u8) {
-        let year = date.year as u32;
-        // Damaged dates have years above 9999.
-        if year >= 10_000 {
-            self.push(b'0' + (year / 10_000 % 10) as u8);
-        }
-        self.push_two(year / 100 % 100);
-        self.push_two(year % 100);
-        self.push(between);
-        self.push_two(date.month as u32);
-        self.push(between);
-        self.push_two(date.day as u32);
-    }
-
-    #[inline]
-    fn push_time(&mut self, time: &Time) {
-        if time.negative {
-            self.push(b'-');
-        }
-        self.push_two(time.hours as u32 % 1000);
-        self.push(b':');
-        self.push_two(time.minutes as u32);
-        self.push(b':');
-        self.push_two(time.seconds as u32);
-        self.push_fraction(time.microseconds, time.decimals);
-    }
-
-    #[inline]
-    fn push_fraction(&mut self, microseconds: u32, decimals: u8) {
-        if decimals > 0 {
-            self.push(b'.');
-            let mut unit = 100_000;
-            for _ in 0..decimals {
-                self.push(b'0' + (microseconds / unit % 10) as u8);
-                unit /= 10;
-            }
-        }
-    }
 }
 
 /// The bits of each byte, in the order of the bytes.
@@ -464,7 +373,7 @@ fn push_exponent(out: &mut Vec<u8>, exponent: i32) {
     out.extend_from_slice(if exponent < 0 { b"e-" } else { b"e+" });
     let mut digits = Short::default();
     digits.push_two(exponent.unsigned_abs());
-    out.extend_from_slice(digits.as_bytes());
+    digits.append_to(out);
 }
 
 /// `%.Ng` of C: so many significant digits, without zeros at the end, with an exponent where it is
@@ -476,11 +385,15 @@ pub(crate) fn push_general(out: &mut Vec<u8>, number: f64, digits: usize) {
         return;
     }
     // Integers, the most common numbers of all, need no exact expansion.
-    if number.fract() == 0.0 && number.abs() < 1e6 && (number != 0.0 || number.is_sign_positive()) {
-        if number < 0.0 {
+    let whole = number as i64;
+    if whole as f64 == number
+        && whole.abs() < 1_000_000
+        && (whole != 0 || number.is_sign_positive())
+    {
+        if whole < 0 {
             out.push(b'-');
         }
-        return push_number(out, number.abs() as u64);
+        return push_number(out, whole.unsigned_abs());
     }
     if number.is_sign_negative() {
         out.push(b'-');
@@ -513,15 +426,17 @@ pub(crate) fn push_general(out: &mut Vec<u8>, number: f64, digits: usize) {
 /// The digits of a number not below zero, rounded to so many (up to 20), without zeros at the end
 /// but for the first, and the exponent of the first.
 fn significant(number: f64, digits: usize, buffer: &mut [u8; 20]) -> (&[u8], i32) {
+    // They stand at the buffer's end.
+    let first = 20 - digits;
     let exponent = match significant_128(number, digits) {
         Some((whole, exponent)) => {
-            // Two halves of 64 bits: dividing 128 costs far more.
-            const HALF: u128 = 10_u128.pow(10);
-            let (mut high, mut low) = ((whole / HALF) as u64, (whole % HALF) as u64);
-            for (place, digit) in buffer[..digits].iter_mut().rev().enumerate() {
-                let half = if place < 10 { &mut low } else { &mut high };
-                *digit = b'0' + (*half % 10) as u8;
-                *half /= 10;
+            // Two halves of 64 bits: dividing 128 costs far more, so 2^10 of 10^10 is shifted out.
+            const HALF: u64 = 10_u64.pow(10);
+            let high = (whole >> 10) as u64 / (HALF >> 10);
+            let low = (whole as u64).wrapping_sub(high.wrapping_mul(HALF));
+            for (half, slots) in [high, low].into_iter().zip(buffer.chunks_exact_mut(10)) {
+                slots[..8].copy_from_slice(&eight_digits(half / 100));
+                slots[8..].copy_from_slice(&eight_digits(half)[6..]);
             }
             exponent
         }
@@ -529,12 +444,12 @@ fn significant(number: f64, digits: usize, buffer: &mut [u8; 20]) -> (&[u8], i32
             let text = format!("{:.*e}", digits - 1, number);
             let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
             let plain = mantissa.bytes().filter(|byte| *byte != b'.');
-            buffer.iter_mut().zip(plain).for_each(|(slot, digit)| *slot = digit);
+            buffer[first..].iter_mut().zip(plain).for_each(|(slot, digit)| *slot = digit);
             exponent.parse().unwrap_or(0)
         }
     };
-    let zeros = buffer[1..digits].iter().rev().take_while(|&&digit| digit == b'0').count();
-    (&buffer[..digits - zeros], exponent)
+    let zeros = buffer[first + 1..].iter().rev().take_while(|&&digit| digit == b'0').count();
+    (&buffer[first..20 - zeros], exponent)
 }
 
 /// The same as one integer, for numbers that 128 bits are enough for: those between about 0.002 and
@@ -549,7 +464,8 @@ fn significant_128(number: f64, digits: usize) -> Option<(u128, i32)> {
     }
     let mantissa = (fraction | 1 << 52) as u128;
     // From the power of two: right, or one too low.
-    let mut exponent = ((power - 1023) as f64 * std::f64::consts::LOG10_2).floor() as i32;
+    // log10(2) is about 1233 / 4096.
+    let mut exponent = ((power - 1023) * 1233) >> 12;
     const POWERS: [u128; 23] = {
         let mut powers = [1; 23];
         let mut power = 1;
