@@ -11,6 +11,7 @@
 use std::fmt;
 
 use crate::error::{Malformed, Parsed};
+use crate::short::eight_digits;
 
 /// How many bytes so many digits of an unfinished group have.
 const BYTES: [u8; 10] = [0, 1, 1, 2, 2, 3, 3, 4, 4, 4];
@@ -64,16 +65,21 @@ impl<'a> Decimal<'a> {
             out.push(b'-');
         }
         let mut rest = &plain[..];
-        let mut text = [0; DIGITS_MAX as usize];
+        let mut text = [0; DIGITS_MAX as usize + 8];
         let mut filled = 0;
         let mut group = |digits: u8| {
             let (group, behind) = rest.split_at(BYTES[digits as usize] as usize);
             rest = behind;
-            let mut number = group.iter().fold(0, |sum: u32, &byte| sum << 8 | byte as u32);
+            let number = group.iter().fold(0, |sum: u64, &byte| sum << 8 | byte as u64);
+            let (number, last) = if digits == 9 { (number / 10, number % 10) } else { (number, 0) };
+            // Eight are copied; those that are too much are written over, or left out at the end.
+            let eight = u64::from_le_bytes(eight_digits(number));
+            let unused = 8_u32.saturating_sub(digits.into());
+            let shifted = eight.checked_shr(unused * 8).unwrap_or(0);
             let end = filled + digits as usize;
-            for digit in text[filled..end].iter_mut().rev() {
-                *digit = b'0' + (number % 10) as u8;
-                number /= 10;
+            text[filled..filled + 8].copy_from_slice(&shifted.to_le_bytes());
+            if digits == 9 {
+                text[end - 1] = b'0' + last as u8;
             }
             filled = end;
         };

@@ -48,6 +48,7 @@ mod payload;
 mod query;
 mod reader;
 mod rows;
+mod short;
 mod sink;
 mod sql;
 mod stream;

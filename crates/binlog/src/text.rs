@@ -22,8 +22,8 @@ use crate::error::{Malformed, Parsed};
 use crate::format::Family;
 use crate::json::{Json, JsonDiffs, JsonOperation};
 use crate::rows::{ChangeKind, Rows};
+use crate::short::{Short, append, eight_digits, push_number};
 use crate::table_map::Table;
-use crate::temporal::{Date, Time};
 use crate::value::{self, Value};
 
 /// Appends the rows that are left to `out`, in the style of `family`'s tool.
@@ -150,7 +150,7 @@ impl Writer {
         out: &mut Vec<u8>,
     ) -> Parsed<()> {
         let place = &self.places[index];
-        push_cut(out, &place.bytes, place.length as usize);
+        append(out, &place.bytes, place.length as usize);
         self.value(index, &table.columns[index], value, out)?;
         out.push(b'\n');
         Ok(())
@@ -327,52 +327,6 @@ impl Writer {
     }
 }
 
-/// Appends the first bytes of a text. A copy of constant length needs no call.
-#[inline(always)]
-fn push_cut<const N: usize>(out: &mut Vec<u8>, bytes: &[u8; N], length: usize) {
-    let start = out.len();
-    out.extend_from_slice(bytes);
-    out.truncate(start + length);
-}
-
-/// `00` to `99`.
-const PAIRS: [[u8; 2]; 100] = {
-    let mut pairs = [[0; 2]; 100];
-    let mut number = 0;
-    while number < 100 {
-        pairs[number] = [b'0' + number as u8 / 10, b'0' + number as u8 % 10];
-        number += 1;
-    }
-    pairs
-};
-
-/// Appends a number in decimal digits.
-#[inline]
-pub(crate) fn push_number(out: &mut Vec<u8>, number: u64) {
-    if number < 10 {
-        return out.push(b'0' + number as u8);
-    }
-    // The longest number has 20 digits.
-    let length = number.ilog10() as usize + 1;
-    let mut digits = [0; 24];
-    let (mut at, mut rest) = (length, number);
-    while rest >= 10 {
-        at -= 2;
-        digits[at..at + 2].copy_from_slice(&PAIRS[(rest % 100) as usize]);
-        rest /= 100;
-    }
-    if at == 1 {
-        digits[0] = b'0' + rest as u8;
-    }
-    push_cut(out, &digits, length);
-}
-
-/// Appends a number below 100 in two digits.
-#[inline]
-pub(crate) fn push_two(out: &mut Vec<u8>, number: u32) {
-    out.extend_from_slice(&PAIRS[number as usize % 100]);
-}
-
 /// A signed integer, and behind one below zero the unsigned one of the same bits.
 #[inline]
 fn push_signed(out: &mut Vec<u8>, column: &Column, number: i64) {
@@ -399,78 +353,6 @@ fn as_signed(column: &Column, number: u64) -> i64 {
         _ => 0,
     };
     (number << unused) as i64 >> unused
-}
-
-/// A text of bounded length, put together without looking after room at every byte.
-#[derive(Default)]
-struct Short {
-    bytes: [u8; 32],
-    length: usize,
-}
-
-impl Short {
-    #[inline]
-    fn append_to(&self, out: &mut Vec<u8>) {
-        push_cut(out, &self.bytes, self.length);
-    }
-
-    #[inline(always)]
-    fn push(&mut self, byte: u8) {
-        if let Some(slot) = self.bytes.get_mut(self.length) {
-            *slot = byte;
-            self.length += 1;
-        }
-    }
-
-    /// A number below 1000, in at least two digits.
-    #[inline(always)]
-    fn push_two(&mut self, number: u32) {
-        if number >= 100 {
-            self.push(b'0' + (number / 100 % 10) as u8);
-        }
-        self.push(b'0' + (number / 10 % 10) as u8);
-        self.push(b'0' + (number % 10) as u8);
-    }
-
-    #[inline]
-    fn push_date(&mut self, date: Date, between: u8) {
-        let year = date.year as u32;
-        // Damaged dates have years above 9999.
-        if year >= 10_000 {
-            self.push(b'0' + (year / 10_000 % 10) as u8);
-        }
-        self.push_two(year / 100 % 100);
-        self.push_two(year % 100);
-        self.push(between);
-        self.push_two(date.month as u32);
-        self.push(between);
-        self.push_two(date.day as u32);
-    }
-
-    #[inline]
-    fn push_time(&mut self, time: &Time) {
-        if time.negative {
-            self.push(b'-');
-        }
-        self.push_two(time.hours as u32 % 1000);
-        self.push(b':');
-        self.push_two(time.minutes as u32);
-        self.push(b':');
-        self.push_two(time.seconds as u32);
-        self.push_fraction(time.microseconds, time.decimals);
-    }
-
-    #[inline]
-    fn push_fraction(&mut self, microseconds: u32, decimals: u8) {
-        if decimals > 0 {
-            self.push(b'.');
-            let mut unit = 100_000;
-            for _ in 0..decimals {
-                self.push(b'0' + (microseconds / unit % 10) as u8);
-                unit /= 10;
-            }
-        }
-    }
 }
 
 /// The bits of each byte, in the order of the bytes.
@@ -514,11 +396,15 @@ pub(crate) fn push_general(out: &mut Vec<u8>, number: f64, digits: usize) {
         return;
     }
     // Integers, the most common numbers of all, need no exact expansion.
-    if number.fract() == 0.0 && number.abs() < 1e6 && (number != 0.0 || number.is_sign_positive()) {
-        if number < 0.0 {
+    let whole = number as i64;
+    if whole as f64 == number
+        && whole.abs() < 1_000_000
+        && (whole != 0 || number.is_sign_positive())
+    {
+        if whole < 0 {
             out.push(b'-');
         }
-        return push_number(out, number.abs() as u64);
+        return push_number(out, whole.unsigned_abs());
     }
     if number.is_sign_negative() {
         out.push(b'-');
@@ -551,15 +437,17 @@ pub(crate) fn push_general(out: &mut Vec<u8>, number: f64, digits: usize) {
 /// The digits of a number not below zero, rounded to so many (up to 20), without zeros at the end
 /// but for the first, and the exponent of the first.
 fn significant(number: f64, digits: usize, buffer: &mut [u8; 20]) -> (&[u8], i32) {
+    // They stand at the buffer's end.
+    let first = 20 - digits;
     let exponent = match significant_128(number, digits) {
         Some((whole, exponent)) => {
-            // Two halves of 64 bits: dividing 128 costs far more.
-            const HALF: u128 = 10_u128.pow(10);
-            let (mut high, mut low) = ((whole / HALF) as u64, (whole % HALF) as u64);
-            for (place, digit) in buffer[..digits].iter_mut().rev().enumerate() {
-                let half = if place < 10 { &mut low } else { &mut high };
-                *digit = b'0' + (*half % 10) as u8;
-                *half /= 10;
+            // Two halves of 64 bits: dividing 128 costs far more, so 2^10 of 10^10 is shifted out.
+            const HALF: u64 = 10_u64.pow(10);
+            let high = (whole >> 10) as u64 / (HALF >> 10);
+            let low = (whole as u64).wrapping_sub(high.wrapping_mul(HALF));
+            for (half, slots) in [high, low].into_iter().zip(buffer.chunks_exact_mut(10)) {
+                slots[..8].copy_from_slice(&eight_digits(half / 100));
+                slots[8..].copy_from_slice(&eight_digits(half)[6..]);
             }
             exponent
         }
@@ -567,12 +455,12 @@ fn significant(number: f64, digits: usize, buffer: &mut [u8; 20]) -> (&[u8], i32
             let text = format!("{:.*e}", digits - 1, number);
             let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
             let plain = mantissa.bytes().filter(|byte| *byte != b'.');
-            buffer.iter_mut().zip(plain).for_each(|(slot, digit)| *slot = digit);
+            buffer[first..].iter_mut().zip(plain).for_each(|(slot, digit)| *slot = digit);
             exponent.parse().unwrap_or(0)
         }
     };
-    let zeros = buffer[1..digits].iter().rev().take_while(|&&digit| digit == b'0').count();
-    (&buffer[..digits - zeros], exponent)
+    let zeros = buffer[first + 1..].iter().rev().take_while(|&&digit| digit == b'0').count();
+    (&buffer[first..20 - zeros], exponent)
 }
 
 /// The same as one integer, for numbers that 128 bits are enough for: those between about 0.002 and
@@ -587,7 +475,8 @@ fn significant_128(number: f64, digits: usize) -> Option<(u128, i32)> {
     }
     let mantissa = (fraction | 1 << 52) as u128;
     // From the power of two: right, or one too low.
-    let mut exponent = ((power - 1023) as f64 * std::f64::consts::LOG10_2).floor() as i32;
+    // log10(2) is about 1233 / 4096.
+    let mut exponent = ((power - 1023) * 1233) >> 12;
     const POWERS: [u128; 23] = {
         let mut powers = [1; 23];
         let mut power = 1;

@@ -9,8 +9,8 @@ use crate::frame::{FLAG_IN_USE, Header};
 use crate::gtid::{Gtid, MySqlGtid, PreviousGtids, XaId, format_uuid};
 use crate::kind::EventType;
 use crate::literal::date_of_day;
+use crate::short::{push_number, push_two};
 use crate::table_map::TableMap;
-use crate::text::{push_number, push_two};
 
 /// `write!` to memory, which does not fail.
 macro_rules! put {

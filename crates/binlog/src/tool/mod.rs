@@ -43,8 +43,9 @@ use crate::kind::EventType;
 use crate::payload::Payload;
 use crate::query::{LoadQuery, Query};
 use crate::rows::RowsEvent;
+use crate::short::push_number;
 use crate::tables::{Interest, Tables};
-use crate::text::{push_number, write_rows};
+use crate::text::write_rows;
 
 /// How many bytes of events MySQL's Intvar, Rand and User_var may wait in; more are printed before the
 /// statement that uses them comes, as in no log of a server.

@@ -16,12 +16,12 @@ use crate::config::Server;
 use crate::exit::Exit;
 use crate::reach::Place;
 use crate::render::{Answer, Format, shown, shown_plain, thousands};
+use crate::service::Signals;
 use crate::time::{Zone, second_text};
 use crate::trace::{
     self, AuditLogs, Feed, Filters, Following, Found, Job, Log, Logins, Names, Opened, Remote,
     Sources, Stats, Summary, TablePattern, TableRead, Times, Wanted,
 };
-use crate::service::Signals;
 
 /// How many parents of foreign keys are named.
 const PARENTS_MAX: usize = 10;
