@@ -94,7 +94,6 @@ pub(crate) enum Form {
 
 /// What one of its files says, with its defaults.
 #[derive(Debug, Clone, PartialEq)]
-#[allow(dead_code, reason = "for `quota watch`")]
 pub(crate) struct Ancestor {
     pub(crate) form: Form,
     pub(crate) servers: Vec<Login>,
@@ -128,7 +127,6 @@ pub(crate) struct Ancestor {
 
 /// A server, and how it is reached.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[allow(dead_code, reason = "for `quota watch`")]
 pub(crate) struct Login {
     /// Its host, with the port where it is not 3306.
     pub(crate) name: String,

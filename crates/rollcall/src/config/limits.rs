@@ -82,7 +82,6 @@ fn parse(path: &Path, text: &[u8]) -> Result<Limits, String> {
 /// A list that is just being written may be a list already, with less in it: `user,2GB,3` on its way to
 /// `user,2GB,3GB`. So a change is taken only when the next look finds the file as the look before did.
 #[derive(Debug)]
-#[allow(dead_code, reason = "for `quota watch`")]
 pub(crate) struct LimitsFile {
     path: PathBuf,
     limits: Arc<Limits>,
@@ -98,7 +97,6 @@ pub(crate) struct LimitsFile {
 
 /// What a look at limits came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[allow(dead_code, reason = "for `quota watch`")]
 pub(crate) enum Reload {
     /// Those of before are in force: the file says the same.
     Unchanged,
@@ -111,7 +109,6 @@ pub(crate) enum Reload {
 /// A file as a look at it shows it; `None`: there is none, or it cannot be looked at.
 type Stamp = Option<(u64, u64, u64, [i64; 4])>;
 
-#[allow(dead_code, reason = "for `quota watch`")]
 impl LimitsFile {
     /// Reads the file.
     ///

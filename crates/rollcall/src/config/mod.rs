@@ -161,7 +161,6 @@ pub(crate) struct MetricsRules {
     /// The file of a textfile collector.
     pub(crate) file: Option<PathBuf>,
     /// Where `/metrics` is.
-    #[allow(dead_code, reason = "for `quota watch`")]
     pub(crate) listen: Option<SocketAddr>,
     /// How many users have series of their own.
     pub(crate) series_max: usize,

@@ -9,16 +9,12 @@
 //! Nothing here writes to a terminal: what is to be said is in what is returned.
 
 mod act;
-#[allow(dead_code, reason = "for `quota watch`")]
-pub(crate) mod http;
+mod http;
 mod measure;
-#[allow(dead_code, reason = "for `quota watch`")]
 pub(crate) mod metrics;
-#[allow(dead_code, reason = "for `quota watch`")]
 pub(crate) mod notices;
 mod round;
 pub(crate) mod watch;
-#[allow(dead_code, reason = "for `quota watch`")]
 pub(crate) mod writes;
 
 pub(crate) use measure::{Action, Measured, Wanted};

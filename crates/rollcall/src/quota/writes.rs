@@ -21,7 +21,6 @@ use std::collections::BTreeMap;
 use std::fs::{File, Metadata};
 use std::hash::{DefaultHasher, Hasher as _};
 use std::io::{self, ErrorKind, Read as _};
-use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::{
     FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
 };
@@ -135,14 +134,6 @@ impl Writes {
             self.due.remove(database);
         }
         due
-    }
-
-    /// The socket, for who waits for it; a board is looked at [every now and then](LOOK_EVERY).
-    pub(crate) fn socket(&self) -> Option<BorrowedFd<'_>> {
-        match &self.from {
-            From::Board(_) => None,
-            From::Socket(_, socket) => Some(socket.as_fd()),
-        }
     }
 }
 
@@ -467,7 +458,6 @@ mod tests {
         // One that its process has left behind.
         drop(UnixDatagram::bind(&path).unwrap());
         let mut writes = Writes::open(&Place::Socket(path.clone())).unwrap();
-        assert!(writes.socket().is_some());
         // One that is in use stays.
         let error = Writes::open(&Place::Socket(path.clone())).unwrap_err();
         assert!(error.contains("no socket for the notes"), "{error}");

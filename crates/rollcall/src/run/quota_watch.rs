@@ -60,6 +60,7 @@ impl Session<'_> {
             out,
             workers: self.config.quota.service.workers,
             doer: self.doer(),
+            zone: jiff::tz::TimeZone::system(),
             remake: &remake,
         };
         watch(&options, settings, limits)?;

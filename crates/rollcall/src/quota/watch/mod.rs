@@ -1,7 +1,7 @@
 //! `quota watch`: rounds over many servers, again and again, until it is told to end.
 //!
 //! ```text
-//! time, writes ─► schedule: who is due ─► workers: round ─► outcome ─► log
+//! time, writes ─► schedule: who is due ─► workers: round ─► outcome ─► log, notices, metrics
 //! signals, file of limits ─► settings of the next rounds
 //! ```
 //!
@@ -11,6 +11,7 @@
 //! * A reload drops no round, and a faulty configuration or file of limits changes nothing.
 
 mod schedule;
+mod told;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -20,6 +21,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use ledger::Ledger;
 use tracing::{Level, debug, error, info, warn};
 use verdict::account::AccountName;
@@ -34,6 +36,7 @@ use crate::deeds::Doer;
 use crate::out::Out;
 use crate::service::{Log, Notifier, Signals, Waker, monotonic_us};
 use schedule::Schedule;
+use told::Told;
 
 /// How often the file of limits is looked at.
 const LIMITS_EVERY: Duration = Duration::from_secs(1);
@@ -76,6 +79,8 @@ pub(crate) struct Options<'a> {
     /// How many servers at once.
     pub(crate) workers: usize,
     pub(crate) doer: Doer,
+    /// That of times in syslog.
+    pub(crate) zone: TimeZone,
     pub(crate) remake: &'a Remake<'a>,
 }
 
@@ -111,7 +116,7 @@ struct Job {
 /// What came of it.
 struct Done {
     name: String,
-    seconds: f64,
+    took: Duration,
     outcome: Result<RoundOutcome, String>,
     /// Where writes are noted; `None`: that was not asked.
     writes: Option<Option<writes::Place>>,
@@ -147,6 +152,7 @@ pub(crate) fn watch(
         };
         thread::Builder::new().name("round".to_owned()).spawn(move || worker.run())?;
     }
+    let told = Told::start(&settings.quota, &options.zone).map_err(anyhow::Error::msg)?;
     let mut daemon = Daemon {
         options,
         settings: Arc::new(settings),
@@ -157,6 +163,7 @@ pub(crate) fn watch(
         done,
         writes: BTreeMap::new(),
         faults: BTreeMap::new(),
+        told,
         signals,
         notifier: Notifier::from_environment(),
     };
@@ -189,8 +196,7 @@ impl Worker {
                 Ok(_) if job.asks_writes => Some(writes_of(&job.task)),
                 _ => None,
             };
-            let seconds = start.elapsed().as_secs_f64();
-            let done = Done { name: job.task.name, seconds, outcome, writes };
+            let done = Done { name: job.task.name, took: start.elapsed(), outcome, writes };
             if self.done.send(done).is_err() {
                 return;
             }
@@ -252,6 +258,7 @@ struct Daemon<'a> {
     writes: BTreeMap<String, Option<(writes::Place, Writes)>>,
     /// By server: what was told last of what it lacks, and why it cannot be measured.
     faults: BTreeMap<String, Vec<String>>,
+    told: Told,
     signals: Signals,
     notifier: Notifier,
 }
@@ -267,6 +274,7 @@ impl Daemon<'_> {
             self.look_at_limits();
             self.look_for_writes();
             self.start_due();
+            self.told.write_due(Instant::now());
             self.signals.wait(self.rest());
         }
         self.end();
@@ -279,8 +287,12 @@ impl Daemon<'_> {
         if self.limits.file.is_some() {
             rest = rest.min(self.limits_due.saturating_duration_since(now));
         }
-        if self.writes.values().any(Option::is_some) {
-            rest = rest.min(writes::LOOK_EVERY);
+        for (_, writes) in self.writes.values().flatten() {
+            let due = writes.next().map(|due| due.saturating_duration_since(now));
+            rest = due.map_or(rest, |due| rest.min(due)).min(writes::LOOK_EVERY);
+        }
+        if let Some(due) = self.told.due() {
+            rest = rest.min(due.saturating_duration_since(now));
         }
         // Who finds no worker waits until one is done, which wakes us.
         let due = self.schedule.next(self.options.workers, now);
@@ -296,6 +308,7 @@ impl Daemon<'_> {
         let is_known = |name: &String| servers.iter().any(|it| it.0 == *name);
         self.writes.retain(|name, _| is_known(name));
         self.faults.retain(|name, _| is_known(name));
+        self.told.retain(|name| servers.iter().any(|it| it.0 == name));
     }
 
     fn say_begin(&self) {
@@ -333,14 +346,19 @@ impl Daemon<'_> {
             let passed = self.schedule.end(&done.name, done.outcome.is_ok(), Instant::now());
             if passed > 0 {
                 let left_out = plural(passed.into(), "turn");
-                warn!("{}: took {:.1} s: {left_out} left out", done.name, done.seconds);
+                let seconds = done.took.as_secs_f64();
+                warn!("{}: took {seconds:.1} s: {left_out} left out", done.name);
             }
             if let Some(place) = done.writes {
                 self.open_writes(&done.name, place);
             }
             match done.outcome {
-                Ok(outcome) => self.tell(&done.name, done.seconds, outcome),
+                Ok(outcome) => {
+                    self.told.done(&outcome, done.took, now());
+                    self.tell(&done.name, done.took, outcome);
+                }
                 Err(text) => {
+                    self.told.failed(&done.name, done.took);
                     // Whoever comes back may note writes elsewhere.
                     self.writes.remove(&done.name);
                     self.tell_faults(&done.name, vec![text], true);
@@ -394,6 +412,7 @@ impl Daemon<'_> {
         match (self.options.remake)(&self.settings) {
             Ok(settings) => match self.take_limits(settings.limits.as_deref()) {
                 Ok(()) => {
+                    self.told.reload(&self.settings.quota, &settings.quota, &self.options.zone);
                     self.settings = Arc::new(settings);
                     self.schedule_all();
                     info!(
@@ -419,12 +438,13 @@ impl Daemon<'_> {
         Ok(())
     }
 
-    fn tell(&mut self, name: &str, seconds: f64, outcome: RoundOutcome) {
+    fn tell(&mut self, name: &str, took: Duration, outcome: RoundOutcome) {
         let users = &outcome.measured.accounted.users;
         let hard = users.iter().filter(|it| it.state == verdict::quota::State::Hard).count();
         debug!(
-            "{name}: {} in {seconds:.1} s, above the hard limit: {hard}, held back: {}",
+            "{name}: {} in {:.1} s, above the hard limit: {hard}, held back: {}",
             plural(users.len() as u64, "user"),
+            took.as_secs_f64(),
             outcome.enforced
         );
         for event in &outcome.events {
@@ -464,6 +484,7 @@ impl Daemon<'_> {
             self.signals.wait(Duration::from_millis(500));
             self.take_done();
         }
+        self.told.end();
         match self.schedule.running() as u64 {
             0 => info!("ended"),
             count => warn!(
