@@ -5,6 +5,9 @@
 //! Nothing here measures time: each test waits until what must come has come, and the service itself says where a turn
 //! was left out.
 
+#[path = "servers/own.rs"]
+#[expect(dead_code, reason = "accounts are of no interest here")]
+mod own;
 mod servers;
 
 use std::fs::{self, File};
@@ -196,7 +199,9 @@ fn dead_servers(kind: &str) {
     for number in 0..3 {
         watch.await_log(&format!("dead{number}: "));
     }
-    // All are known to be silent by now; those that are tried again take one worker at most.
+    // All are known to be silent by now; those that are tried again take one worker at most. The turn that waited for
+    // this may have been late.
+    watch.await_rounds(1);
     let known = watch.said().len();
     watch.await_rounds(6);
     let said = watch.end();
@@ -326,6 +331,137 @@ fn privileges(kind: &str) {
     kill(process, Signal::SIGTERM).unwrap();
     await_log("Z ended", 1);
     assert!(!said().contains(PASSWORD));
+}
+
+/// A server of this test that notes writes; looks come once an hour by the interval.
+fn at_once(kind: &str) {
+    let folder = tempfile::tempdir_in("/var/tmp").unwrap();
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let server = own::Server::start(kind, &folder.path().join("db"), None, &[]);
+    let build = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../packaging/plugin");
+    let built = Command::new(build).output().unwrap();
+    assert!(built.status.success(), "{}", lossy(&built.stderr));
+    let library = std::path::Path::new(server.told("plugin_dir")).join("audit_login.so");
+    fs::copy(lossy(&built.stdout).trim(), &library).unwrap();
+    fs::set_permissions(&library, fs::Permissions::from_mode(0o755)).unwrap();
+    server.admin(&format!(
+        "INSTALL PLUGIN ROLLCALL_WRITES SONAME 'audit_login.so'; SET GLOBAL rollcall_writes_enabled = ON;
+         CREATE DATABASE heavy; CREATE TABLE heavy.t (id INT AUTO_INCREMENT PRIMARY KEY, t LONGTEXT);
+         CREATE USER heavy@'%' IDENTIFIED BY '{PASSWORD}'; GRANT ALL ON heavy.* TO heavy@'%';
+         CREATE DATABASE light; CREATE TABLE light.t (id INT AUTO_INCREMENT PRIMARY KEY, t LONGTEXT);
+         CREATE USER light@'%' IDENTIFIED BY '{PASSWORD}'"
+    ));
+    let place = |name: &str| folder.path().join(name);
+    let socket = server.told("socket");
+    fs::write(place("client.cnf"), format!("[client]\nuser=root\nsocket={socket}\n")).unwrap();
+    fs::write(place("limits"), "heavy,4MB,8MB\nlight,4MB,8MB\n").unwrap();
+    // A free port, which is free again when the service takes it.
+    let listen = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let text = format!(
+        "[quota]\ninterval_seconds = 3600\nlimits = 'limits'\npolicy = 'lock'\n\
+         [quota.metrics]\nfile = 'quota.prom'\nlisten = '{listen}'\n\
+         [quota.notices]\naudit_log = 'audit.log'\n\
+         [[server]]\nname='db1'\ndefaults_file='{}'\n",
+        place("client.cnf").display()
+    );
+    fs::write(place("rollcall.toml"), text).unwrap();
+    let log = place("watch.err");
+    let mut command = Command::new(assert_cmd::cargo::cargo_bin!("rollcall"));
+    command.current_dir(folder.path()).args(["--config", "rollcall.toml", "-v"]);
+    command.args(["--ledger", "ledger.sqlite", "quota", "watch", "--apply", "--run-as", "root"]);
+    command.stdout(Stdio::null()).stderr(File::create(&log).unwrap());
+    let watch = Watch { child: command.spawn().unwrap(), log };
+    watch.await_log("writes are noted by ROLLCALL_WRITES");
+    let rounds = watch.said().matches("Z db1: ").count();
+    assert_eq!(watch.said().matches("is held back").count(), 0, "{rounds} {}", watch.said());
+
+    let begin = Instant::now();
+    server.admin(
+        "INSERT INTO heavy.t (t) SELECT REPEAT('x', 1048576) FROM mysql.help_topic LIMIT 14",
+    );
+    watch.await_log("heavy is held back: lock");
+    if let Some(path) = std::env::var_os("ROLLCALL_SECONDS") {
+        let seconds = format!("{kind} {:.2}\n", begin.elapsed().as_secs_f64());
+        let mut file = File::options().append(true).create(true).open(path).unwrap();
+        std::io::Write::write_all(&mut file, seconds.as_bytes()).unwrap();
+    }
+    let locked = |user: &str| {
+        let shown = server.admin(&format!("SHOW CREATE USER {user}@'%'"));
+        shown.contains("ACCOUNT LOCK")
+    };
+    assert!(locked("heavy") && !locked("light"));
+    // The same is told by all.
+    let audit = fs::read_to_string(place("audit.log")).unwrap();
+    let lines: Vec<serde_json::Value> =
+        audit.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let enforced = lines.iter().filter(|it| it["event"] == "enforced");
+    assert_eq!(enforced.map(|it| it["user"].as_str().unwrap()).collect::<Vec<_>>(), ["heavy"]);
+    let http = || {
+        use std::io::{Read as _, Write as _};
+        let mut stream = std::net::TcpStream::connect(listen).unwrap();
+        stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    };
+    let held = "rollcall_quota_accounts_locked{server=\"db1\"} 1\n";
+    let hard = "mysql_user_storage_hard_limit_bytes{server=\"db1\",user=\"heavy\"} 8388608\n";
+    let answer = http();
+    assert!(answer.starts_with("HTTP/1.1 200 OK") && answer.contains(hard), "{answer}");
+    assert!(answer.contains(held), "{answer}");
+    let deadline = Instant::now() + PATIENCE;
+    while !fs::read_to_string(place("quota.prom")).is_ok_and(|text| text.contains(held)) {
+        assert!(Instant::now() < deadline, "the file of metrics does not tell it");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+
+    // Space that comes back is seen as well.
+    server.admin("TRUNCATE heavy.t");
+    watch.await_log("heavy is free again: lock");
+    assert!(!locked("heavy"));
+    let said = watch.end();
+    assert!(said.ends_with("ended\n"), "{said}");
+}
+
+/// The ancestor's `-d 1`: what would be sent is in the log, and is not sent.
+fn statements_are_shown(kind: &str) {
+    let bench = Bench::new(kind);
+    bench.users(&["quw_fat".to_owned()]);
+    bench.write("limits", "quw_fat,1KB,2KB\n");
+    bench.configure("interval_seconds = 1\nlimits = 'limits'\npolicy = 'lock'", "");
+    let watch = bench.watch(&["-d", "1"]);
+    let sql = "db1: quw_fat: would send ALTER USER 'quw_fat'@'localhost' ACCOUNT LOCK;";
+    watch.await_log(sql);
+    watch.await_rounds(2);
+    let said = watch.end();
+    assert_eq!(said.matches("would send").count(), 1, "{said}");
+    let shown = bench.server.admin("SHOW CREATE USER quw_fat@localhost");
+    assert!(!shown.contains("ACCOUNT LOCK"), "{shown}");
+}
+
+#[test]
+fn mariadb_shows_what_it_would_send() {
+    statements_are_shown("mariadb-10.11");
+}
+
+#[test]
+fn mysql_shows_what_it_would_send() {
+    statements_are_shown("mysql-9.7");
+}
+
+#[test]
+fn mariadb_10_11_stops_who_writes_too_much_at_once() {
+    at_once("mariadb-10.11");
+}
+
+#[test]
+fn mariadb_11_8_stops_who_writes_too_much_at_once() {
+    at_once("mariadb-11.8");
+}
+
+#[test]
+fn mysql_stops_who_writes_too_much_at_once() {
+    at_once("mysql-9.7");
 }
 
 #[test]

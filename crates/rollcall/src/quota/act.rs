@@ -39,6 +39,10 @@ pub(super) struct Acted {
     pub(super) actions: BTreeMap<Vec<u8>, Action>,
     /// Users that are held back now.
     pub(super) enforced: usize,
+    /// Somebody is above the hard limit, and has to be found so again before something is done.
+    pub(super) is_pending: bool,
+    /// What would be sent, where that is asked for.
+    pub(super) would_send: Vec<String>,
     pub(super) notes: Vec<String>,
 }
 
@@ -114,6 +118,7 @@ impl Actor<'_> {
                     would = Some(Action::Would { policy: policy.as_str() });
                     if after.exceeds == self.rules.quota.policy.exceed_count.max(1) {
                         self.tell(usage, Notice::OverHard { policy: policy.as_str() });
+                        self.show(usage, policy);
                     }
                 }
                 Decision::Restore => would = Some(Action::Would { policy: "restore" }),
@@ -124,6 +129,11 @@ impl Actor<'_> {
             self.go_on(usage, &mut after)?;
         }
         self.acted.enforced += usize::from(after.held.is_some());
+        let needed = self.rules.quota.policy.exceed_count.max(1);
+        self.acted.is_pending |= self.rules.applies
+            && after.held.is_none()
+            && (1..needed).contains(&after.exceeds)
+            && self.rules.quota.policy.policy != Policy::Warn;
         let kept = if self.keeps() { &after } else { &original };
         let action = would.or_else(|| Action::of(kept));
         if let Some(action) = action {
@@ -181,6 +191,23 @@ impl Actor<'_> {
     fn keep(&mut self, usage: &Usage, state: &UserState) -> Result<(), ledger::Error> {
         let server = self.measured.server.as_bytes();
         self.ledger.note_quota_states(server, &[(&usage.user, state)])
+    }
+
+    /// Says what would be sent, where that is asked for.
+    fn show(&mut self, usage: &Usage, policy: Policy) {
+        if !self.rules.shows_statements {
+            return;
+        }
+        let user = String::from_utf8_lossy(&usage.user);
+        match self.steps(usage, policy) {
+            Ok((_, steps)) => {
+                let sql = steps.iter().map(|step| String::from_utf8_lossy(&step.sql));
+                self.acted.would_send.extend(sql.map(|sql| format!("{user}: would send {sql};")));
+            }
+            Err(why) => {
+                self.acted.would_send.push(format!("{user}: would not be held back: {why}"));
+            }
+        }
     }
 
     /// Holds a user back by a new plan.

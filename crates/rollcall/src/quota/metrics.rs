@@ -224,6 +224,8 @@ mod tests {
             },
             events: Vec::new(),
             enforced: 1,
+            is_pending: false,
+            would_send: Vec::new(),
             missing: Vec::new(),
             notes: Vec::new(),
             strangers: BTreeSet::new(),

@@ -40,6 +40,8 @@ pub(crate) struct Rules<'a> {
     pub(crate) applies: bool,
     /// What was told is kept also where nothing is sent, so that it is not told again.
     pub(crate) remembers: bool,
+    /// Statements that would be sent are told.
+    pub(crate) shows_statements: bool,
     pub(crate) doer: &'a Doer,
 }
 
@@ -52,6 +54,10 @@ pub(crate) struct RoundOutcome {
     pub(crate) events: Vec<Event>,
     /// Users of whom rollcall holds something back now.
     pub(crate) enforced: usize,
+    /// Somebody is above the hard limit, and has to be found so again before something is done.
+    pub(crate) is_pending: bool,
+    /// What would be sent, where that is asked for.
+    pub(crate) would_send: Vec<String>,
     /// What could not be read, with what mends it.
     pub(crate) missing: Vec<String>,
     /// What else is to be said on standard error.
@@ -139,8 +145,17 @@ pub(crate) fn round(
     }
     notes.append(&mut acted.notes);
     measured.actions = acted.actions;
-    let Acted { events, enforced, .. } = acted;
-    Ok(RoundOutcome { measured, events, enforced, missing, notes, strangers })
+    let Acted { events, enforced, is_pending, would_send, .. } = acted;
+    Ok(RoundOutcome {
+        measured,
+        events,
+        enforced,
+        is_pending,
+        would_send,
+        missing,
+        notes,
+        strangers,
+    })
 }
 
 /// Growth since earlier looks; and this look for later ones.

@@ -62,6 +62,7 @@ impl Session<'_> {
             ledger: ledger_path.as_deref(),
             applies,
             remembers: applies,
+            shows_statements: false,
             doer: &doer,
         };
         let mut metrics = Metrics::new(self.config.quota.metrics.series_max);

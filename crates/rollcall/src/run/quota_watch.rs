@@ -98,7 +98,6 @@ impl Session<'_> {
             },
             _ => Shard::ALL,
         };
-        let kills = self.config.ancestor.as_ref().and_then(|it| it.kills);
         Ok(Settings {
             tasks: self.tasks(before)?,
             quota: quota.clone(),
@@ -107,8 +106,9 @@ impl Session<'_> {
             plan_days: self.config.limits.plan_days,
             applies: match args.debug {
                 Some(debug) => debug == 2,
-                None => args.apply || quota.enforce || kills == Some(true),
+                None => args.apply || quota.enforce,
             },
+            shows_statements: args.debug == Some(1),
             shard,
         })
     }

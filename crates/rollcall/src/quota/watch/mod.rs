@@ -41,6 +41,9 @@ use told::Told;
 /// How often the file of limits is looked at.
 const LIMITS_EVERY: Duration = Duration::from_secs(1);
 
+/// Between looks that have to find a user above the hard limit in succession, where writes are noted.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
 /// After the signal to end, rounds that run may end for so long.
 const END_PATIENCE: Duration = Duration::from_secs(20);
 
@@ -66,6 +69,8 @@ pub(crate) struct Settings {
     pub(crate) protected: Vec<AccountName>,
     pub(crate) plan_days: u32,
     pub(crate) applies: bool,
+    /// Statements that would be sent are logged.
+    pub(crate) shows_statements: bool,
     pub(crate) shard: Shard,
 }
 
@@ -224,6 +229,7 @@ impl Worker {
             ledger: Some(&self.ledger),
             applies: settings.applies,
             remembers: true,
+            shows_statements: settings.shows_statements,
             doer: &self.doer,
         };
         let mut outcome = round(&rules, &job.task.wanted, ledger.as_mut(), now())?;
@@ -334,7 +340,8 @@ impl Daemon<'_> {
                 task: task.clone(),
                 settings: Arc::clone(&self.settings),
                 limits: self.limits.limits(),
-                asks_writes: !self.writes.contains_key(&name),
+                // The plugin may be loaded later.
+                asks_writes: !matches!(self.writes.get(&name), Some(Some(_))),
             };
             // Workers end after we do.
             let _ = self.jobs.send(job);
@@ -355,6 +362,7 @@ impl Daemon<'_> {
             match done.outcome {
                 Ok(outcome) => {
                     self.told.done(&outcome, done.took, now());
+                    self.look_again(&done.name, &outcome);
                     self.tell(&done.name, done.took, outcome);
                 }
                 Err(text) => {
@@ -364,6 +372,13 @@ impl Daemon<'_> {
                     self.tell_faults(&done.name, vec![text], true);
                 }
             }
+        }
+    }
+
+    /// Who has been found above the hard limit by a write is not left until the next interval.
+    fn look_again(&mut self, name: &str, outcome: &RoundOutcome) {
+        if outcome.is_pending && self.writes.get(name).is_some_and(Option::is_some) {
+            self.schedule.wake_after(name, LOOK_AGAIN, Instant::now());
         }
     }
 
@@ -453,6 +468,9 @@ impl Daemon<'_> {
                 Notice::Restored { .. } => info!("{event}"),
                 _ => warn!("{event}"),
             }
+        }
+        for line in &outcome.would_send {
+            info!("{name}: {line}");
         }
         let faults = outcome.missing.into_iter().chain(outcome.notes).collect();
         self.tell_faults(name, faults, false);

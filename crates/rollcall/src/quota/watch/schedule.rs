@@ -131,6 +131,14 @@ impl Schedule {
         }
     }
 
+    /// It is to be looked at once more, and not sooner than after this time.
+    pub(super) fn wake_after(&mut self, name: &str, rest: Duration, now: Instant) {
+        if let Some(turn) = self.turns.get_mut(name) {
+            turn.rested = turn.rested.max(now + rest);
+        }
+        self.wake(name);
+    }
+
     /// Whether one of so many workers is free for servers that did not answer last; `None`: no worker is free.
     fn free(&self, workers: usize, now: Instant) -> Option<bool> {
         let running = self.turns.values().filter(|it| it.running.is_some());
