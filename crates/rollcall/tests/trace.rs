@@ -68,7 +68,7 @@ fn a_transaction_is_told_with_what_is_known_of_it() {
     assert!(first["thread_id"].is_string() && first["xid"].is_string(), "{first}");
     assert_eq!(first["tables"][0]["table"], "bl_transactions.t");
     let fields: Vec<&String> = first.as_object().unwrap().keys().collect();
-    assert_eq!(fields.len(), 19);
+    assert_eq!(fields.len(), 20);
 }
 
 #[test]
