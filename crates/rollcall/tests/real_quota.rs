@@ -279,7 +279,8 @@ fn shapes(kind: &str) {
         assert!(told > 1_000_000 || *schema == "quo_zip", "{schema}: {told}");
         sum += told;
     }
-    assert_eq!(all, sum);
+    // Not to the byte: pages of compressed tables give blocks back when they are written, at any time.
+    assert_close(all, sum, "all of them");
 }
 
 /// Tables that share a file are counted for their schema by what information_schema estimates.
