@@ -15,6 +15,7 @@
 //! * No secret is in a plan.
 
 use jiff::Timestamp;
+use ledger::NewPlan;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use verdict::account::{AccountName, Family, Identity};
@@ -133,6 +134,18 @@ pub(crate) struct Making {
 }
 
 impl Plan {
+    /// As the ledger keeps it.
+    pub(crate) fn stored(&self) -> NewPlan {
+        NewPlan {
+            hash: self.hash(),
+            kind: self.kind().map_or("", DeedKind::as_str).to_owned(),
+            author: self.author.clone(),
+            made_us: self.made(),
+            expires_us: self.expires(),
+            text: self.text(),
+        }
+    }
+
     /// The plan of these steps.
     ///
     /// # Errors

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
-use ledger::{DeedFilter, Ledger, NewPlan, PlanState};
+use ledger::{DeedFilter, Ledger, PlanState};
 use verdict::account::{AccountName, Family, Identity};
 use verdict::plan::{DeedKind, Facts, Step, Way};
 
@@ -207,15 +207,7 @@ impl House {
         let plan = Plan::new(making, &steps).unwrap();
         let folder = tempfile::tempdir().unwrap();
         let mut house = House { folder, world, second: None, id: String::new(), plan };
-        let new = NewPlan {
-            hash: house.plan.hash(),
-            kind: kind.as_str().to_owned(),
-            author: house.plan.author.clone(),
-            made_us: NOW,
-            expires_us: house.plan.expires(),
-            text: house.plan.text(),
-        };
-        house.id = house.ledger().store_plan(&new).unwrap();
+        house.id = house.ledger().store_plan(&house.plan.stored()).unwrap();
         house
     }
 

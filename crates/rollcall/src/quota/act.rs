@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::Path;
 
-use ledger::{Ledger, NewPlan, PlanState};
+use ledger::{Ledger, PlanState};
 use live::growth::Granted;
 use verdict::account::{Account, Snapshot};
 use verdict::plan::growth::{Rights, is_meant};
@@ -232,7 +232,7 @@ impl Actor<'_> {
                 return Ok(());
             }
         };
-        let id = self.ledger.store_plan(&stored(&plan))?;
+        let id = self.ledger.store_plan(&plan.stored())?;
         let held = Held { policy, plan: id, since_us: self.now, closed: 0 };
         state.held = Some(held);
         self.keep(usage, state)?;
@@ -584,15 +584,4 @@ fn closed(done: &Done) -> usize {
 
 fn of_plan(plan: &str) -> ledger::DeedFilter {
     ledger::DeedFilter { plan: Some(plan.to_owned()), ..ledger::DeedFilter::default() }
-}
-
-fn stored(plan: &Plan) -> NewPlan {
-    NewPlan {
-        hash: plan.hash(),
-        kind: plan.kind().map_or("", DeedKind::as_str).to_owned(),
-        author: plan.author.clone(),
-        made_us: plan.made(),
-        expires_us: plan.expires(),
-        text: plan.text(),
-    }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::{anyhow, bail};
 use jiff::Timestamp;
-use ledger::{DeedFilter, Ledger, NewPlan, PlanFilter, Undoable};
+use ledger::{DeedFilter, Ledger, PlanFilter, Undoable};
 use live::deed::{Replication, State};
 use verdict::account::AccountName;
 use verdict::plan::{DeedKind, Proposal, Rules, Target, propose};
@@ -389,15 +389,7 @@ impl Session<'_> {
 }
 
 fn store(ledger: &mut Ledger, plan: &Plan) -> anyhow::Result<String> {
-    let new = NewPlan {
-        hash: plan.hash(),
-        kind: plan.kind().map_or("", DeedKind::as_str).to_owned(),
-        author: plan.author.clone(),
-        made_us: plan.made(),
-        expires_us: plan.expires(),
-        text: plan.text(),
-    };
-    Ok(ledger.store_plan(&new)?)
+    Ok(ledger.store_plan(&plan.stored())?)
 }
 
 /// A member of a group, as one looks whether a change has arrived there.

@@ -1,4 +1,4 @@
-//! The watch's own log: one line an event on standard error.
+//! The log of services: one line an event on standard error.
 //!
 //! ```text
 //! 2026-11-20T12:00:00Z warning: /var/log/audit.log: …      a terminal, a file, a pipe
@@ -7,7 +7,8 @@
 //!
 //! # Invariants
 //! * A line is one line: whatever acts on a terminal is written out.
-//! * Log text, names and statements do not stand in it; paths do.
+//! * No text of an audit log stands in it. Statements do where `quota watch -d 1` shows what it would send: these hold
+//!   no secrets.
 
 use std::fmt::{self, Write as _};
 use std::os::fd::AsFd as _;
@@ -18,7 +19,7 @@ use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
 
-use crate::out;
+use crate::out::{self, Out};
 use crate::render::inert;
 
 /// Writes the program's own events.
@@ -30,9 +31,15 @@ pub(crate) struct Log {
 }
 
 impl Log {
-    /// With what is said beside errors and warnings.
-    pub(crate) fn new(level: Level) -> Log {
-        Log { level, journal: is_journal() }
+    /// Takes all events of the program from now on, as much as was asked for. Once.
+    pub(crate) fn install(out: Out) {
+        let level = match (out.quiet, out.verbose) {
+            (true, _) => Level::WARN,
+            (false, 0) => Level::INFO,
+            (false, _) => Level::DEBUG,
+        };
+        let log = Log { level, journal: is_journal() };
+        tracing::subscriber::set_global_default(log).expect("it is set once");
     }
 
     fn line(&self, level: Level, text: &str, now: Timestamp) -> String {

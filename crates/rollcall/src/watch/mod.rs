@@ -30,7 +30,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use jiff::Timestamp;
 use ledger::{Ledger, Lock};
-use tracing::{Level, debug, error, info, warn};
+use tracing::{debug, error, info, warn};
 
 use crate::answers::plural;
 use crate::out::Out;
@@ -67,14 +67,9 @@ pub(crate) struct Options<'a> {
 /// # Errors
 /// Where the ledger cannot be written at the start, is in use, or has become unusable.
 pub(crate) fn watch(options: &Options<'_>, follower: Follower) -> anyhow::Result<()> {
-    let level = match (options.out.quiet, options.out.verbose) {
-        (true, _) => Level::WARN,
-        (false, 0) => Level::INFO,
-        (false, _) => Level::DEBUG,
-    };
     // Before any thread is started: all of them leave the signals to the one that waits for them.
     let signals = Signals::catch().context("signals cannot be caught")?;
-    tracing::subscriber::set_global_default(Log::new(level)).expect("it is set once");
+    Log::install(options.out);
     let ledger = Ledger::create(options.ledger)?;
     let lock = ledger.lock()?;
     let mut daemon = Daemon {

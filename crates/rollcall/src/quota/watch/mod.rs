@@ -23,7 +23,7 @@ use anyhow::Context as _;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use ledger::Ledger;
-use tracing::{Level, debug, error, info, warn};
+use tracing::{debug, error, info, warn};
 use verdict::account::AccountName;
 use verdict::quota::{Limits, Shard};
 
@@ -136,14 +136,9 @@ pub(crate) fn watch(
     settings: Settings,
     limits: InForce,
 ) -> anyhow::Result<()> {
-    let level = match (options.out.quiet, options.out.verbose) {
-        (true, _) => Level::WARN,
-        (false, 0) => Level::INFO,
-        (false, _) => Level::DEBUG,
-    };
     // Before any thread is started: all of them leave the signals to the one that waits for them.
     let signals = Signals::catch().context("signals cannot be caught")?;
-    tracing::subscriber::set_global_default(Log::new(level)).expect("it is set once");
+    Log::install(options.out);
     let (jobs, taken) = mpsc::channel();
     let (sender, done) = mpsc::channel();
     let taken = Arc::new(Mutex::new(taken));

@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 use jiff::tz::TimeZone;
 use tracing::{info, warn};
 
-use super::super::RoundOutcome;
-use super::super::http::Listener;
-use super::super::metrics::Metrics;
-use super::super::notices::Teller;
 use crate::config;
 use crate::out::replace_file;
+use crate::quota::RoundOutcome;
+use crate::quota::http::Listener;
+use crate::quota::metrics::Metrics;
+use crate::quota::notices::Teller;
 
 /// The metrics file is written this often at most.
 const WRITE_EVERY: Duration = Duration::from_secs(1);
